@@ -1,0 +1,147 @@
+import cluster from 'node:cluster';
+import type { AddressInfo } from 'node:net';
+import express, { type Express } from 'express';
+import { BootError, messageOf } from './model/errors';
+import { loadModel, type Model } from './model/model';
+import { wrappers } from './routes/bodies';
+import { notFound, sendError } from './routes/errors';
+import { outliveStdout, requestLog } from './routes/log';
+import { type Options, readOptions } from './routes/options';
+import { predictRoutes } from './routes/predict';
+import { createHttpServer, drain } from './routes/server';
+import { describeUsage } from './routes/usage';
+
+/** Most milliseconds from the signal to the end: hosts kill what lives on for 30 s. */
+const gracePeriod = 25_000;
+/** Bytes of tensors that may wait in a process. */
+const maxBytes = 64 * 2 ** 20;
+
+export function createApp(model: Model, options: Options): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.disable('query parser');
+  app.use(requestLog(options.logFormat));
+  app.use(predictRoutes(model, options));
+  app.use(notFound);
+  app.use(sendError(options, describeUsage(model).hint));
+  return app;
+}
+
+export function openModel(options: Options): Promise<Model> {
+  return loadModel(options.modelPath, { ...options, name: options.modelName, maxBytes });
+}
+
+/** Loads the model, listens, and ends well on a signal. Throws BootError where it cannot serve. */
+async function serve(options: Options): Promise<void> {
+  const model = await openModel(options);
+  const app = createApp(model, options);
+  const server = createHttpServer(app, options);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
+    server.listen(options.port, options.host, resolve);
+  });
+  onSignal(() => drain(server, app).then(() => process.exit(0)));
+  if (!cluster.isWorker || cluster.worker?.id === 1)
+    await logBoot(model, options, (server.address() as AddressInfo).port);
+}
+
+function listenError(error: NodeJS.ErrnoException, { port, host }: Options): BootError {
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `port ${port} is taken: set PORT to another, or stop what listens there.`,
+    EACCES: `port ${port} is not allowed to this user: set PORT to one above 1023.`,
+  };
+  return new BootError(
+    reasons[error.code ?? ''] ?? `cannot listen on ${host ?? 'any address'}, port ${port}: ${error.code}.`,
+  );
+}
+
+async function logBoot(model: Model, options: Options, port: number): Promise<void> {
+  const usage = describeUsage(model);
+  const notes = [...model.notes];
+  const hidden = model.inputs.filter(({ name }) => wrappers.includes(name)).map(({ name }) => name);
+  for (const name of hidden)
+    notes.push(`the input ${name} is to be wrapped: {"instances": [{"${name}": …}]}`);
+  const url = `http://localhost:${port}/predict`;
+  console.log(
+    [
+      `${model.name} (${model.kind}) on ${url}, ${options.processes} × ${options.threads} threads`,
+      `  takes ${usage.inputs || 'nothing'}`,
+      `  gives ${usage.outputs}`,
+      ...notes.map((note) => `  note: ${note}`),
+      `Try: ${usage.curl(url, options.apiKeys.length > 0)}`,
+    ].join('\n'),
+  );
+  if (model.kind === 'batched' && options.maxBatch > 1 && !(await model.sharing)) {
+    console.log('  note: rows are not proven independent, so each request has a run of its own');
+  }
+}
+
+/** Starts so many workers on one port, replaces those that die, and ends when all have ended. */
+function supervise(options: Options): void {
+  let ending = false;
+  let exitCode = 0;
+  let everListened = false;
+  let failedBoots = 0;
+  const listening = new Set<number>();
+  const alive = () => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  const end = () => {
+    ending = true;
+    for (const worker of alive()) worker.process.kill('SIGTERM');
+    if (alive().length === 0) process.exit(exitCode);
+  };
+  const fail = (message: string) => {
+    if (!ending) console.error(message);
+    exitCode = 1;
+    end();
+  };
+  cluster.on('listening', ({ id }) => {
+    everListened = true;
+    failedBoots = 0;
+    listening.add(id);
+  });
+  cluster.on('message', (_worker, message: { bootError?: string }) => {
+    if (message.bootError !== undefined && !everListened) fail(message.bootError);
+  });
+  cluster.on('exit', (worker, code, signal) => {
+    const booted = listening.delete(worker.id);
+    if (ending) {
+      if (booted && code !== 0) exitCode = 1;
+      if (alive().length === 0) process.exit(exitCode);
+      return;
+    }
+    console.error(`worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
+    if (!booted && ++failedBoots >= 3) return fail('The workers die before they can listen.');
+    cluster.fork();
+  });
+  onSignal(end);
+  for (let i = 0; i < options.processes; i++) cluster.fork();
+}
+
+/** Calls `end` at the first SIGTERM or SIGINT; whatever happens, the process is gone in time. */
+function onSignal(end: () => void): void {
+  let called = false;
+  const once = () => {
+    if (called) return;
+    called = true;
+    setTimeout(() => process.exit(1), gracePeriod);
+    end();
+  };
+  process.on('SIGTERM', once).on('SIGINT', once);
+}
+
+async function main(): Promise<void> {
+  outliveStdout();
+  try {
+    const options = readOptions(process.env, process.argv.slice(2));
+    if (options.processes > 1 && cluster.isPrimary) supervise(options);
+    else await serve(options);
+  } catch (error) {
+    const message = messageOf(error);
+    if (!process.send) console.error(message);
+    else await new Promise((sent) => process.send?.({ bootError: message }, undefined, undefined, sent));
+    process.exit(1);
+  }
+}
+
+if (require.main === module) void main();

@@ -1,0 +1,96 @@
+import { readSync } from 'node:fs';
+
+/** One field of a message: its number, a number's value, and where its content and the field itself lie. */
+export interface Field {
+  number: number;
+  value: number;
+  /** Where the field begins, and where the length before its content does. */
+  at: number;
+  lengthAt: number;
+  /** The content, for a field that has a length. */
+  from: number;
+  to: number;
+}
+
+const windowSize = 1 << 16;
+
+/**
+ * Walks the fields of a protobuf file in place, so that a model of gigabytes costs a window of 64 KB.
+ * Encoding: https://protobuf.dev/programming-guides/encoding/
+ */
+export class ProtobufFile {
+  private window = Buffer.alloc(0);
+  private start = 0;
+
+  constructor(
+    private readonly file: number,
+    readonly size: number,
+  ) {}
+
+  /** The fields of the message between two offsets. Throws RangeError where the bytes are not one. */
+  *fields(from: number, to: number): Generator<Field> {
+    let at = from;
+    while (at < to) {
+      const tag = this.varint(at);
+      const field = { number: Math.floor(tag.value / 8), value: 0, at, lengthAt: tag.end, from: 0, to: 0 };
+      const wire = tag.value % 8;
+      if (wire === 0) {
+        const { value, end } = this.varint(tag.end);
+        Object.assign(field, { value, from: tag.end, to: end });
+      } else if (wire === 2) {
+        const { value, end } = this.varint(tag.end);
+        Object.assign(field, { value, from: end, to: end + value });
+      } else if (wire === 1 || wire === 5) {
+        Object.assign(field, { from: tag.end, to: tag.end + (wire === 1 ? 8 : 4) });
+      } else throw new RangeError('not protobuf');
+      if (field.to > to || field.number === 0) throw new RangeError('not protobuf');
+      yield field;
+      at = field.to;
+    }
+  }
+
+  bytes(from: number, to: number): Buffer {
+    if (from < this.start || to > this.start + this.window.length) {
+      const length = Math.max(to - from, Math.min(windowSize, this.size - from));
+      const window = Buffer.allocUnsafe(length);
+      const got = readSync(this.file, window, 0, length, from);
+      this.window = window.subarray(0, got);
+      this.start = from;
+    }
+    return this.window.subarray(from - this.start, to - this.start);
+  }
+
+  text({ from, to }: Field): string {
+    return this.bytes(from, to).toString('utf8');
+  }
+
+  private varint(at: number): { value: number; end: number } {
+    const bytes = this.bytes(at, Math.min(at + 10, this.size));
+    let value = 0;
+    for (let i = 0; i < bytes.length; i++) {
+      value += (bytes[i] & 127) * 2 ** (7 * i);
+      if (bytes[i] < 128) return { value, end: at + i + 1 };
+    }
+    throw new RangeError('not protobuf');
+  }
+}
+
+/** A number as protobuf's variable-length integer. */
+export function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return Buffer.from([...bytes, rest]);
+    bytes.push((rest % 128) | 128);
+  }
+}
+
+/** A field with a length: a message, a string or bytes. */
+export function message(number: number, ...content: (Buffer | string)[]): Buffer {
+  const bytes = Buffer.concat(content.map((part) => Buffer.from(part as Buffer)));
+  return Buffer.concat([varint(number * 8 + 2), varint(bytes.length), bytes]);
+}
+
+/** A field that is a whole number of zero or more. */
+export function number(field: number, value: number): Buffer {
+  return Buffer.concat([varint(field * 8), varint(value)]);
+}

@@ -1,0 +1,232 @@
+import { BadInput } from './errors';
+import { type Data, type ElementType, elements, fromBytes, sizeOf, stack, type Tensor } from './tensor';
+
+/** A declared length, or the name of an open one ('' where it has none). */
+export type Dim = number | string;
+
+/** What the values at one place must be; `dims` is undefined where any shape will do. */
+export interface Expected {
+  type: ElementType;
+  dims: readonly Dim[] | undefined;
+  /** Whether dimensions of 1 at the end may be left out. */
+  loose?: boolean;
+}
+
+/** `{"b64": …, "shape"?: …}`: bytes in a value's place. */
+export function isBytes(value: unknown): value is { b64: string; shape?: unknown } {
+  return typeof value === 'object' && value !== null && typeof (value as { b64: unknown }).b64 === 'string';
+}
+
+/** How deep a value's arrays nest, or the rank that its bytes declare; undefined where they declare none. */
+export function rankOf(value: unknown, type: ElementType): number | undefined {
+  if (type !== 'string' && isBytes(value)) return Array.isArray(value.shape) ? value.shape.length : undefined;
+  return measure(value).length;
+}
+
+/** Reads one value, nested arrays or bytes. Throws BadInput that names the place and what it takes. */
+export function readTensor(value: unknown, expected: Expected, where: string): Tensor {
+  const tensor = readInstances([value], expected, () => where)[0];
+  return { ...tensor, shape: tensor.shape.slice(1) };
+}
+
+/**
+ * Reads values that lie one beside another: as a single tensor `[n, …]` where all have the same shape, else
+ * as n tensors `[1, …]`. `where(i)` names the i-th in messages. Throws BadInput.
+ */
+export function readInstances(
+  values: readonly unknown[],
+  expected: Expected,
+  where: (index: number) => string,
+): Tensor[] {
+  const { type } = expected;
+  if (type !== 'string' && values.some(isBytes)) {
+    const tensors = values.map((value, i) =>
+      isBytes(value)
+        ? readBytes(value, type, expected, where(i))
+        : readInstances([value], expected, () => where(i))[0],
+    );
+    return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
+  }
+  const shapes = values.map((value, i) => fitShape(measure(value), expected, where, i));
+  const [shape] = shapes;
+  if (shapes.every((other) => sameShape(other, shape))) {
+    const data = elements[type].create(values.length * sizeOf(shape));
+    let at = 0;
+    values.forEach((value, i) => {
+      const end = fill(data, at, value, type, measure(value), 0);
+      if (end === undefined) throw fault(value, type, measure(value), where(i));
+      at = end;
+    });
+    return [{ type, shape: [values.length, ...shape], data }];
+  }
+  return values.map((value, i) => readInstances([value], expected, () => where(i))[0]);
+}
+
+const deepest = 64;
+
+function measure(value: unknown): number[] {
+  const shape: number[] = [];
+  for (let inner = value; Array.isArray(inner) && shape.length <= deepest; inner = inner[0]) {
+    shape.push(inner.length);
+  }
+  return shape;
+}
+
+function sameShape(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((length, axis) => length === other[axis]);
+}
+
+/** The full shape of a value that nests as `own`, with what it may leave out. Throws BadInput. */
+function fitShape(
+  own: readonly number[],
+  { dims, loose, type }: Expected,
+  where: (index: number) => string,
+  index = 0,
+): readonly number[] {
+  if (!dims) {
+    if (own.length > deepest) throw new BadInput(`${where(index)} nests deeper than any tensor`);
+    return own;
+  }
+  const missing = dims.slice(own.length);
+  const empty = own.at(-1) === 0;
+  const fits =
+    own.length <= dims.length &&
+    own.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length) &&
+    (missing.length === 0 || empty || (loose && missing.every((dim) => dim === 1)));
+  if (fits) return missing.length === 0 ? own : [...own, ...missing.map((dim) => Number(dim) || 0)];
+  const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showShape(dims)}`;
+  const gets = own.length > deepest ? 'deeper' : own.length === 0 ? 'a single value' : showShape(own);
+  const batch = loose && own.length === 1 && dims.length === 1 && dims[0] === 1;
+  const hint = batch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
+  throw new BadInput(`${where(index)} must be ${takes}, not ${gets}${hint}`);
+}
+
+export function showShape(dims: readonly Dim[]): string {
+  return `[${dims.map((dim) => (dim === '' ? '?' : dim)).join(',')}]`;
+}
+
+/** Stores a value's elements from `at` on; gives the place behind them, or undefined where one does not fit. */
+function fill(
+  data: Data,
+  at: number,
+  value: unknown,
+  type: ElementType,
+  shape: readonly number[],
+  axis: number,
+): number | undefined {
+  if (axis === shape.length) {
+    const stored = readElement(value, type);
+    if (stored === undefined) return undefined;
+    data[at] = stored as never;
+    return at + 1;
+  }
+  if (!Array.isArray(value) || value.length !== shape[axis]) return undefined;
+  if (axis < shape.length - 1) {
+    let next: number | undefined = at;
+    for (let i = 0; i < value.length && next !== undefined; i++) {
+      next = fill(data, next, value[i], type, shape, axis + 1);
+    }
+    return next;
+  }
+  const { limit } = elements[type];
+  for (let i = 0; i < value.length; i++) {
+    const item = value[i];
+    // Nearly all of a big body is plain numbers.
+    if (typeof item === 'number' && item < limit && item > -limit) data[at + i] = item;
+    else {
+      const stored = readElement(item, type);
+      if (stored === undefined) return undefined;
+      data[at + i] = stored as never;
+    }
+  }
+  return at + value.length;
+}
+
+/** The stored form of one JSON value, or undefined where the element type does not take it. */
+export function readElement(value: unknown, type: ElementType): number | bigint | string | undefined {
+  return elements[type].read(type === 'string' && isBytes(value) ? decodeText(value) : value);
+}
+
+function decodeText(value: { b64: string; shape?: unknown }): string | undefined {
+  const bytes = decodeBase64(value.b64);
+  if (!bytes || value.shape !== undefined) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error for the first element that does not fit, found by a second, slower walk. */
+function fault(value: unknown, type: ElementType, shape: readonly number[], where: string): BadInput {
+  if (shape.length === 0) {
+    return new BadInput(`${where} must be ${elements[type].takes}, not ${kindOf(value)}`);
+  }
+  if (!Array.isArray(value) || value.length !== shape[0]) {
+    const gets = Array.isArray(value) ? showShape([value.length]) : kindOf(value);
+    return new BadInput(
+      `${where} must be an array of shape ${showShape(shape)} like its neighbours, not ${gets}`,
+    );
+  }
+  const inner = shape.slice(1);
+  const scratch = elements[type].create(sizeOf(inner));
+  const i = value.findIndex((item) => fill(scratch, 0, item, type, inner, 0) === undefined);
+  return fault(value[i], type, inner, `${where}[${i}]`);
+}
+
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'number') return Number.isInteger(value) ? 'this number' : 'a number like this';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+function readBytes(
+  value: { b64: string; shape?: unknown },
+  type: Exclude<ElementType, 'string'>,
+  expected: Expected,
+  where: string,
+): Tensor {
+  const bytes = decodeBase64(value.b64);
+  if (!bytes) throw new BadInput(`${where}.b64 is not base64`);
+  const unknown = Object.keys(value).find((key) => key !== 'b64' && key !== 'shape');
+  if (unknown !== undefined) throw new BadInput(`${where} has an unknown key beside b64 and shape`);
+  const own = value.shape ?? lengthsFor(bytes.length / elements[type].bytes, expected.dims);
+  if (!Array.isArray(own) || !own.every((length) => Number.isSafeInteger(length) && length >= 0)) {
+    throw new BadInput(`${where} needs a "shape", an array of whole numbers`);
+  }
+  const shape = fitShape(own, { ...expected, type }, () => where);
+  return { type, shape: [1, ...shape], data: readBuffer(bytes, type, shape, `${where}.b64`) };
+}
+
+/** Little-endian bytes as the data of a tensor of this shape. Throws BadInput where the length is another. */
+export function readBuffer(
+  bytes: Uint8Array,
+  type: Exclude<ElementType, 'string'>,
+  shape: readonly number[],
+  where: string,
+): Data {
+  const expected = sizeOf(shape) * elements[type].bytes;
+  if (bytes.length !== expected) {
+    throw new BadInput(
+      `${where} must hold ${expected} bytes for ${type}${showShape(shape)}, not ${bytes.length}`,
+    );
+  }
+  if (type === 'bool' && bytes.some((byte) => byte > 1)) {
+    throw new BadInput(`${where} must hold only bytes 0 and 1 for bool`);
+  }
+  return fromBytes(type, bytes);
+}
+
+/** The one shape that `length` values can have, or undefined where more than one dimension is open. */
+function lengthsFor(length: number, dims: readonly Dim[] | undefined): number[] | undefined {
+  if (!dims || dims.filter((dim) => typeof dim === 'string').length > 1) return undefined;
+  const known = sizeOf(dims.filter((dim) => typeof dim === 'number'));
+  return dims.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / (known || 1))));
+}
+
+function decodeBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  // Node.js skips what is not base64, so the length tells.
+  return bytes.length === Math.floor((text.replace(/=+$/, '').length * 3) / 4) ? bytes : undefined;
+}

@@ -1,0 +1,88 @@
+import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
+import { messageOf } from './errors';
+import { openSession, type Runner, type Source, type Value } from './session';
+import type { Feeds, Tensor } from './tensor';
+
+type Reply = { ready: { inputs: Value[]; outputs: Value[] } } | { tensors: Tensor[] } | { error: string };
+
+/**
+ * Loads a model on a thread of its own, so that its runs do not block this one. It takes one run at a time.
+ * Rejects with the runtime's error; a run whose thread dies rejects, and the next run starts a new thread.
+ */
+export async function startThread(source: Source): Promise<Runner> {
+  let [worker, { inputs, outputs }] = await start(source);
+  let alive = true;
+  const watch = () => {
+    alive = true;
+    worker.once('exit', () => {
+      alive = false;
+    });
+  };
+  watch();
+  return {
+    inputs,
+    outputs,
+    async run(feeds, fetches) {
+      if (!alive) {
+        [worker] = await start(source);
+        watch();
+      }
+      const reply = ask(worker);
+      worker.postMessage({ feeds, fetches }, feeds.flatMap(bufferOf));
+      const answer = await reply;
+      if ('tensors' in answer) return answer.tensors;
+      throw new Error('error' in answer ? answer.error : 'the inference thread gave no answer');
+    },
+    // Only ever called between runs: ending a thread during one aborts the process.
+    close: async () => void (await worker.terminate()),
+  };
+}
+
+async function start(source: Source): Promise<[Worker, { inputs: Value[]; outputs: Value[] }]> {
+  const worker = new Worker(__filename, { workerData: source });
+  const answer = await ask(worker);
+  if ('ready' in answer) return [worker, answer.ready];
+  await worker.terminate();
+  throw new Error('error' in answer ? answer.error : 'the inference thread did not start');
+}
+
+/** The thread's next message; rejects where it dies before. */
+function ask(worker: Worker): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const settle = (finish: () => void) => {
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
+      finish();
+    };
+    const onMessage = (reply: Reply) => settle(() => resolve(reply));
+    const onError = (error: Error) => settle(() => reject(error));
+    const onExit = () => settle(() => reject(new Error('the inference thread died')));
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
+  });
+}
+
+/** The memory of a tensor, to be handed over in place of a copy; strings have none. */
+function bufferOf({ data }: Tensor): ArrayBuffer[] {
+  return Array.isArray(data) ? [] : [data.buffer as ArrayBuffer];
+}
+
+async function serve(port: MessagePort, source: Source): Promise<void> {
+  let session: Runner;
+  const reply = (message: Reply, buffers: ArrayBuffer[] = []) =>
+    port.postMessage(message, [...new Set(buffers)]);
+  try {
+    session = await openSession(source);
+    reply({ ready: { inputs: session.inputs, outputs: session.outputs } });
+  } catch (error) {
+    return reply({ error: messageOf(error) });
+  }
+  port.on('message', async ({ feeds, fetches }: { feeds: Feeds; fetches: string[] }) => {
+    try {
+      const tensors = await session.run(feeds, fetches);
+      reply({ tensors }, tensors.flatMap(bufferOf));
+    } catch (error) {
+      reply({ error: messageOf(error) });
+    }
+  });
+}
+
+if (!isMainThread && parentPort && workerData?.path) void serve(parentPort, workerData as Source);

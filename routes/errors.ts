@@ -1,0 +1,94 @@
+import { STATUS_CODES } from 'node:http';
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import { BadInput, messageOf } from '../model/errors';
+import type { Options } from './options';
+
+/** What went wrong, for the caller: `status` and `expose` as http-errors has them. */
+export class HttpError extends Error {
+  readonly expose = true;
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export function sendJson(res: Response, status: number, value: unknown): void {
+  // Without a charset, which JSON has none of: KServe's client looks for exactly this.
+  send(res, status, 'application/json', Buffer.from(`${JSON.stringify(value)}\n`));
+}
+
+/** Ends a reply; while the process drains, its connection with it. */
+export function send(res: Response, status: number, type: string, body: Buffer): void {
+  res.statusCode = status;
+  res.setHeader('Content-Type', type);
+  res.setHeader('Content-Length', body.length);
+  if (res.app.locals.draining) res.setHeader('Connection', 'close');
+  res.end(body);
+}
+
+/** The last of the routes: nothing is served under this path. */
+export const notFound: RequestHandler = () => {
+  throw new HttpError(404, 'there is nothing under this path');
+};
+
+/** Who asked in the wrong way or place is shown how to ask. */
+const showHint = [400, 404, 405];
+
+/** Answers every failure with `{"error": …}`; what is not the caller's is logged whole. */
+export function sendError(options: Options, hint: string): ErrorRequestHandler {
+  return (error, _req, res, _next) => {
+    const { status, message } = translate(error, options);
+    res.locals.why = message;
+    if (status >= 500 && !isExposed(error)) {
+      const id = res.getHeader('X-Request-Id');
+      console.error(`${id} ${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
+      res.locals.why = messageOf(error);
+      if (!res.headersSent) return sendJson(res, status, { error: message, id });
+    }
+    if (res.headersSent) return void res.destroy();
+    if (status === 503) res.setHeader('Retry-After', '1');
+    if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
+    // What is left of a body that was not read would be taken for the next request.
+    if (status === 408 || status === 413) res.setHeader('Connection', 'close');
+    sendJson(res, status, { error: showHint.includes(status) ? `${message}. ${hint}` : message });
+  };
+}
+
+interface Exposed {
+  status: number;
+  expose: boolean;
+  message: string;
+}
+
+function isExposed(error: unknown): error is Exposed {
+  return error instanceof Error && (error as unknown as Exposed).expose === true;
+}
+
+/** Express' and body-parser's errors in words of our own: theirs may echo the body. */
+function translate(error: unknown, options: Options): { status: number; message: string } {
+  const { type, status } = (error ?? {}) as { type?: string; status?: number };
+  switch (type) {
+    case 'entity.too.large':
+      return { status: 413, message: `the body is larger than BODY_LIMIT, ${options.bodyLimit} bytes` };
+    case 'encoding.unsupported':
+      return { status: 415, message: 'the Content-Encoding is not supported; gzip, deflate and br are' };
+    case 'request.aborted':
+    case 'request.size.invalid':
+      return { status: 400, message: 'the body ended early' };
+  }
+  if (
+    error instanceof HttpError ||
+    error instanceof BadInput ||
+    (isExposed(error) && !type && status !== 400)
+  ) {
+    return { status: (error as Exposed).status, message: (error as Exposed).message };
+  }
+  if (error instanceof URIError) return { status: 400, message: 'the path is not valid percent-encoding' };
+  // Corrupt compressed data is a 400 of body-parser's without a type.
+  if (status === 400) return { status, message: 'the body cannot be decoded' };
+  if (status !== undefined && status > 400 && status < 500)
+    return { status, message: STATUS_CODES[status] ?? 'refused' };
+  return { status: 500, message: 'the model failed' };
+}

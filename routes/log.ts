@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import type { Request, RequestHandler, Response } from 'express';
+import morgan from 'morgan';
+import { BootError } from '../model/errors';
+
+export type LogFormat = morgan.FormatFn<Request, Response>;
+
+const names = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
+
+/** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
+const mostWaiting = 1 << 20;
+
+morgan.token<Request, Response>('id', (_req, res) => String(res.getHeader('X-Request-Id')));
+morgan.token<Request, Response>('why', (_req, res) =>
+  res.locals.why === undefined ? undefined : String(res.locals.why).slice(0, 300),
+);
+
+/** One line a request: time, id, method, path, status, bytes, milliseconds, and why it failed where it did. */
+const standard = compile(':date[iso] :id :method :url :status :res[content-length] :response-time[1] ms');
+const withReason: LogFormat = (tokens, req, res) => {
+  const line = standard(tokens, req, res);
+  return res.locals.why === undefined ? line : `${line} "${tokens.why(req, res)}"`;
+};
+
+function compile(format: string): LogFormat {
+  return morgan.compile(format) as LogFormat;
+}
+
+/** A morgan format name or string as a function. Throws BootError for one that makes no sense. */
+export function compileFormat(format: string | undefined): LogFormat {
+  if (format === undefined) return withReason;
+  if (names.includes(format)) {
+    const named = (morgan as unknown as Record<string, LogFormat | string>)[format];
+    return typeof named === 'string' ? compile(named) : named;
+  }
+  const tokens = [...format.matchAll(/:([-\w]{2,})/g)].map(([, token]) => token);
+  const unknown = tokens.find((token) => !Object.hasOwn(morgan, token));
+  if (tokens.length === 0 || unknown !== undefined) {
+    const why = unknown === undefined ? 'it names no token' : `there is no token :${unknown}`;
+    throw new BootError(`LOG_FORMAT must be off, ${names.join(', ')} or a morgan format string: ${why}.`);
+  }
+  return compile(format);
+}
+
+/** Gives each request its id, the caller's own if that is sane, and logs it once it is answered. */
+export function requestLog(format: LogFormat | undefined): RequestHandler[] {
+  const log = format && morgan(format, { stream: { write: writeSoon } });
+  return log ? [identify, log] : [identify];
+}
+
+const identify: RequestHandler = (req, res, next) => {
+  const given = req.headers['x-request-id'];
+  const id = typeof given === 'string' && /^[\w.:/+=-]{1,128}$/.test(given) ? given : randomUUID();
+  res.setHeader('X-Request-Id', id);
+  next();
+};
+
+let lines: string[] = [];
+
+/** Writes the lines of one turn of the event loop together. */
+function writeSoon(line: string): void {
+  if (lines.push(line) === 1) setImmediate(flush);
+}
+
+function flush(): void {
+  const text = lines.join('');
+  lines = [];
+  if (process.stdout.writableLength < mostWaiting) process.stdout.write(text);
+}
+
+/** A closed stdout or stderr must not end the server, nor one that nobody reads stop it. */
+export function outliveStdout(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {});
+    // Node.js makes writes to a pipe block: https://nodejs.org/api/process.html#a-note-on-process-io
+    (stream as unknown as { _handle?: { setBlocking?(blocking: boolean): void } })._handle?.setBlocking?.(
+      false,
+    );
+  }
+}

@@ -1,0 +1,113 @@
+import { availableParallelism } from 'node:os';
+import { BootError } from '../model/errors';
+import { wrappers } from './bodies';
+import { compileFormat, type LogFormat } from './log';
+
+/** What the environment decides; README.md says the same in words. */
+export interface Options {
+  port: number;
+  /** The address to listen on; undefined is all of them, IPv4 and IPv6. */
+  host?: string;
+  modelPath: string;
+  /** The name in paths and replies; undefined is the file's. */
+  modelName?: string;
+  /** The column names of a model with one `[N,k]` input. */
+  features?: string[];
+  /** Any of these lets a prediction in; none means that all may. */
+  apiKeys: string[];
+  /** Bytes of the largest body, after decompression. */
+  bodyLimit: number;
+  /** Most rows that waiting requests may share in one run. */
+  maxBatch: number;
+  /** Most requests that may wait in a process. */
+  maxQueue: number;
+  /** Milliseconds until a request without an answer gets a 504. */
+  timeout: number;
+  processes: number;
+  /** Inference threads of a process. */
+  threads: number;
+  logFormat: LogFormat | undefined;
+}
+
+/** Reads the environment and the command line. Throws BootError that names a variable which makes no sense. */
+export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Options {
+  const processes = readNumber(env, 'WEB_CONCURRENCY', 1, 1, 512);
+  return {
+    port: readNumber(env, 'PORT', 3000, 0, 65535),
+    host: env.HOST || undefined,
+    modelPath: args[0] ?? (env.MODEL_PATH || 'model/model.onnx'),
+    modelName: readName(env),
+    features: readFeatures(env),
+    apiKeys: readKeys(env),
+    bodyLimit: readBytes(env, 'BODY_LIMIT', '10mb'),
+    maxBatch: readNumber(env, 'MAX_BATCH', 32, 1, 1e6),
+    maxQueue: readNumber(env, 'MAX_QUEUE', 1000, 1, 1e6),
+    timeout: 1000 * readNumber(env, 'TIMEOUT', 25, 0.001, 86400, 'seconds'),
+    processes,
+    threads: readNumber(env, 'THREADS', Math.max(1, Math.floor(availableParallelism() / processes)), 1, 1024),
+    logFormat: env.LOG_FORMAT === 'off' ? undefined : compileFormat(env.LOG_FORMAT || undefined),
+  };
+}
+
+function readNumber(
+  env: NodeJS.ProcessEnv,
+  name: string,
+  fallback: number,
+  min: number,
+  max: number,
+  unit = 'whole',
+): number {
+  const text = env[name]?.trim();
+  if (!text) return fallback;
+  const value = Number(text);
+  if (!(value >= min && value <= max) || (unit === 'whole' && !Number.isInteger(value))) {
+    const kind = unit === 'whole' ? 'a whole number' : `a number of ${unit}`;
+    throw new BootError(`${name} must be ${kind} from ${min} to ${max}, not ${JSON.stringify(text)}.`);
+  }
+  return value;
+}
+
+function readBytes(env: NodeJS.ProcessEnv, name: string, fallback: string): number {
+  const text = env[name]?.trim() || fallback;
+  const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text);
+  const bytes = match
+    ? Math.floor(Number(match[1]) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf((match[2] ?? 'b').toLowerCase()))
+    : 0;
+  if (!(bytes >= 1 && bytes <= 2 ** 29)) {
+    throw new BootError(
+      `${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`,
+    );
+  }
+  return bytes;
+}
+
+function readName(env: NodeJS.ProcessEnv): string | undefined {
+  const name = env.MODEL_NAME?.trim();
+  if (name && /[/\s]/.test(name)) {
+    throw new BootError(`MODEL_NAME is part of paths and cannot hold a slash or a space.`);
+  }
+  return name || undefined;
+}
+
+function readFeatures(env: NodeJS.ProcessEnv): string[] | undefined {
+  if (!env.FEATURES?.trim()) return undefined;
+  const names = env.FEATURES.split(',').map((name) => name.trim());
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (names.includes('')) throw new BootError('FEATURES has an empty name between two commas.');
+  if (twice !== undefined) throw new BootError(`FEATURES names ${twice} twice.`);
+  const taken = names.find((name) => wrappers.includes(name));
+  if (taken !== undefined)
+    throw new BootError(`FEATURES holds ${taken}, which is the name of a wrapper: rename the column.`);
+  return names;
+}
+
+function readKeys(env: NodeJS.ProcessEnv): string[] {
+  if (env.API_KEY === undefined || env.API_KEY === '') return [];
+  const keys = env.API_KEY.split(',').map((key) => key.trim());
+  // An empty key would let everybody in.
+  if (keys.includes('')) throw new BootError('API_KEY has an empty key in it.');
+  // What Node.js' own parser lets into a header.
+  if (keys.some((key) => !/^[\x21-\x7e]+$/.test(key)))
+    throw new BootError('API_KEY must be printable ASCII without spaces.');
+  return keys;
+}

@@ -1,0 +1,177 @@
+import { isUtf8 } from 'node:buffer';
+import bodyParser from 'body-parser';
+import { type Request, type RequestHandler, type Response, Router } from 'express';
+import { BadInput, Unavailable } from '../model/errors';
+import type { Model } from '../model/model';
+import type { Feeds, Tensor } from '../model/tensor';
+import { readBody } from './bodies';
+import { HttpError, send, sendJson } from './errors';
+import { requireKey } from './key';
+import { describeModel, isInferRequest, readInferRequest, writeInferReply } from './open-inference';
+import type { Options } from './options';
+import { type Style, writeReply } from './replies';
+
+/** Every path that is served, each with its methods; the paths of other servers' clients lead to the same handlers. */
+export function predictRoutes(model: Model, options: Options): Router {
+  const readRaw = bodyParser.raw({ type: () => true, limit: options.bodyLimit });
+  const key = requireKey(options.apiKeys);
+
+  const predict = (style: Style): RequestHandler[] => [
+    key,
+    readRaw,
+    async (req, res) => {
+      const body = parse(bodyOf(req));
+      if (isInferRequest(body)) return infer(res, body, new Uint8Array());
+      const question = readBody(body, model);
+      const outputs = await answer(res, question.runs);
+      sendJson(res, 200, writeReply(model, question, outputs, style));
+    },
+  ];
+
+  const inferBody: RequestHandler = async (req, res) => {
+    const { json, binary } = splitBody(req);
+    await infer(res, json, binary);
+  };
+
+  const infer = async (res: Response, body: unknown, binary: Uint8Array) => {
+    const request = readInferRequest(body, binary, model);
+    const [tensors] = await answer(res, [request.feeds]);
+    const reply = writeInferReply(model, request, tensors);
+    if (reply.binary.length === 0) return sendJson(res, 200, reply.header);
+    const header = Buffer.from(JSON.stringify(reply.header));
+    res.setHeader('Inference-Header-Content-Length', header.length);
+    send(res, 200, 'application/octet-stream', Buffer.concat([header, ...reply.binary]));
+  };
+
+  /** The outputs of each run; a request whose client is gone, or whose time is up, leaves the line. */
+  const answer = async (res: Response, runs: Feeds[]): Promise<Tensor[][]> => {
+    const ticket = model.ask(runs);
+    const timer = setTimeout(
+      () => ticket.leave(new Unavailable(504, `no answer within TIMEOUT, ${options.timeout / 1000} s`)),
+      options.timeout,
+    );
+    const leave = () => ticket.leave(new HttpError(499, 'the client closed the connection'));
+    res.once('close', leave);
+    try {
+      return await ticket.answer;
+    } finally {
+      clearTimeout(timer);
+      res.off('close', leave);
+    }
+  };
+
+  const splitBody = (req: Request): { json: unknown; binary: Uint8Array } => {
+    const bytes = bodyOf(req);
+    const given = req.get('Inference-Header-Content-Length');
+    const length = given === undefined ? bytes.length : /^\d{1,15}$/.test(given) ? Number(given) : Number.NaN;
+    if (!(length <= bytes.length)) {
+      throw new BadInput(
+        `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
+      );
+    }
+    return { json: parse(bytes.subarray(0, length)), binary: bytes.subarray(length) };
+  };
+
+  const say =
+    (reply: object): RequestHandler =>
+    (_req, res) =>
+      sendJson(res, 200, reply);
+
+  /** Says so as long as requests are taken, and 503 while the process drains. */
+  const health =
+    (reply: object): RequestHandler =>
+    (req, res, next) => {
+      if (req.app.locals.draining) next(new Unavailable(503, 'the server is shutting down'));
+      else sendJson(res, 200, reply);
+    };
+
+  const modelStatus = say({
+    name: model.name,
+    ready: true,
+    model_version_status: [
+      { version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } },
+    ],
+  });
+  const metadata = say(describeModel(model));
+  const server = say({ name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] });
+
+  const router = Router({ caseSensitive: true, strict: true });
+  const serve = (paths: string[], methods: { GET?: RequestHandler; POST?: RequestHandler[] }) => {
+    const allow = [
+      ...(methods.GET ? ['GET', 'HEAD'] : []),
+      ...(methods.POST ? ['POST'] : []),
+      'OPTIONS',
+    ].join(', ');
+    for (const path of paths) {
+      const route = router.route(path).all(isServed(model));
+      if (methods.GET) route.get(methods.GET);
+      if (methods.POST) route.post(methods.POST);
+      route.all((req, res) => {
+        res.setHeader('Allow', allow);
+        if (req.method === 'OPTIONS') return void res.status(204).end();
+        throw new HttpError(405, `${req.method} is not for this path, ${allow} are`);
+      });
+    }
+  };
+
+  serve(['/predict', '/predictions/:name', '/predictions/:name/:version'], { POST: predict('predict') });
+  serve(['/health'], { GET: health({ status: 'ok' }) });
+  serve(['/v1/models/:name\\:predict', '/v1/models/:name/versions/:version\\:predict'], {
+    POST: predict('tensorflow'),
+  });
+  serve(['/v1/models/:name', '/v1/models/:name/versions/:version'], { GET: modelStatus });
+  serve(['/v1/models'], { GET: say({ models: [model.name] }) });
+  serve(['/v2/models/:name/infer', '/v2/models/:name/versions/:version/infer'], {
+    POST: [key, readRaw, inferBody],
+  });
+  serve(['/v2/models/:name', '/v2/models/:name/versions/:version'], { GET: metadata });
+  serve(['/v2/models/:name/ready', '/v2/models/:name/versions/:version/ready'], {
+    GET: health({ name: model.name, ready: true }),
+  });
+  serve(['/v2'], { GET: server });
+  serve(['/v2/health/live'], { GET: say({ live: true }) });
+  serve(['/v2/health/ready'], { GET: health({ live: true, ready: true }) });
+  serve(['/invocations'], { POST: predict('mlflow') });
+  serve(['/ping'], { GET: health({ status: 'Healthy' }) });
+  return router;
+}
+
+/** Answers 404 for another model, or another version than the only one. */
+function isServed(model: Model): RequestHandler<{ name?: string; version?: string }> {
+  return ({ params: { name, version } }, _res, next) => {
+    if (name !== undefined && name !== model.name) {
+      throw new HttpError(404, `there is no model of this name, ${model.name} is served`);
+    }
+    // TorchServe calls the first version 1.0.
+    if (version !== undefined && version !== '1' && version !== '1.0') {
+      throw new HttpError(404, `there is no such version, version 1 of ${model.name} is served`);
+    }
+    next();
+  };
+}
+
+/** The bytes of a body, empty where there was none. Throws HttpError for a charset that JSON does not have. */
+function bodyOf(req: Request): Buffer {
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(req.get('Content-Type') ?? '')?.[1];
+  if (charset !== undefined && !/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
+  }
+  return Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
+}
+
+function parse(bytes: Buffer): unknown {
+  if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
+  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
+  const text = bytes.toString();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const at = /at position \d+/.exec(String(error))?.[0];
+    const literal = /[[:,]\s*-?(NaN|Infinity)\s*[\],}]/.test(text);
+    throw new BadInput(
+      literal
+        ? 'the body is not JSON, which has no NaN or Infinity: use null, "Infinity" or "-Infinity"'
+        : `the body is not JSON${at ? ` ${at}` : ''}`,
+    );
+  }
+}

@@ -1,0 +1,58 @@
+import type { Model } from '../model/model';
+import type { Tensor } from '../model/tensor';
+import { type Output, writeTensor } from '../model/write';
+import type { Question } from './bodies';
+
+/** Whose clients a reply is for, where their traditions differ. */
+export type Style = 'predict' | 'tensorflow' | 'mlflow';
+
+/** The reply to a question, given the outputs of each of its runs. */
+export function writeReply(
+  model: Model,
+  { form }: Question,
+  results: readonly Tensor[][],
+  style: Style,
+): object {
+  const { outputs } = model;
+  if (form === 'tensors') {
+    const [tensors] = results;
+    const whole =
+      outputs.length === 1
+        ? writeTensor(tensors[0], outputs[0])
+        : Object.fromEntries(outputs.map((output, i) => [output.name, writeTensor(tensors[i], output)]));
+    return { [style === 'mlflow' ? 'predictions' : 'outputs']: whole };
+  }
+  const columns = outputs.map((output, i) =>
+    results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
+  );
+  const key = form === 'one' ? 'prediction' : 'predictions';
+  const pick = (column: unknown[]) => (form === 'one' ? column[0] : column);
+  if (results.length === 0) return { predictions: [] };
+  if (style === 'tensorflow') {
+    const rows =
+      outputs.length === 1
+        ? columns[0]
+        : columns[0].map((_, row) =>
+            Object.fromEntries(outputs.map(({ name }, i) => [name, columns[i][row]])),
+          );
+    return { [key]: pick(rows) };
+  }
+  const primary = Math.max(
+    0,
+    outputs.findIndex(({ name }) => name === 'prediction'),
+  );
+  const others = outputs.flatMap(({ name }, i) => (i === primary ? [] : [[name, pick(columns[i])]]));
+  return { [key]: pick(columns[primary]), ...Object.fromEntries(others) };
+}
+
+/** The values of each instance of one run, without the batch dimension; with `bare`, `[x]` becomes `x`. */
+function instancesOf(tensor: Tensor, output: Output, bare: boolean): unknown[] {
+  if (!output.batch) return [bareValue(writeTensor(tensor, output), tensor.shape, output, bare)];
+  const values = writeTensor(tensor, output) as unknown[];
+  const shape = tensor.shape.slice(1);
+  return values.map((value) => bareValue(value, shape, output, bare));
+}
+
+function bareValue(value: unknown, shape: readonly number[], output: Output, bare: boolean): unknown {
+  return bare && !output.labels && shape.length === 1 && shape[0] === 1 ? (value as unknown[])[0] : value;
+}

@@ -1,0 +1,91 @@
+import type { Model } from '../model/model';
+import { type Dim, showShape } from '../model/read';
+import { sampleShape } from '../model/sample';
+import { wrappers } from './bodies';
+
+/** How to ask this model: in messages, and in the boot log in place of a page of documentation. */
+export interface Usage {
+  /** What the inputs and outputs are. */
+  inputs: string;
+  outputs: string;
+  /** `The model takes …. Try …`, cut where the model has many inputs or long ones. */
+  hint: string;
+  /** A shell command that asks with a whole body. */
+  curl(url: string, withKey: boolean): string;
+}
+
+const mostNamed = 6;
+const longestExample = 300;
+
+export function describeUsage(model: Model): Usage {
+  const inputs = model.inputs.map((value) => describe(value, model));
+  const named =
+    inputs.slice(0, mostNamed).join(', ') +
+    (inputs.length > mostNamed ? `, and ${inputs.length - mostNamed} more` : '');
+  const features = model.features ? ` (${model.features.join(', ')})` : '';
+  const example = exampleOf(model);
+  const body = JSON.stringify(example.value);
+  const short = body.length <= longestExample ? body : shorten(example.value);
+  return {
+    inputs: inputs.join(', ') + features,
+    outputs: model.outputs
+      .map((output) =>
+        output.labels ? `${output.name}: {${output.labels.join(', ')}}` : describe(output, model),
+      )
+      .join(', '),
+    hint: `The model takes ${named || 'nothing'}${model.features ? features : ''}. Try ${short}`,
+    curl(url, withKey) {
+      const key = withKey ? ` -H "X-API-Key: $API_KEY"` : '';
+      if (body.length <= 1024) return `curl${key} -d ${quote(body)} ${url}`;
+      return `node -p ${quote(`JSON.stringify(${example.code})`)} | curl${key} -d @- ${url}`;
+    },
+  };
+}
+
+function describe(
+  { name, type, shape }: { name: string; type: string; shape: readonly Dim[] },
+  { kind }: Model,
+): string {
+  const dims = shape.map((dim, axis) =>
+    kind === 'batched' && axis === 0 && typeof dim === 'string' ? 'N' : dim,
+  );
+  return `${name}: ${type}${dims.length === 0 ? '' : showShape(dims)}`;
+}
+
+/** A body that the model takes, as a value and as the JavaScript that makes it. */
+function exampleOf(model: Model): { value: Record<string, unknown>; code: string } {
+  const { inputs, kind, features, sampleSize } = model;
+  const entries = features
+    ? features.map((name) => [name, inputs[0].type === 'string' ? 'a' : 0, '0'] as const)
+    : inputs.map((input) => {
+        const leaf = input.type === 'string' ? 'a'.repeat(sampleSize) : input.type === 'bool' ? false : 0;
+        const shape = sampleShape(input, kind, sampleSize);
+        return [
+          input.name,
+          shape.reduceRight<unknown>((inner, length) => Array(length).fill(inner), leaf),
+          shape.reduceRight((inner, length) => `Array(${length}).fill(${inner})`, JSON.stringify(leaf)),
+        ] as const;
+      });
+  const value = Object.fromEntries(entries.map(([name, content]) => [name, content]));
+  const code = `{${entries.map(([name, , content]) => `${JSON.stringify(name)}: ${content}`).join(', ')}}`;
+  // A wrapper's name wins over an input's, so such an input is to be named inside one.
+  if (!entries.some(([name]) => wrappers.includes(name))) return { value, code };
+  return { value: { instances: [value] }, code: `{instances: [${code}]}` };
+}
+
+/** An example with only the first of what repeats. */
+function shorten(value: unknown): string {
+  if (Array.isArray(value)) {
+    return value.length > 1 ? `[${shorten(value[0])},…]` : `[${value.map(shorten).join()}]`;
+  }
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value);
+  const shown = entries
+    .slice(0, mostNamed)
+    .map(([name, content]) => `${JSON.stringify(name)}:${shorten(content)}`);
+  return `{${shown.join()}${entries.length > mostNamed ? ',…' : ''}}`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
