@@ -38,9 +38,9 @@ export function sampleFeeds(
   });
 }
 
-/** Zeros and short texts, `size` characters long. */
-export function zeros(size: number): (type: Tensor['type']) => number | string {
-  return (type) => (type === 'string' ? 'a'.repeat(size) : 0);
+/** One number everywhere, and texts so many characters long. */
+export function constant(number: 0 | 1, length: number): (type: Tensor['type']) => number | string {
+  return (type) => (type === 'string' ? 'a'.repeat(length) : number);
 }
 
 /** The shape of one instance as a body may give it, open dimensions `size` long and ones at the end left out. */

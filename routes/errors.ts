@@ -16,14 +16,14 @@ export class HttpError extends Error {
 
 export function sendJson(res: Response, status: number, value: unknown): void {
   // Without a charset, which JSON has none of: KServe's client looks for exactly this.
-  send(res, status, 'application/json', Buffer.from(`${JSON.stringify(value)}\n`));
+  send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
 }
 
 /** Ends a reply; while the process drains, its connection with it. */
-export function send(res: Response, status: number, type: string, body: Buffer): void {
+export function send(res: Response, status: number, type: string, body: string | Buffer): void {
   res.statusCode = status;
   res.setHeader('Content-Type', type);
-  res.setHeader('Content-Length', body.length);
+  res.setHeader('Content-Length', Buffer.byteLength(body));
   if (res.app.locals.draining) res.setHeader('Connection', 'close');
   res.end(body);
 }

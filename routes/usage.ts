@@ -54,12 +54,14 @@ function describe(
 
 /** A body that the model takes, as a value and as the JavaScript that makes it. */
 function exampleOf(model: Model): { value: Record<string, unknown>; code: string } {
-  const { inputs, kind, features, sampleSize } = model;
+  const { inputs, kind, features, sample } = model;
+  const leafOf = (type: string) =>
+    type === 'string' ? 'a' : type === 'bool' ? sample.value === 1 : sample.value;
   const entries = features
-    ? features.map((name) => [name, inputs[0].type === 'string' ? 'a' : 0, '0'] as const)
+    ? features.map((name) => [name, leafOf(inputs[0].type), JSON.stringify(leafOf(inputs[0].type))] as const)
     : inputs.map((input) => {
-        const leaf = input.type === 'string' ? 'a'.repeat(sampleSize) : input.type === 'bool' ? false : 0;
-        const shape = sampleShape(input, kind, sampleSize);
+        const leaf = leafOf(input.type);
+        const shape = sampleShape(input, kind, sample.size);
         return [
           input.name,
           shape.reduceRight<unknown>((inner, length) => Array(length).fill(inner), leaf),
