@@ -47,7 +47,7 @@ export function shortenFloat32(value: number): number {
   const scale = Math.floor(Math.log10(Math.abs(value)));
   for (let digits = 6; digits < 9; digits++) {
     const power = digits - 1 - scale;
-    if (power < 0 || power > 22) return shorten(value, Math.fround, 6, 9);
+    if (power < 0 || power > 22) return shorten(value, Math.fround, 1, 9);
     const ten = powersOfTen[power];
     const short = Math.round(value * ten) / ten;
     if (Math.fround(short) === value) return short;
@@ -57,7 +57,7 @@ export function shortenFloat32(value: number): number {
 
 /** The same for a number that came from a float16. */
 export function shortenFloat16(value: number): number {
-  return shorten(value, (short) => fromHalf(toHalf(short)), 3, 5);
+  return shorten(value, (short) => fromHalf(toHalf(short)), 1, 5);
 }
 
 function shorten(value: number, round: (short: number) => number, from: number, to: number): number {
