@@ -17,10 +17,14 @@ export function isBytes(value: unknown): value is { b64: string; shape?: unknown
   return typeof value === 'object' && value !== null && typeof (value as { b64: unknown }).b64 === 'string';
 }
 
-/** How deep a value's arrays nest, or the rank that its bytes declare; undefined where they declare none. */
-export function rankOf(value: unknown, type: ElementType): number | undefined {
-  if (type !== 'string' && isBytes(value)) return Array.isArray(value.shape) ? value.shape.length : undefined;
-  return measure(value).length;
+/** How deep a value's arrays nest; bytes add the rank that they declare or, without a shape, an instance's. */
+export function rankOf(value: unknown, type: ElementType, instanceRank: number): number {
+  const { length } = measure(value);
+  if (type === 'string') return length;
+  let inner = value;
+  for (let depth = 0; depth < length; depth++) inner = (inner as unknown[])[0];
+  if (!isBytes(inner)) return length;
+  return length + (Array.isArray(inner.shape) ? inner.shape.length : instanceRank);
 }
 
 /** Reads one value, nested arrays or bytes. Throws BadInput that names the place and what it takes. */
@@ -160,7 +164,7 @@ function decodeText(value: { b64: string; shape?: unknown }): string | undefined
 /** The error for the first element that does not fit, found by a second, slower walk. */
 function fault(value: unknown, type: ElementType, shape: readonly number[], where: string): BadInput {
   if (shape.length === 0) {
-    return new BadInput(`${where} must be ${elements[type].takes}, not ${kindOf(value)}`);
+    return new BadInput(`${where} must be ${elements[type].takes}, not ${kindOf(value, type)}`);
   }
   if (!Array.isArray(value) || value.length !== shape[0]) {
     const gets = Array.isArray(value) ? showShape([value.length]) : kindOf(value);
@@ -174,11 +178,21 @@ function fault(value: unknown, type: ElementType, shape: readonly number[], wher
   return fault(value[i], type, inner, `${where}[${i}]`);
 }
 
-export function kindOf(value: unknown): string {
+/** What a value is, for a message that must not repeat it. */
+export function kindOf(value: unknown, type?: ElementType): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
-  if (typeof value === 'number') return Number.isInteger(value) ? 'this number' : 'a number like this';
+  if (typeof value === 'number') return 'this number';
+  if (typeof value === 'string' && type === 'string') return 'this string';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** Whether a JSON value is a shape that the runtime can take. */
+export function isShape(value: unknown): value is number[] {
+  return (
+    Array.isArray(value) &&
+    value.every((length) => Number.isInteger(length) && length >= 0 && length < 2 ** 31)
+  );
 }
 
 function readBytes(
@@ -192,7 +206,7 @@ function readBytes(
   const unknown = Object.keys(value).find((key) => key !== 'b64' && key !== 'shape');
   if (unknown !== undefined) throw new BadInput(`${where} has an unknown key beside b64 and shape`);
   const own = value.shape ?? lengthsFor(bytes.length / elements[type].bytes, expected.dims);
-  if (!Array.isArray(own) || !own.every((length) => Number.isSafeInteger(length) && length >= 0)) {
+  if (!isShape(own)) {
     throw new BadInput(`${where} needs a "shape", an array of whole numbers`);
   }
   const shape = fitShape(own, { ...expected, type }, () => where);
@@ -226,7 +240,8 @@ function lengthsFor(length: number, dims: readonly Dim[] | undefined): number[] 
 }
 
 function decodeBase64(text: string): Buffer | undefined {
-  const bytes = Buffer.from(text, 'base64');
-  // Node.js skips what is not base64, so the length tells.
-  return bytes.length === Math.floor((text.replace(/=+$/, '').length * 3) / 4) ? bytes : undefined;
+  // Node.js skips what is not base64.
+  return /^[\w+/-]*={0,2}$/.test(text) && text.replace(/=+$/, '').length % 4 !== 1
+    ? Buffer.from(text, 'base64')
+    : undefined;
 }

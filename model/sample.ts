@@ -45,7 +45,7 @@ export function constant(number: 0 | 1, length: number): (type: Tensor['type']) 
 
 /** The shape of one instance as a body may give it, open dimensions `size` long and ones at the end left out. */
 export function sampleShape(input: Input, kind: Kind, size: number): number[] {
-  const shape = instanceShape(input, kind).map((dim) => (typeof dim === 'number' ? dim : size));
-  while (kind !== 'whole' && shape.at(-1) === 1) shape.pop();
-  return shape;
+  const dims = [...instanceShape(input, kind)];
+  while (dims.at(-1) === 1) dims.pop();
+  return dims.map((dim) => (typeof dim === 'number' ? dim : size));
 }

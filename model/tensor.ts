@@ -92,7 +92,7 @@ export const elements: Record<ElementType, Element> = {
   },
   string: {
     bytes: 16,
-    takes: 'a string without NUL or lone surrogates',
+    takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     create: (length) => new Array<string>(length).fill(''),
     // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
     read: (value) =>

@@ -32,7 +32,7 @@ export function readBody(body: unknown, model: Model): Question {
   }
   if (
     Array.isArray(body) &&
-    body.length > 0 &&
+    (body.length > 0 || model.inputs.length !== 1) &&
     body.every((item) => isObject(item) && !isValueFor(item, model))
   ) {
     return readInstanceList(body, model, (i) => `[${i}]`);
@@ -136,7 +136,9 @@ function featureRow(body: Body, model: Model, where: string): unknown[] | undefi
   return features.map((name) => {
     if (readElement(body[name], inputs[0].type) === undefined) {
       const place = where ? `${where}.${name}` : name;
-      throw new BadInput(`${place} must be ${elements[inputs[0].type].takes}, not ${kindOf(body[name])}`);
+      throw new BadInput(
+        `${place} must be ${elements[inputs[0].type].takes}, not ${kindOf(body[name], inputs[0].type)}`,
+      );
     }
     return body[name];
   });
@@ -168,7 +170,7 @@ function readKeyed(body: Body, model: Model): Question {
 
 /** Whether a value for an input of a batched model holds a batch, told by its rank. */
 function givesBatch(value: unknown, input: Input): boolean {
-  if (rankOf(value, input.type) === input.shape.length) return true;
+  if (rankOf(value, input.type, input.shape.length - 1) === input.shape.length) return true;
   // An empty array is a batch of no rows, unless an instance can be empty.
   return Array.isArray(value) && value.length === 0 && typeof input.shape[1] !== 'string';
 }
@@ -238,7 +240,7 @@ function readRows(instances: readonly unknown[], model: Model, where: (i: number
 
 /** A single model's instance may give the first dimension of 1 or leave it out. */
 function withoutLead(value: unknown, input: Input, where: () => string): unknown {
-  if (rankOf(value, input.type) !== input.shape.length) return value;
+  if (rankOf(value, input.type, input.shape.length - 1) !== input.shape.length) return value;
   const shape = isBytes(value) && input.type !== 'string' ? (value.shape as unknown[]) : undefined;
   if ((shape ? shape[0] : (value as unknown[]).length) !== 1) {
     throw new BadInput(`${where()} must have a first dimension of 1`);

@@ -1,6 +1,6 @@
 import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
-import { readBuffer, readElement, readTensor } from '../model/read';
+import { isShape, readBuffer, readElement, readTensor } from '../model/read';
 import type { Input } from '../model/sample';
 import { type ElementType, elements, type Feeds, sizeOf, type Tensor } from '../model/tensor';
 import type { Output } from '../model/write';
@@ -116,7 +116,7 @@ function readInput(given: InferInput, input: Input, where: string, bytes: Uint8A
     throw new BadInput(`${where}.datatype must be ${datatypes[type]} for ${name}`);
   }
   const { shape } = given;
-  if (!Array.isArray(shape) || !shape.every((length) => Number.isSafeInteger(length) && length >= 0)) {
+  if (!isShape(shape)) {
     throw new BadInput(`${where}.shape must be an array of whole numbers`);
   }
   const fits =

@@ -162,12 +162,13 @@ function bodyOf(req: Request): Buffer {
 function parse(bytes: Buffer): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
-  const text = bytes.toString();
+  // Some editors begin a file with a byte order mark.
+  const text = bytes.toString().replace(/^\uFEFF/, '');
   try {
     return JSON.parse(text);
   } catch (error) {
     const at = /at position \d+/.exec(String(error))?.[0];
-    const literal = /[[:,]\s*-?(NaN|Infinity)\s*[\],}]/.test(text);
+    const literal = /(^|[[:,])\s*-?(NaN|Infinity)\s*($|[\],}])/.test(text);
     throw new BadInput(
       literal
         ? 'the body is not JSON, which has no NaN or Infinity: use null, "Infinity" or "-Infinity"'
