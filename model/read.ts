@@ -51,14 +51,15 @@ export function readInstances(
     );
     return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
   }
-  const shapes = values.map((value, i) => fitShape(measure(value), expected, where, i));
+  const own = values.map(measure);
+  const shapes = own.map((lengths, i) => fitShape(lengths, expected, where, i));
   const [shape] = shapes;
   if (shapes.every((other) => sameShape(other, shape))) {
     const data = elements[type].create(values.length * sizeOf(shape));
     let at = 0;
     values.forEach((value, i) => {
-      const end = fill(data, at, value, type, measure(value), 0);
-      if (end === undefined) throw fault(value, type, measure(value), where(i));
+      const end = fill(data, at, value, type, own[i], 0);
+      if (end === undefined) throw fault(value, type, own[i], where(i));
       at = end;
     });
     return [{ type, shape: [values.length, ...shape], data }];
@@ -68,7 +69,11 @@ export function readInstances(
 
 const deepest = 64;
 
-function measure(value: unknown): number[] {
+const scalar: readonly number[] = [];
+
+/** The lengths of a value's arrays, told by the first of each. */
+function measure(value: unknown): readonly number[] {
+  if (!Array.isArray(value)) return scalar;
   const shape: number[] = [];
   for (let inner = value; Array.isArray(inner) && shape.length <= deepest; inner = inner[0]) {
     shape.push(inner.length);

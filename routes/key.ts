@@ -2,11 +2,11 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RequestHandler } from 'express';
 import { HttpError } from './errors';
 
-/** Lets a request pass that carries one of the keys; without keys, every one. */
-export function requireKey(keys: readonly string[]): RequestHandler {
-  if (keys.length === 0) return (_req, _res, next) => next();
+/** Lets only requests pass that carry one of the keys; without keys, there is nothing to pass. */
+export function requireKey(keys: readonly string[]): RequestHandler[] {
+  if (keys.length === 0) return [];
   const digests = keys.map(digest);
-  return (req, _res, next) => {
+  const check: RequestHandler = (req, _res, next) => {
     const bearer = /^Bearer +(.+)$/i.exec(req.headers.authorization ?? '')?.[1];
     const given = [bearer, req.headers['x-api-key']].map((key) => digest(String(key ?? '').trim()));
     // Every digest is compared, whole, so that the time tells nothing of how near a guess came.
@@ -16,6 +16,7 @@ export function requireKey(keys: readonly string[]): RequestHandler {
       allowed ? undefined : new HttpError(401, 'this needs a key: send Authorization: Bearer … or X-API-Key'),
     );
   };
+  return [check];
 }
 
 function digest(text: string): Buffer {

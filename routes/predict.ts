@@ -17,7 +17,7 @@ export function predictRoutes(model: Model, options: Options): Router {
   const key = requireKey(options.apiKeys);
 
   const predict = (style: Style): RequestHandler[] => [
-    key,
+    ...key,
     readRaw,
     async (req, res) => {
       const body = parse(bodyOf(req));
@@ -103,7 +103,8 @@ export function predictRoutes(model: Model, options: Options): Router {
       'OPTIONS',
     ].join(', ');
     for (const path of paths) {
-      const route = router.route(path).all(isServed(model));
+      const route = router.route(path);
+      if (path.includes(':')) route.all(isServed(model));
       if (methods.GET) route.get(methods.GET);
       if (methods.POST) route.post(methods.POST);
       route.all((req, res) => {
@@ -122,7 +123,7 @@ export function predictRoutes(model: Model, options: Options): Router {
   serve(['/v1/models/:name', '/v1/models/:name/versions/:version'], { GET: modelStatus });
   serve(['/v1/models'], { GET: say({ models: [model.name] }) });
   serve(['/v2/models/:name/infer', '/v2/models/:name/versions/:version/infer'], {
-    POST: [key, readRaw, inferBody],
+    POST: [...key, readRaw, inferBody],
   });
   serve(['/v2/models/:name', '/v2/models/:name/versions/:version'], { GET: metadata });
   serve(['/v2/models/:name/ready', '/v2/models/:name/versions/:version/ready'], {

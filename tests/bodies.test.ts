@@ -1,0 +1,246 @@
+import { ask } from './ask';
+import { closeModels } from './serve';
+
+afterAll(closeModels);
+
+/** Numbers as little-endian bytes in base64. */
+function f32(...numbers: number[]): string {
+  return Buffer.from(new Float32Array(numbers).buffer).toString('base64');
+}
+
+/** Bodies of each form and rank, and their replies, by model; models/hand_models.py says what each computes. */
+const answered: Record<string, [body: string, reply: string][]> = {
+  // Batched, [N,2]: gives its input back.
+  'identity-float32': [
+    ['[1,2]', '{"prediction":[1,2]}'],
+    ['{"x":[1,2]}', '{"prediction":[1,2]}'],
+    ['[[1,2],[3,4]]', '{"predictions":[[1,2],[3,4]]}'],
+    ['{"x":[[1,2],[3,4]]}', '{"predictions":[[1,2],[3,4]]}'],
+    ['[[1,2]]', '{"predictions":[[1,2]]}'],
+    ['[]', '{"predictions":[]}'],
+    ['{"x":[]}', '{"predictions":[]}'],
+    ['{"instances":[[1,2],[3,4]]}', '{"predictions":[[1,2],[3,4]]}'],
+    [
+      `{"instances":[[1,2],{"x":[3,4]},{"b64":"${f32(5, 6)}","shape":[2]},{"x":{"b64":"${f32(7, 8)}"}}]}`,
+      '{"predictions":[[1,2],[3,4],[5,6],[7,8]]}',
+    ],
+    ['[{"x":[1,2]},{"x":[3,4]}]', '{"predictions":[[1,2],[3,4]]}'],
+    ['{"dataframe_records":[{"x":[1,2]}]}', '{"predictions":[[1,2]]}'],
+    ['{"dataframe_split":{"columns":["x"],"data":[[[1,2]]]}}', '{"predictions":[[1,2]]}'],
+    ['{"inputs":[[1,2],[3,4]]}', '{"outputs":[[1,2],[3,4]]}'],
+    ['{"inputs":{"x":[[1,2],[3,4]]}}', '{"outputs":[[1,2],[3,4]]}'],
+    ['{"inputs":[]}', '{"outputs":[]}'],
+    [`{"b64":"${f32(1, 2)}","shape":[2]}`, '{"prediction":[1,2]}'],
+    [`{"b64":"${f32(1, 2, 3, 4)}","shape":[2,2]}`, '{"predictions":[[1,2],[3,4]]}'],
+    [`{"b64":"${f32(1, 2)}"}`, '{"prediction":[1,2]}'],
+    [`{"x":{"b64":"${f32(1, 2)}"}}`, '{"prediction":[1,2]}'],
+    [`{"inputs":{"b64":"${f32(1, 2, 3, 4)}","shape":[2,2]}}`, '{"outputs":[[1,2],[3,4]]}'],
+    [`{"b64":"${f32()}","shape":[0,2]}`, '{"predictions":[]}'],
+    [
+      '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}',
+      '{"model_name":"identity-float32","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1,2]}]}',
+    ],
+  ],
+  // Batched, [N,1].
+  log: [
+    ['1', '{"prediction":0}'],
+    ['[1]', '{"prediction":0}'],
+    ['[[1],[1]]', '{"predictions":[0,0]}'],
+    ['{"instances":[1,[1],{"x":1},{"x":[1]}]}', '{"predictions":[0,0,0,0]}'],
+    ['{"inputs":[1,1]}', '{"outputs":[[0],[0]]}'],
+    ['null', '{"prediction":null}'],
+  ],
+  column: [
+    ['"some text"', '{"prediction":"some text"}'],
+    ['"x"', '{"prediction":"x"}'],
+    ['""', '{"prediction":""}'],
+    ['[["a"],["b"]]', '{"predictions":["a","b"]}'],
+    ['{"inputs":["a","b"]}', '{"outputs":[["a"],["b"]]}'],
+    ['{"instances":["a","b"]}', '{"predictions":["a","b"]}'],
+    ['{"b64":"w6nwn5iK"}', '{"prediction":"é😊"}'],
+    ['{"instances":[{"b64":"YQ=="},{"x":{"b64":"Yg=="}}]}', '{"predictions":["a","b"]}'],
+    ['[[{"b64":"YQ=="}],["b"]]', '{"predictions":["a","b"]}'],
+    ['{"inputs":[{"b64":"YQ=="},"b"]}', '{"outputs":[["a"],["b"]]}'],
+  ],
+  // Batched, [N], [N,3,1], [batch,seq], [N,0], and several inputs.
+  half_plus_two: [
+    ['2', '{"prediction":3}'],
+    ['[1,2]', '{"predictions":[2.5,3]}'],
+    ['{"instances":[1,2,5]}', '{"predictions":[2.5,3,4.5]}'],
+  ],
+  trailing: [
+    ['[1,2,3]', '{"prediction":[[1],[2],[3]]}'],
+    ['[[1],[2],[3]]', '{"prediction":[[1],[2],[3]]}'],
+    ['[[[1],[2],[3]]]', '{"predictions":[[[1],[2],[3]]]}'],
+  ],
+  add: [
+    ['{"feature1":1,"feature2":[3]}', '{"prediction":4}'],
+    ['{"feature1":[[1],[2.5]],"feature2":[[3],[-4]]}', '{"predictions":[4,-1.5]}'],
+    ['{"feature1":[],"feature2":[]}', '{"predictions":[]}'],
+  ],
+  unnamed: [['{"feature1":[[1],[2.5]],"feature2":[[3],[-4]]}', '{"predictions":[4,-1.5]}']],
+  ids: [
+    ['{"input_ids":[1,2,0],"attention_mask":[1,1,0]}', '{"prediction":[3,4]}'],
+    ['{"input_ids":[[1,3],[2,2]],"attention_mask":[[1,1],[1,1]]}', '{"predictions":[[4,5],[4,5]]}'],
+    [
+      '{"instances":[{"input_ids":[1,3],"attention_mask":[1,1]},{"input_ids":[5],"attention_mask":[1]}]}',
+      '{"predictions":[[4,5],[10,11]]}',
+    ],
+  ],
+  'zero-width': [['{"instances":[[],[]]}', '{"predictions":[[],[]]}']],
+  // Several outputs, some without a batch dimension.
+  'two-outputs': [
+    ['[1,2,3]', '{"prediction":[2,4,6],"total":6}'],
+    ['[[1,2,3],[4,5,6]]', '{"predictions":[[2,4,6],[8,10,12]],"total":[6,15]}'],
+    ['{"inputs":[[1,2,3]]}', '{"outputs":{"doubled":[[2,4,6]],"total":[[6]]}}'],
+  ],
+  'prediction-second': [['[[1,2],[4,3]]', '{"predictions":[1,0],"score":[2,4]}']],
+  'no-batch-output': [
+    ['{"inputs":[[1,2,3],[3,4,8]]}', '{"outputs":{"rows":[[1,2,3],[3,4,8]],"mean":[2,3,5.5]}}'],
+    ['{"instances":[[1,2,3],[3,4,8]]}', '{"predictions":[[1,2,3],[3,4,8]],"mean":[[1,2,3],[3,4,8]]}'],
+  ],
+  'unnamed-outputs': [
+    ['{"instances":[[1,2,3],[3,4,8]]}', '{"predictions":[[1,2,3],[3,4,8]],"mean":[[1,2,3],[3,4,8]]}'],
+  ],
+  twice: [['{"instances":[[1,2],[3,4]]}', '{"predictions":[[[1,2],[1,2]],[[3,4],[3,4]]]}']],
+  // Rows that depend on each other run together.
+  cumsum0: [['{"instances":[[1,2],[3,4],[5,6]]}', '{"predictions":[[1,2],[4,6],[9,12]]}']],
+  center: [['[[1,2],[3,8]]', '{"predictions":[[-1,-3],[1,3]]}']],
+  // A wrapper's name wins over an input's.
+  'wrapper-name': [
+    ['{"inputs":{"inputs":[[1,2]]}}', '{"outputs":[[2,4]]}'],
+    ['{"instances":[{"inputs":[1,2]}]}', '{"predictions":[[2,4]]}'],
+    ['{"inputs":[[1,2]]}', '{"outputs":[[2,4]]}'],
+  ],
+  // Single, [1,3]: doubles its input.
+  single: [
+    ['[1,2,3]', '{"prediction":[2,4,6]}'],
+    ['[[1,2,3]]', '{"prediction":[2,4,6]}'],
+    ['{"x":[1,2,3]}', '{"prediction":[2,4,6]}'],
+    [
+      `{"instances":[[1,2,3],[[4,5,6]],{"x":[7,8,9]},{"b64":"${f32(0, 0, 1)}","shape":[1,3]}]}`,
+      '{"predictions":[[2,4,6],[8,10,12],[14,16,18],[0,0,2]]}',
+    ],
+    [`{"b64":"${f32(1, 2, 3)}","shape":[1,3]}`, '{"prediction":[2,4,6]}'],
+    [`{"b64":"${f32(1, 2, 3)}","shape":[3]}`, '{"prediction":[2,4,6]}'],
+    [`{"b64":"${f32(1, 2, 3)}"}`, '{"prediction":[2,4,6]}'],
+    ['{"inputs":[[1,2,3]]}', '{"outputs":[[2,4,6]]}'],
+    ['{"instances":[]}', '{"predictions":[]}'],
+  ],
+  // Whole.
+  whole: [
+    ['{"a":[[1,2,3],[4,5,6]],"b":[[1,0],[0,1],[2,2]]}', '{"prediction":[[7,8],[16,17]]}'],
+    ['{"inputs":{"a":[[1,2,3],[4,5,6]],"b":[[1,0],[0,1],[2,2]]}}', '{"outputs":[[7,8],[16,17]]}'],
+  ],
+  'matmul-open': [
+    [
+      '{"instances":[{"a":[[1,2]],"b":[[3],[4]]},{"a":[[2]],"b":[[3,4]]}]}',
+      '{"predictions":[[[11]],[[6,8]]]}',
+    ],
+    [`{"a":{"b64":"${f32(1, 2)}","shape":[1,2]},"b":[[3],[4]]}`, '{"prediction":[[11]]}'],
+  ],
+  scalar: [
+    ['1.5', '{"prediction":3}'],
+    ['{"inputs":{"x":1.5}}', '{"outputs":3}'],
+    ['{"instances":[1,{"x":2}]}', '{"predictions":[2,4]}'],
+  ],
+  'unknown-rank': [
+    ['1.5', '{"prediction":3}'],
+    ['[[1,2],[3,4]]', '{"prediction":[[2,4],[6,8]]}'],
+    ['{"instances":[1,[1,2],[[3]]]}', '{"predictions":[2,[2,4],[[6]]]}'],
+    ['{"inputs":[1,2]}', '{"outputs":[2,4]}'],
+    [`{"b64":"${f32(1, 2)}","shape":[2,1]}`, '{"prediction":[[2],[4]]}'],
+  ],
+  'no-inputs': [
+    ['{}', '{"prediction":[1,2]}'],
+    ['{"instances":[{},{}]}', '{"predictions":[[1,2],[1,2]]}'],
+  ],
+  'default-input': [['{"x":4}', '{"prediction":8}']],
+};
+
+test.each(Object.entries(answered).flatMap(([model, rows]) => rows.map((row) => [model, ...row] as const)))(
+  'POST /predict to %s with %s is answered with %s',
+  async (model, body, expected) => {
+    const reply = await ask(model, body);
+    expect(reply.body).toEqual(JSON.parse(expected));
+    expect(reply.status).toBe(200);
+  },
+);
+
+/** Bodies of no form, or of another rank, with the words that the message is to hold. */
+const refused: Record<string, [body: string, ...words: string[]][]> = {
+  log: [
+    ['{"instances":[1],"inputs":[1]}', 'instances', 'inputs', 'both'],
+    ['{"instances":[1],"x":1}', '"x"', 'instances'],
+    ['{"inputs":[1],"extra":1}', '"extra"', 'inputs'],
+    ['{"x":1,"id":"7"}', '"id"'],
+    ['{}', 'missing', '"x"'],
+    ['{"instances":{"x":1}}', 'instances', 'array'],
+    ['{"instances":null}', 'instances', 'array'],
+    ['[1,2]', 'x must', '[1]', '[2]', '[[0],[0]]'],
+    ['{"inputs":1}', 'x must', '[N,1]'],
+  ],
+  add: [
+    ['{"dataframe_records":[],"dataframe_split":{}}', 'dataframe_records', 'dataframe_split'],
+    ['{"dataframe_split":{"columns":[],"data":[],"rows":1}}', '"rows"', 'dataframe_split'],
+    ['{"feature1":1}', 'missing', '"feature2"'],
+    ['{"feature1":1,"feature2":2,"feature3":3}', 'unknown', '"feature3"'],
+    ['{"Feature1":1,"feature2":2}', '"Feature1"'],
+    ['{"instances":[{"feature1":1,"feature2":1},{"feature1":1}]}', '"feature2"', 'instances[1]'],
+    ['[{"feature1":1,"feature2":1,"z":1}]', '"z"', '[0]'],
+    ['{"inputs":{"feature1":[1]}}', '"feature2"', 'inputs'],
+    ['{"inputs":{"feature1":[1],"feature2":[1],"z":[1]}}', '"z"', 'inputs'],
+    ['{"dataframe_split":{"columns":["feature1","z"],"data":[]}}', '"z"', 'dataframe_split.columns'],
+    ['{"dataframe_split":{"columns":["feature1"],"data":[[1]]}}', '"feature2"'],
+    ['[1,2]', '2 inputs', 'object'],
+    ['{"instances":[[1,2]]}', 'instances[0]', 'object'],
+    ['null', 'object'],
+    ['{"dataframe_records":{}}', 'dataframe_records', 'array'],
+    ['{"dataframe_records":[[1,2]]}', 'dataframe_records[0]', 'object'],
+    ['{"dataframe_split":[]}', 'dataframe_split', 'object'],
+    ['{"dataframe_split":{"data":[]}}', 'columns'],
+    ['{"dataframe_split":{"columns":["feature1","feature2"]}}', 'data'],
+    ['{"dataframe_split":{"columns":["feature1","feature2"],"data":[[1,2],[1]]}}', 'data[1]', '2'],
+    ['{"inputs":null}', 'inputs', 'object'],
+    ['{"feature1":[[1],[2]],"feature2":3}', 'feature1', 'feature2', 'batch'],
+    ['{"feature1":[[1],[2]],"feature2":[3,4]}', 'feature1', 'feature2', 'batch'],
+    ['{"feature1":[[1],[2]],"feature2":[[3]]}', 'feature2 has 1', 'feature1 has 2'],
+    ['{"inputs":{"feature1":[1,2],"feature2":[3]}}', 'feature2 has 1', 'feature1 has 2'],
+  ],
+  column: [
+    ['["a","b"]', 'x must', '[["a"],["b"]]'],
+    ['{"x":["a","b"]}', 'x must', '[["a"],["b"]]'],
+  ],
+  'identity-float32': [
+    ['{"inputs":[1,2]}', 'x must', '[N,2]', '[2]'],
+    ['{"instances":[[1,2],[[3,4]]]}', 'instances[1]', '[2]', '[1,2]'],
+    ['[1,2,3]', 'x must', '[2]', '[3]'],
+    ['[[1,2],[3]]', 'x[1]', '[2]', '[1]'],
+    ['5', 'x must', '[2]', 'single value'],
+    ['[[[[1]]]]', 'x must', '[2]'],
+    ['[[1,2],3]', 'x[1]'],
+    ['[[1,2],[3,[4]]]', 'x[1][1]'],
+  ],
+  single: [
+    ['[[1,2,3],[4,5,6]]', 'x must', 'first dimension of 1'],
+    ['{"instances":[[1,2,3],[[1,2,3],[4,5,6]]]}', 'instances[1]', 'first dimension of 1'],
+    ['{"inputs":[1,2,3]}', 'x must', '[1,3]', '[3]'],
+  ],
+  whole: [['{"a":[[1,2,3]],"b":[[1,0],[0,1],[2,2]]}', 'a must', '[2,3]', '[1,3]']],
+  'unknown-rank': [
+    ['[[1,2],[3]]', 'x[1] must', '[2]', '[1]'],
+    ['[[[1,2],[3,4]],[[5,6],[7]]]', 'x[1][1] must', '[2]', '[1]'],
+  ],
+  'no-inputs': [['[1]', 'object']],
+};
+
+test.each(
+  Object.entries(refused).flatMap(([model, rows]) =>
+    rows.map(([body, ...words]) => ({ model, body, words })),
+  ),
+)('POST /predict to $model with $body is a 400 that says $words', async ({ model, body, words }) => {
+  const reply = await ask(model, body);
+  expect(reply.status).toBe(400);
+  for (const word of words) expect(reply.body.error).toContain(word);
+  expect(reply.body.error).toMatch(/ The model takes .+\. Try ./);
+});

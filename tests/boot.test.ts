@@ -1,0 +1,234 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { readOptions } from '../routes/options';
+import { ask, killServers, launch, launchAndEnd, startServer } from './process';
+import { modelPath } from './serve';
+
+afterEach(killServers);
+
+const shell = promisify(execFile);
+const taken = net.createServer();
+const folder = mkdtempSync(join(tmpdir(), 'boot-'));
+const garbage = join(folder, 'garbage.onnx');
+const empty = join(folder, 'empty.onnx');
+
+beforeAll(async () => {
+  writeFileSync(garbage, 'This is a text, not a model.');
+  writeFileSync(empty, '');
+  taken.listen(0);
+  await once(taken, 'listening');
+});
+
+afterAll(() => {
+  taken.close();
+  rmSync(folder, { recursive: true });
+});
+
+test('The boot log shows the inputs, the outputs and a request', async () => {
+  const server = await startServer('model');
+  const log = server.stdout();
+  for (const name of ['sepal_length', 'sepal_width', 'petal_length', 'petal_width'])
+    expect(log).toContain(`${name}: float32[N,1]`);
+  for (const label of ['setosa', 'versicolor', 'virginica']) expect(log).toContain(label);
+  expect(log).toMatch(/^Try: curl /m);
+  expect(server.stderr()).toBe('');
+});
+
+/** Runs the boot log's `Try:` line as a user would who pastes it, and gives status and reply. */
+async function paste(log: string, env: NodeJS.ProcessEnv = {}) {
+  const line = /^Try: (.*)$/m.exec(log)?.[1] ?? 'false';
+  const { stdout } = await shell(
+    'bash',
+    ['-c', `curl() { command curl -sS -w '%{http_code}' "$@"; }; set -o pipefail; ${line}`],
+    { env: { PATH: process.env.PATH, ...env } },
+  );
+  return { line, status: Number(stdout.slice(-3)), body: JSON.parse(stdout.slice(0, -3)) };
+}
+
+/** A model's bytes with some of them replaced by as many others. */
+function replaced(name: string, some: string, others: string): Buffer {
+  return Buffer.from(readFileSync(modelPath(name)).toString('hex').replaceAll(some, others), 'hex');
+}
+
+test.each([
+  ['the bundled model', 'model', {}],
+  ['a single model', 'single', {}],
+  ['a whole model', 'whole', {}],
+  ['a string column', 'column', {}],
+  ['a text model', 'text', {}],
+  ['token ids', 'ids', {}],
+  ['a mixed pipeline', 'mixed', {}],
+  ['an int8 model', 'identity-int8', {}],
+  ['a bool model', 'identity-bool', {}],
+  ['a model that takes nothing', 'no-inputs', {}],
+  ['a scalar', 'scalar', {}],
+  ['an unknown rank', 'unknown-rank', {}],
+  ['an input with a wrapper’s name', 'wrapper-name', {}],
+  ['an input that is optional', 'default-input', {}],
+  ['an image', 'cnn-fixed', {}],
+  ['an image of open height and width', 'conv-open', {}],
+  ['recurrent state', 'gru-state', {}],
+  ['FEATURES', 'four_features', { FEATURES: "a,b,it's,d $HOME" }],
+  ['a model that divides by its input', 'divide', {}],
+  ['an API_KEY', 'model', { API_KEY: 'secret,"other"' }],
+  ['a MODEL_NAME', 'model', { MODEL_NAME: "it's" }],
+  ['a HOST of its own', 'model', { HOST: '127.0.0.1' }],
+])('The Try line for %s is answered with 200 as it stands', async (_what, name, env) => {
+  const server = await startServer(name, env);
+  const key = 'API_KEY' in env ? { API_KEY: 'secret' } : {};
+  const { line, status, body } = await paste(server.stdout(), key);
+  expect({ status, line }).toEqual({ status: 200, line });
+  expect(body).not.toHaveProperty('error');
+  expect(server.stdout()).not.toContain('secret');
+});
+
+test('The Try line for a body above 1 KB makes it with node', async () => {
+  // Eight rows and columns become 64: dim_value is field 1 of a dimension, which is field 1 of a shape.
+  const image = join(folder, 'image.onnx');
+  writeFileSync(image, replaced('image', '0a020808', '0a020840'));
+  const server = await startServer(image);
+  expect(server.stdout()).toContain('float32[N,3,64,64]');
+  const { line, status } = await paste(server.stdout());
+  expect(line).toContain('node -p');
+  expect(line.length).toBeLessThan(1024);
+  expect(status).toBe(200);
+});
+
+test.each(["it's $HM", 'a"b`id`\\', '€ %s\\n'])(
+  'The Try line for an input named %j is answered with 200',
+  async (name) => {
+    const model = join(folder, 'quoted.onnx');
+    const hex = (text: string) => Buffer.from(text).toString('hex');
+    writeFileSync(model, replaced('add', hex('feature1'), hex(name).slice(0, 16)));
+    const server = await startServer(model);
+    const { status } = await paste(server.stdout());
+    expect(status).toBe(200);
+  },
+);
+
+test('A command-line argument wins over MODEL_PATH, and MODEL_PATH over the bundled model', async () => {
+  const both = await startServer('single', { MODEL_PATH: modelPath('whole') });
+  expect(both.stdout()).toMatch(/^single /);
+  const child = launch([], { MODEL_PATH: modelPath('whole') });
+  const [log] = await once(child.stdout as NodeJS.ReadableStream, 'data');
+  expect(String(log)).toMatch(/^whole /);
+});
+
+test('PORT=0 takes a free port and logs which', async () => {
+  const servers = await Promise.all([startServer('single'), startServer('single')]);
+  expect(servers[0].port).not.toBe(servers[1].port);
+  for (const { port } of servers) expect((await ask(port, '/health')).body).toEqual({ status: 'ok' });
+});
+
+test('A server on all interfaces answers over IPv4 and IPv6', async () => {
+  const { port } = await startServer('single');
+  for (const host of ['127.0.0.1', '::1'])
+    expect((await ask(port, '/health', undefined, { host })).status).toBe(200);
+});
+
+test('A model that no made-up input fits is served, and the boot log says so', async () => {
+  const server = await startServer('parse-number');
+  expect(server.stdout()).toContain('no made-up input fits');
+  const reply = await ask(server.port, '/predict', { x: '1.5' });
+  expect(reply.body).toEqual({ prediction: 1.5 });
+});
+
+const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: string][] = [
+  ['a missing file', ['no/such.onnx'], {}, 'no/such.onnx'],
+  ['a MODEL_PATH that is missing', [], { MODEL_PATH: 'no/such.onnx' }, 'no/such.onnx'],
+  ['a directory', [folder], {}, folder],
+  ['a garbage file', [garbage], {}, garbage],
+  ['an empty file', [empty], {}, empty],
+  ['a path through a file', [join(garbage, 'x.onnx')], {}, garbage],
+  ['an unknown operator', [modelPath('unknown-op')], {}, 'Magic'],
+  ['an unknown domain', [modelPath('unknown-domain')], {}, 'com.example'],
+  ['missing external data', [modelPath('external-missing')], {}, 'gone.onnx.data'],
+  ['a bfloat16 input', [modelPath('bfloat16')], {}, 'bfloat16'],
+  ['a float8 input', [modelPath('float8')], {}, 'float8'],
+  ['an int4 input', [modelPath('int4-input')], {}, 'int4'],
+  ['an int4 output', [modelPath('int4-output')], {}, 'int4'],
+  ['a uint4 output', [modelPath('uint4-output')], {}, 'uint4'],
+  ['a sequence input', [modelPath('sequence-input')], {}, 'input'],
+  ['a map input', [modelPath('map-input')], {}, 'input'],
+  ['no output that can be served', [modelPath('sequence-only')], {}, 'output'],
+  ['a PORT that is text', [], { PORT: 'http' }, 'PORT'],
+  ['a HOST that is not here', [], { HOST: '203.0.113.1' }, '203.0.113.1'],
+  ['a HOST that does not exist', [], { HOST: 'no-such-host.invalid' }, 'no-such-host.invalid'],
+  ['a MODEL_NAME with a slash', [], { MODEL_NAME: 'a/b' }, 'MODEL_NAME'],
+  ['FEATURES with a name twice', [modelPath('four_features')], { FEATURES: 'a,b,c,a' }, 'FEATURES'],
+  ['FEATURES of a wrong count', [modelPath('four_features')], { FEATURES: 'a,b' }, 'FEATURES'],
+  ['FEATURES with the input’s name', [modelPath('four_features')], { FEATURES: 'a,b,c,x' }, 'FEATURES'],
+  ['FEATURES for a model of several inputs', [], { FEATURES: 'a,b,c,d' }, 'FEATURES'],
+  ['an empty key in API_KEY', [], { API_KEY: 'a,,b' }, 'API_KEY'],
+  ['a BODY_LIMIT that is text', [], { BODY_LIMIT: 'much' }, 'BODY_LIMIT'],
+  ['a MAX_BATCH of 0', [], { MAX_BATCH: '0' }, 'MAX_BATCH'],
+  ['a MAX_QUEUE of 0', [], { MAX_QUEUE: '0' }, 'MAX_QUEUE'],
+  ['a TIMEOUT of 0', [], { TIMEOUT: '0' }, 'TIMEOUT'],
+  ['a WEB_CONCURRENCY of 0', [], { WEB_CONCURRENCY: '0' }, 'WEB_CONCURRENCY'],
+  ['a THREADS of 0', [], { THREADS: '0' }, 'THREADS'],
+  ['a LOG_FORMAT without a token', [], { LOG_FORMAT: 'json' }, 'LOG_FORMAT'],
+];
+
+test.each(failures)('%s is one line on stderr and exit code 1', async (_what, args, env, named) => {
+  const { stdout, stderr, code } = await launchAndEnd(args, env);
+  expect(stderr).toContain(named);
+  expect(stderr).toMatch(/^[^\n]+\n$/);
+  expect(stderr).not.toMatch(/^ {2,}at |node:internal|dist\/|Error:/m);
+  expect(stdout).toBe('');
+  expect(code).toBe(1);
+});
+
+test('A taken port is one line on stderr and exit code 1', async () => {
+  const { port } = taken.address() as net.AddressInfo;
+  const { stdout, stderr, code } = await launchAndEnd([], { PORT: String(port) });
+  expect(stderr).toMatch(new RegExp(`^[^\\n]*port ${port}[^\\n]*PORT[^\\n]*\\n$`));
+  expect(stdout).toBe('');
+  expect(code).toBe(1);
+});
+
+test.each([
+  ['PORT', '65536'],
+  ['PORT', '-1'],
+  ['PORT', '3000.5'],
+  ['FEATURES', 'a,,b'],
+  ['FEATURES', 'a,inputs'],
+  ['FEATURES', 'a,b,a'],
+  ['API_KEY', 'schlüssel'],
+  ['API_KEY', 'two words'],
+  ['API_KEY', ','],
+  ['MODEL_NAME', 'a b'],
+  ['BODY_LIMIT', '0'],
+  ['BODY_LIMIT', '-1mb'],
+  ['BODY_LIMIT', '10 megabytes'],
+  ['BODY_LIMIT', '1e3'],
+  ['MAX_BATCH', 'many'],
+  ['MAX_BATCH', '-1'],
+  ['MAX_QUEUE', '1.5'],
+  ['MAX_QUEUE', 'NaN'],
+  ['TIMEOUT', '25s'],
+  ['TIMEOUT', '-1'],
+  ['TIMEOUT', 'Infinity'],
+  ['WEB_CONCURRENCY', 'auto'],
+  ['WEB_CONCURRENCY', '1e9'],
+  ['THREADS', '-2'],
+  ['THREADS', '1.5'],
+  ['LOG_FORMAT', ':method :nonsense'],
+  ['LOG_FORMAT', 'none'],
+])('%s=%s makes no sense and is named', (variable, value) => {
+  expect(() => readOptions({ [variable]: value })).toThrow(new RegExp(`^[^\\n]*${variable}[^\\n]*$`));
+});
+
+test('A variable that is empty is as good as none', () => {
+  const variables = ['PORT', 'HOST', 'MODEL_PATH', 'MODEL_NAME', 'FEATURES', 'API_KEY', 'BODY_LIMIT'];
+  const more = ['MAX_BATCH', 'MAX_QUEUE', 'TIMEOUT', 'WEB_CONCURRENCY', 'THREADS', 'LOG_FORMAT'];
+  const env = Object.fromEntries([...variables, ...more].map((name) => [name, '']));
+  const { logFormat, ...options } = readOptions(env);
+  const { logFormat: _, ...defaults } = readOptions({});
+  expect(options).toEqual(defaults);
+  expect(logFormat).toBeDefined();
+});

@@ -1,0 +1,214 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import { ask, exchange, freePort, killServers, launch, startServer, until } from './process';
+import { modelPath } from './serve';
+
+afterEach(killServers);
+
+const setosa = { sepal_length: 5.1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 };
+
+/** Whatever a reader of logs may take for the end of a line. */
+const lineEnds = /\r\n|[\n\v\f\r\x85\u2028\u2029]/;
+
+/** The lines that a server logged for what `send` sent, without the last request, which only ends the log. */
+async function linesFor(env: NodeJS.ProcessEnv, send: (port: number) => Promise<unknown>, end = /\/the-end/) {
+  const server = await startServer('model', env);
+  const before = server.stdout().length;
+  await send(server.port);
+  await ask(server.port, '/the-end', undefined, { headers: { 'X-Request-Id': 'the-end' } });
+  await server.wrote(end);
+  const lines = server.stdout().slice(before).split(lineEnds);
+  expect(lines.pop()).toBe('');
+  expect(lines.pop()).toMatch(end);
+  expect(server.stderr()).toBe('');
+  return lines;
+}
+
+test('A line has time, id, method, path, status, bytes and milliseconds', async () => {
+  let bytes = '';
+  const [line, ...more] = await linesFor({}, async (port) => {
+    const reply = await ask(port, '/predict?a=b', setosa, { headers: { 'X-Request-Id': 'abc-123' } });
+    bytes = reply.headers['content-length'] as string;
+    expect(reply.headers['x-request-id']).toBe('abc-123');
+  });
+  const [time, rest] = [line.slice(0, 24), line.slice(25)];
+  expect(new Date(time).toISOString()).toBe(time);
+  expect(rest).toMatch(new RegExp(`^abc-123 POST /predict\\?a=b 200 ${bytes} [\\d.]+ ms$`));
+  expect(more).toEqual([]);
+});
+
+test('A line ends with the reason where a request fails', async () => {
+  const [line] = await linesFor({}, (port) => ask(port, '/predict', { ...setosa, petal_width: 'wide' }));
+  expect(line).toMatch(/ POST \/predict 400 \d+ [\d.]+ ms .*petal_width/);
+});
+
+test.each([
+  ['a new line in the path', '/a%0ab%0d%0ac'],
+  ['an escaped slash and a broken escape', '/%2f%zz'],
+  ['a quote and a backslash', '/"\\'],
+  ['a path of 8,000 letters', `/${'a'.repeat(8000)}`],
+])('GET with %s is one line', async (_what, path) => {
+  const lines = await linesFor({}, (port) =>
+    exchange(port, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`),
+  );
+  expect(lines).toHaveLength(1);
+});
+
+test.each([
+  ['a new line in an unknown name', '{"a\\nb\\r\\nc":1}'],
+  ['Unicode’s line ends in an unknown name', '{"a\\u2028b\\u2029c\\u0085d":1}'],
+  ['colours in an unknown name', '{"\\u001b[31m\\u009b31m":1}'],
+  ['an unknown name of 100,000 letters', JSON.stringify({ ['a'.repeat(100_000)]: 1 })],
+  ['a body that is not JSON', '\n\n{"a":\n\nfoo'],
+])('POST /predict with %s is one line', async (_what, body) => {
+  const lines = await linesFor({}, (port) => ask(port, '/predict', body));
+  expect(lines).toHaveLength(1);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal obeys these.
+  expect(lines[0]).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
+  expect(lines[0].length).toBeLessThan(1000);
+});
+
+const bytes = String.fromCharCode(...Array.from({ length: 128 }, (_, i) => 128 + i));
+
+test.each([
+  ['tabs', 'X-Request-Id: a\tb'],
+  ['bytes beyond ASCII', `X-Request-Id: ${bytes}\r\nUser-Agent: ${bytes}\r\nReferer: ${bytes}`],
+  ['quotes', 'X-Request-Id: "\r\nUser-Agent: " 200 "\\\r\nReferer: "'],
+  ['a log line for a name', `Authorization: Basic ${Buffer.from('a\n::1 - - "GET').toString('base64')}`],
+  ['a log line for an id', 'X-Request-Id: x GET / 200 1 1 ms'],
+  ['an id of 5,000 letters', `X-Request-Id: ${'i'.repeat(5000)}`],
+  ['two ids', 'X-Request-Id: a\r\nX-Request-Id: b'],
+  ['an empty id', 'X-Request-Id:'],
+])('Headers with %s are one line, in the usual format and in combined', async (_what, headers) => {
+  for (const env of [{}, { LOG_FORMAT: 'combined' }]) {
+    const lines = await linesFor(env, async (port) => {
+      const request = `GET /health HTTP/1.1\r\nHost: x\r\n${headers}\r\nConnection: close\r\n\r\n`;
+      const reply = await exchange(port, Buffer.from(request, 'latin1'));
+      // The id is a new one.
+      expect(reply).toMatch(/^X-Request-Id: [\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\r$/m);
+    });
+    expect(lines).toHaveLength(1);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal obeys these.
+    expect(lines[0]).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
+  }
+});
+
+test('Two requests without an id have different ones', async () => {
+  const lines = await linesFor({}, async (port) => {
+    const replies = [await ask(port, '/health'), await ask(port, '/health')];
+    const ids = replies.map(({ headers }) => headers['x-request-id'] as string);
+    expect(new Set(ids).size).toBe(2);
+  });
+  expect(new Set(lines.map((line) => line.split(' ')[1])).size).toBe(2);
+});
+
+test('A key is never logged', async () => {
+  const lines = await linesFor({ API_KEY: 'opensesame' }, async (port) => {
+    for (const headers of [
+      { Authorization: 'Bearer opensesame' },
+      { 'X-API-Key': 'opensesame' },
+      { Authorization: 'Bearer wrongsesame' },
+    ])
+      await ask(port, '/predict', setosa, { headers });
+  });
+  expect(lines.map((line) => line.split(' ')[4])).toEqual(['200', '200', '401']);
+  expect(lines.join()).not.toContain('sesame');
+});
+
+test('An expectation that is refused is one line, and its reply has the id', async () => {
+  const lines = await linesFor({}, async (port) => {
+    const headers = { Expect: 'the-worst', 'X-Request-Id': 'pessimist' };
+    const reply = await ask(port, '/predict', setosa, { headers });
+    expect(reply.status).toBe(417);
+    expect(reply.headers['x-request-id']).toBe('pessimist');
+  });
+  expect(lines).toEqual([expect.stringMatching(/ pessimist POST \/predict 417 /)]);
+});
+
+test.each([
+  ['tiny', /^GET \/health 200 16 - [\d.]+ ms$/],
+  ['combined', /^\S+ - - \[.*\] "GET \/health HTTP\/1\.1" 200 16 "-" "-"$/],
+  ['dev', /^.\[0mGET \/health .\[32m200.\[0m [\d.]+ ms - 16.\[0m$/],
+  [':method :status :req[x-a] :res[content-type] :id', /^GET 200 - application\/json [-\da-f]{36}$/],
+  ['  :status', /^ {2}200$/],
+])('LOG_FORMAT=%s logs so', async (format, expected) => {
+  const lines = await linesFor(
+    { LOG_FORMAT: format },
+    async (port) => {
+      expect((await ask(port, '/health')).body).toEqual({ status: 'ok' });
+    },
+    /404/,
+  );
+  expect(lines).toEqual([expect.stringMatching(expected)]);
+});
+
+test('LOG_FORMAT=off logs nothing but the boot', async () => {
+  const server = await startServer('model', { LOG_FORMAT: 'off' });
+  const boot = server.stdout();
+  for (const body of [setosa, {}]) await ask(server.port, '/predict', body);
+  server.child.kill('SIGTERM');
+  await server.exited;
+  expect(server.stdout()).toBe(boot);
+});
+
+/** Sends so many requests, each of which logs a line of about 8 KB, and wants an answer to each. */
+async function fillLog(port: number, count: number): Promise<void> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+  const path = `/health?${'a'.repeat(8000)}`;
+  const replies = await Promise.all(
+    Array.from({ length: count }, () => ask(port, path, undefined, { agent })),
+  );
+  agent.destroy();
+  expect(replies.every(({ status }) => status === 200)).toBe(true);
+  expect((await ask(port, '/predict', setosa)).body.prediction).toBe('setosa');
+}
+
+async function expectGoodEnd(child: ChildProcess): Promise<void> {
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  expect(code).toBe(0);
+}
+
+test.each(['1', '2'])(
+  'A reader of stdout and stderr that goes away ends nothing (WEB_CONCURRENCY=%s)',
+  async (processes) => {
+    const server = await startServer('model', { WEB_CONCURRENCY: processes });
+    server.child.stdout?.destroy();
+    server.child.stderr?.destroy();
+    await fillLog(server.port, 50);
+    await expectGoodEnd(server.child);
+  },
+);
+
+/** Whether a server answers there. */
+function answers(port: number): Promise<boolean> {
+  return ask(port, '/health').then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+}
+
+test.each([
+  ['that was closed before the boot', '"$@" >&-', 20],
+  ['and stderr that were closed before the boot', '"$@" >&- 2>&-', 20],
+  ['whose reader has gone', '"$@" | true', 20],
+  ['on a full disk', '"$@" >/dev/full 2>/dev/full', 20],
+  // bash's pipes are pipes, the ones that Node.js makes are sockets.
+  ['that is a pipe which nobody reads', '"$@" | sleep 1000', 600],
+  ['and stderr that are a pipe which nobody reads', '"$@" 2>&1 | sleep 1000', 600],
+])('A stdout %s neither stops nor ends the server', async (_what, script, requests) => {
+  const port = await freePort();
+  launch([modelPath('model')], { PORT: String(port) }, { script, stdio: 'ignore' });
+  await until(() => answers(port));
+  await fillLog(port, requests);
+  expect(await answers(port)).toBe(true);
+});
+
+test('A stdout that is a socket which nobody reads neither stops nor ends the server', async () => {
+  const port = await freePort();
+  const child = launch([modelPath('model')], { PORT: String(port) });
+  await until(() => answers(port));
+  await fillLog(port, 600);
+  await expectGoodEnd(child);
+});

@@ -1,0 +1,193 @@
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { isAbsolute, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { modelPath, root } from './serve';
+
+/** A server in a process of its own, in a process group of its own. */
+export interface ServerProcess {
+  child: ChildProcess;
+  port: number;
+  /** What it has written so far. */
+  stdout(): string;
+  stderr(): string;
+  /** Settles when its output, from stdout on, matches. */
+  wrote(pattern: RegExp): Promise<void>;
+  /** Its end: how, and what remained unsaid. */
+  exited: Promise<{ code: number | null; signal: string | null }>;
+}
+
+export interface Reply {
+  status: number;
+  headers: http.IncomingHttpHeaders;
+  text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: a body is whatever the server sends.
+  body: any;
+}
+
+const children = new Set<ChildProcess>();
+
+/**
+ * Starts `node dist/app.js` with nothing in its environment but what is given, on a free port; where a script is given,
+ * within bash, as `"$@"`.
+ */
+export function launch(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  { stdio = ['ignore', 'pipe', 'pipe'], script }: { stdio?: StdioOptions; script?: string } = {},
+): ChildProcess {
+  const server = [process.execPath, join(root, 'dist', 'app.js'), ...args];
+  const [command, ...rest] = script === undefined ? server : ['bash', '-c', script, 'bash', ...server];
+  const child = spawn(command, rest, {
+    cwd: root,
+    env: { PATH: process.env.PATH, PORT: '0', ...env },
+    stdio,
+    detached: true,
+  });
+  children.add(child);
+  return child;
+}
+
+/** Runs a server that is not to come up, and gives what it said. */
+export async function launchAndEnd(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const child = launch(args, env);
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout as NodeJS.ReadableStream),
+    text(child.stderr as NodeJS.ReadableStream),
+    once(child, 'exit'),
+  ]);
+  return { stdout, stderr, code };
+}
+
+/** Starts a server for one of tests/models, or for a path, and waits until it says where it listens. */
+export async function startServer(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
+  const child = launch([isAbsolute(name) ? name : modelPath(name)], env);
+  const written = { stdout: '', stderr: '' };
+  let check = () => {};
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream]?.setEncoding('utf8').on('data', (chunk: string) => {
+      written[stream] += chunk;
+      check();
+    });
+  }
+  const exited = once(child, 'close').then(([code, signal]) => ({ code, signal }));
+  let ended = false;
+  void exited.then(() => {
+    ended = true;
+    check();
+  });
+  const wrote = (pattern: RegExp) =>
+    new Promise<void>((resolve, reject) => {
+      const earlier = check;
+      check = () => {
+        earlier();
+        if (pattern.test(written.stdout + written.stderr)) resolve();
+        else if (ended) reject(new Error(`it ended without ${pattern}: ${written.stdout}${written.stderr}`));
+      };
+      check();
+    });
+  await wrote(/^Try: |^ {2}note: no made-up input/m);
+  return {
+    child,
+    port: Number(/http:\/\/localhost:(\d+)\//.exec(written.stdout)?.[1]),
+    stdout: () => written.stdout,
+    stderr: () => written.stderr,
+    wrote,
+    exited,
+  };
+}
+
+/** Kills every process that was started here, and theirs. For afterEach or afterAll. */
+export function killServers(): void {
+  for (const child of children) {
+    try {
+      // Also where the child is gone, since its group may not be.
+      process.kill(-(child.pid as number), 'SIGKILL');
+    } catch {
+      // The whole group is gone.
+    }
+  }
+  children.clear();
+}
+
+process.once('exit', killServers);
+
+/** Sends one request and gives the whole reply; rejects where the connection breaks. */
+export async function ask(
+  port: number,
+  path: string,
+  body?: unknown,
+  options: http.RequestOptions = {},
+): Promise<Reply> {
+  const request = http.request({
+    port,
+    path,
+    host: '127.0.0.1',
+    method: body === undefined ? 'GET' : 'POST',
+    ...options,
+  });
+  request.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body));
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  const received = await text(response);
+  return {
+    status: response.statusCode as number,
+    headers: response.headers,
+    text: received,
+    body: parse(received),
+  };
+}
+
+function parse(received: string): unknown {
+  try {
+    return JSON.parse(received);
+  } catch {
+    return undefined;
+  }
+}
+
+/** An agent that keeps one connection and sends its requests one after another. */
+export function oneConnection(): http.Agent {
+  return new http.Agent({ keepAlive: true, maxSockets: 1 });
+}
+
+/** Writes parts to a connection, byte for byte, and gives what came until it was closed. */
+export async function exchange(port: number, ...parts: (string | Buffer)[]): Promise<string> {
+  const socket = net.connect(port, '127.0.0.1');
+  // A server that has answered may refuse the rest.
+  socket.on('error', () => {});
+  for (const part of parts) socket.write(part);
+  return text(socket.setEncoding('latin1'));
+}
+
+/** The replies in what came over a connection: status, headers and body of each. */
+export function repliesIn(received: string): { status: number; head: string; body: string }[] {
+  const replies = [];
+  for (let rest = received; rest !== ''; ) {
+    const end = rest.indexOf('\r\n\r\n');
+    if (end < 0 || !rest.startsWith('HTTP/1.1 ')) throw new Error(`not a reply: ${rest.slice(0, 200)}`);
+    const head = rest.slice(0, end);
+    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    const status = Number(head.slice(9, 12));
+    const body = rest.slice(end + 4, end + 4 + length);
+    if (body.length < length) throw new Error(`a reply cut short: ${rest.slice(0, 200)}`);
+    rest = rest.slice(end + 4 + length);
+    if (status !== 100) replies.push({ status, head, body });
+  }
+  return replies;
+}
+
+/** A port on which nothing listens. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0);
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Tries until it is so; the test's own time limit ends it otherwise. */
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
