@@ -52,7 +52,7 @@ export function shortenFloat32(value: number): number {
     const short = Math.round(value * ten) / ten;
     if (Math.fround(short) === value) return short;
   }
-  return shorten(value, Math.fround, 9, 9);
+  return shorten(value, Math.fround, 8, 9);
 }
 
 /** The same for a number that came from a float16. */
@@ -63,8 +63,11 @@ export function shortenFloat16(value: number): number {
 function shorten(value: number, round: (short: number) => number, from: number, to: number): number {
   if (!Number.isFinite(value)) return value;
   for (let digits = from; digits < to; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (round(short) === value) return short;
+    // Below a power of two neighbours lie half as far as above, so what reads back may all lie above.
+    for (const near of [value, value * (1 + 2 ** -26)]) {
+      const short = Number(near.toPrecision(digits));
+      if (round(short) === value) return short;
+    }
   }
   return Number(value.toPrecision(to));
 }

@@ -72,10 +72,7 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
   const fetches = served.map(({ fetch }) => fetch);
 
   const sample = await warmUp(inputs, (feeds) => runner.run(feeds, fetches));
-  if (!sample)
-    notes.push(
-      'no made-up input fits the model, so nothing is proven about it and requests never share a run',
-    );
+  if (!sample) notes.push('no made-up input fits the model, so nothing is proven about it');
   if (small) {
     runner =
       sample && sample.ms < moment / 4
@@ -105,7 +102,7 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
     return line.shares;
   })();
   // A proof that takes long may follow listening.
-  if (sample && sample.ms < 20) await sharing;
+  if (sample && sample.ms < moment) await sharing;
 
   return {
     name: options.name ?? basename(path).replace(/\.onnx$/i, ''),

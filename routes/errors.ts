@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { BadInput, messageOf } from '../model/errors';
 import type { Options } from './options';
@@ -14,9 +14,15 @@ export class HttpError extends Error {
   }
 }
 
+/** Ends a reply with JSON. */
 export function sendJson(res: Response, status: number, value: unknown): void {
   // Without a charset, which JSON has none of: KServe's client looks for exactly this.
   send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
+}
+
+/** Whether a client that waits for leave to send its body has announced one over the limit. */
+export function isAnnouncedTooLarge({ headers }: IncomingMessage, { bodyLimit }: Options): boolean {
+  return headers.expect !== undefined && Number(headers['content-length']) > bodyLimit;
 }
 
 /** Ends a reply; while the process drains, its connection with it. */
@@ -58,6 +64,10 @@ export function sendError(options: Options, hint: string): ErrorRequestHandler {
   };
 }
 
+export function tooLarge({ bodyLimit }: Options): string {
+  return `the body is larger than BODY_LIMIT, ${bodyLimit} bytes`;
+}
+
 interface Exposed {
   status: number;
   expose: boolean;
@@ -73,7 +83,7 @@ function translate(error: unknown, options: Options): { status: number; message:
   const { type, status } = (error ?? {}) as { type?: string; status?: number };
   switch (type) {
     case 'entity.too.large':
-      return { status: 413, message: `the body is larger than BODY_LIMIT, ${options.bodyLimit} bytes` };
+      return { status: 413, message: tooLarge(options) };
     case 'encoding.unsupported':
       return { status: 415, message: 'the Content-Encoding is not supported; gzip, deflate and br are' };
     case 'request.aborted':

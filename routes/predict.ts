@@ -5,7 +5,7 @@ import { BadInput, Unavailable } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Feeds, Tensor } from '../model/tensor';
 import { readBody } from './bodies';
-import { HttpError, send, sendJson } from './errors';
+import { HttpError, isAnnouncedTooLarge, send, sendJson, tooLarge } from './errors';
 import { requireKey } from './key';
 import { describeModel, isInferRequest, readInferRequest, writeInferReply } from './open-inference';
 import type { Options } from './options';
@@ -13,12 +13,14 @@ import { type Style, writeReply } from './replies';
 
 /** Every path that is served, each with its methods; the paths of other servers' clients lead to the same handlers. */
 export function predictRoutes(model: Model, options: Options): Router {
-  const readRaw = bodyParser.raw({ type: () => true, limit: options.bodyLimit });
+  const refuseTooLarge: RequestHandler = (req, _res, next) =>
+    next(isAnnouncedTooLarge(req, options) ? new HttpError(413, tooLarge(options)) : undefined);
+  const readRaw = [refuseTooLarge, bodyParser.raw({ type: () => true, limit: options.bodyLimit })];
   const key = requireKey(options.apiKeys);
 
   const predict = (style: Style): RequestHandler[] => [
     ...key,
-    readRaw,
+    ...readRaw,
     async (req, res) => {
       const body = parse(bodyOf(req));
       if (isInferRequest(body)) return infer(res, body, new Uint8Array());
@@ -123,7 +125,7 @@ export function predictRoutes(model: Model, options: Options): Router {
   serve(['/v1/models/:name', '/v1/models/:name/versions/:version'], { GET: modelStatus });
   serve(['/v1/models'], { GET: say({ models: [model.name] }) });
   serve(['/v2/models/:name/infer', '/v2/models/:name/versions/:version/infer'], {
-    POST: [...key, readRaw, inferBody],
+    POST: [...key, ...readRaw, inferBody],
   });
   serve(['/v2/models/:name', '/v2/models/:name/versions/:version'], { GET: metadata });
   serve(['/v2/models/:name/ready', '/v2/models/:name/versions/:version/ready'], {

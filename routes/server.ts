@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Express } from 'express';
+import { isAnnouncedTooLarge } from './errors';
 import type { Options } from './options';
 
 /** How long idle connections are kept: longer than the routers of common hosts keep theirs. */
@@ -22,9 +23,15 @@ export function createHttpServer(app: Express, options: Options): Server {
     Duplex,
     { req: IncomingMessage; res: ServerResponse & { locals?: Record<string, unknown> } }
   >();
-  server.on('request', (req, res) => {
+  const handle = (req: IncomingMessage, res: ServerResponse) => {
     latest.set(req.socket, { req, res });
     app(req, res);
+  };
+  server.on('request', handle);
+  // A client that asks first need not send a body that is too large.
+  server.on('checkContinue', (req, res) => {
+    if (!isAnnouncedTooLarge(req, options)) res.writeContinue();
+    handle(req, res);
   });
   server.on('checkExpectation', (_req, res) => {
     const body = errorBody('the expectation is unknown: only 100-continue is met');

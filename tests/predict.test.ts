@@ -1,6 +1,6 @@
-import { ask, b64 } from './ask';
+import { ask, b64, serveOnce } from './ask';
 import { near } from './near';
-import { closeModels, serveModel } from './serve';
+import { closeModels } from './serve';
 
 afterAll(closeModels);
 
@@ -105,7 +105,7 @@ test('POST /predict with many rows answers each as if it came alone, in order', 
 });
 
 test('POST /predict by many clients at once gives each its own answer', async () => {
-  const { post } = await serveModel('model');
+  const { post } = await serveOnce('model');
   const replies = await Promise.all(
     Array.from({ length: 100 }, (_, i) => post('/predict', records[i % flowers.length])),
   );
@@ -121,7 +121,7 @@ test.each([
   ['a form', 'multipart/form-data; boundary=x'],
   ['no media type at all', 'nonsense'],
 ])('POST /predict takes JSON under the Content-Type of %s', async (_what, type) => {
-  const { post } = await serveModel('model');
+  const { post } = await serveOnce('model');
   const reply = await post('/predict', records[0], type);
   expect(reply.status).toBe(200);
   expect(reply.type).toBe('application/json');
@@ -129,7 +129,7 @@ test.each([
 });
 
 test('GET /health is ok', async () => {
-  const { agent } = await serveModel('model');
+  const { agent } = await serveOnce('model');
   const reply = await agent.get('/health');
   expect(reply.status).toBe(200);
   expect(reply.body).toEqual({ status: 'ok' });
