@@ -4,8 +4,8 @@ import express, { type Express } from 'express';
 import { BootError, messageOf } from './model/errors';
 import { loadModel, type Model } from './model/model';
 import { wrappers } from './routes/bodies';
-import { notFound, sendError } from './routes/errors';
-import { outliveStdout, requestLog } from './routes/log';
+import { checkExpect, notFound, sendError } from './routes/errors';
+import { flushLog, outliveStdout, requestLog } from './routes/log';
 import { type Options, readOptions } from './routes/options';
 import { predictRoutes } from './routes/predict';
 import { createHttpServer, drain } from './routes/server';
@@ -22,6 +22,7 @@ export function createApp(model: Model, options: Options): Express {
   app.disable('etag');
   app.disable('query parser');
   app.use(requestLog(options.logFormat));
+  app.use(checkExpect(options));
   app.use(predictRoutes(model, options));
   app.use(notFound);
   app.use(sendError(options, describeUsage(model).hint));
@@ -41,7 +42,10 @@ async function serve(options: Options): Promise<void> {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
     server.listen(options.port, options.host, resolve);
   });
-  onSignal(() => drain(server, app).then(() => process.exit(0)));
+  onSignal(
+    () => drain(server, app).then(() => leave(0, model)),
+    () => leave(1, model),
+  );
   if (!cluster.isWorker || cluster.worker?.id === 1)
     await logBoot(model, options, (server.address() as AddressInfo).port);
 }
@@ -114,20 +118,34 @@ function supervise(options: Options): void {
     if (!booted && ++failedBoots >= 3) return fail('The workers die before they can listen.');
     cluster.fork();
   });
-  onSignal(end);
+  onSignal(end, () => {
+    for (const worker of alive()) worker.process.kill('SIGKILL');
+    process.exit(1);
+  });
   for (let i = 0; i < options.processes; i++) cluster.fork();
 }
 
-/** Calls `end` at the first SIGTERM or SIGINT; whatever happens, the process is gone in time. */
-function onSignal(end: () => void): void {
+/** Calls `end` at the first SIGTERM or SIGINT, and `giveUp` where that has not ended the process in time. */
+function onSignal(end: () => void, giveUp: () => void): void {
   let called = false;
   const once = () => {
     if (called) return;
     called = true;
-    setTimeout(() => process.exit(1), gracePeriod);
+    setTimeout(giveUp, gracePeriod);
     end();
   };
   process.on('SIGTERM', once).on('SIGINT', once);
+}
+
+/**
+ * Ends the process. process.exit() waits for threads, and a run cannot be stopped, so during one another program takes
+ * the process' place; before Node.js 22.15 nothing but a signal to itself ends it.
+ */
+function leave(code: number, model: Model): void {
+  flushLog();
+  if (!model.isBusy()) process.exit(code);
+  if (process.execve) process.execve('/bin/sh', ['sh', '-c', `exit ${code}`], process.env);
+  process.kill(process.pid, 'SIGKILL');
 }
 
 async function main(): Promise<void> {

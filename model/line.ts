@@ -42,6 +42,10 @@ export class Line {
     private readonly limits: LineLimits,
   ) {}
 
+  get isBusy(): boolean {
+    return this.moving;
+  }
+
   /** Lets a request wait for its runs, one after another. Throws Unavailable where the line is full. */
   join(runs: Feeds[]): Ticket {
     const sizes = runs.map((feeds) => feeds.reduce((sum, tensor) => sum + bytesOf(tensor), 0));

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { BootError, messageOf } from './errors';
+import { BadInput, BootError, messageOf } from './errors';
 import { callersFault } from './faults';
 import { Line, type LineLimits, type Ticket } from './line';
 import { type Graph, patchModel, readGraph } from './onnx';
@@ -33,6 +33,8 @@ export interface Model {
   sharing: Promise<boolean>;
   /** Waits for the outputs of each run, in the model's order. Throws Unavailable where the line is full. */
   ask(runs: Feeds[]): Ticket;
+  /** Whether a run is going on. */
+  isBusy(): boolean;
   close(): Promise<void>;
 }
 
@@ -113,9 +115,17 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
     sample: sample ?? { size: 1, value: 0 },
     notes,
     sharing,
-    ask: (runs) =>
-      kind === 'batched' && runs.some(([{ shape }]) => shape[0] === 0) ? noRows(served) : line.join(runs),
-    close: () => runner.close(),
+    ask: (runs) => {
+      if (graph.diesOfEmpty) refuseEmpty(runs);
+      return kind === 'batched' && runs.some(([{ shape }]) => shape[0] === 0)
+        ? noRows(served)
+        : line.join(runs);
+    },
+    isBusy: () => line.isBusy,
+    close: async () => {
+      await sharing;
+      await runner.close();
+    },
   };
 }
 
@@ -130,8 +140,10 @@ function asInput({ name, type, shape }: Value, path: string): Input {
 
 function asOutput({ name, type, shape }: Value, graph: Graph, notes: string[]): Output[] {
   const zipMap = graph.zipMaps.get(name);
-  if (zipMap)
-    return [{ name, type: 'float32', shape: [], fetch: zipMap.tensor, batch: true, labels: zipMap.labels }];
+  if (zipMap) {
+    const { tensor, labels } = zipMap;
+    return [{ name, type: 'float32', shape: ['', labels.length], fetch: tensor, batch: true, labels }];
+  }
   if (type && Object.hasOwn(elements, type)) {
     return [{ name, type: type as ElementType, shape, fetch: name, batch: false }];
   }
@@ -285,6 +297,11 @@ async function findBatchOutputs(
     const tensors = await run?.(rows).catch(() => undefined);
     for (const i of unsure) outputs[i].batch &&= tensors?.[i].shape[0] === rows;
   }
+}
+
+function refuseEmpty(runs: Feeds[]): void {
+  const isEmpty = runs.some((feeds) => feeds.some(({ shape }) => shape.slice(1).includes(0)));
+  if (isEmpty) throw new BadInput('an input has a dimension of length 0, which this model does not take');
 }
 
 /** The answer to no rows, without a run: some operators end the process on them. */

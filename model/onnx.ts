@@ -13,6 +13,8 @@ export interface Graph {
   hidden: Set<string>;
   /** Whether rows of one run can never be told apart from rows run alone: a random operator, or a scale over all rows. */
   mixesRows: boolean;
+  /** Whether it holds an operator that ends the process when an input is empty. */
+  diesOfEmpty: boolean;
   /** Whether values, not shapes alone, may decide how long a run takes. */
   timeDependsOnValues: boolean;
   /** Some strings that the model knows, from its encoders' and vocabularies' tables. */
@@ -100,6 +102,7 @@ class GraphReader {
       zipMaps: new Map(),
       hidden: new Set(),
       mixesRows: false,
+      diesOfEmpty: false,
       timeDependsOnValues: false,
       words: [],
       size,
@@ -143,6 +146,7 @@ class GraphReader {
       if (part.number === 5) node.attributes.push(part);
     }
     if (mixing.test(node.op)) graph.mixesRows = true;
+    if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
     if (valuesDecide.test(node.op)) graph.timeDependsOnValues = true;
     if (node.op === 'ZipMap' && isMain) this.zipMapNodes.push(node);
     if (node.op === 'StringNormalizer' && isMain && !this.attribute(node, 'locale'))

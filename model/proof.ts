@@ -1,3 +1,4 @@
+import { fromHalf } from './floats';
 import { type Input, sampleFeeds } from './sample';
 import { type Feeds, rowsOf, stack, type Tensor } from './tensor';
 
@@ -31,18 +32,26 @@ export async function rowsAreIndependent(
 async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<Tensor[]>): Promise<boolean> {
   const alone: Tensor[][] = [];
   for (const row of rows) alone.push(await run(copy(row)));
+  const scales = alone[0].map((_, output) => scaleOf(alone.map((outputs) => outputs[output])));
+  const agree = (some: Tensor[], others: Tensor[]) =>
+    some.every((tensor, o) => isClose(tensor, others[o], scales[o]));
   for (const order of [rows.map((_, i) => i), rows.map((_, i) => rows.length - 1 - i)]) {
     const together = await run(rows[0].map((_, input) => stack(order.map((i) => rows[i][input]))));
     if (together.some(({ shape }) => shape[0] !== rows.length)) return false;
-    const agree = order.every((i, place) =>
-      together.every((output, o) => isClose(rowsOf(output, place, place + 1), alone[i][o])),
-    );
-    if (!agree) return false;
+    const rowAt = (place: number) => together.map((output) => rowsOf(output, place, place + 1));
+    if (!order.every((i, place) => agree(rowAt(place), alone[i]))) return false;
   }
   const distinct = alone.filter((outputs, i) =>
-    alone.slice(0, i).every((earlier) => outputs.some((output, o) => !isClose(output, earlier[o]))),
+    alone.slice(0, i).every((earlier) => !agree(outputs, earlier)),
   );
   return distinct.length >= 3;
+}
+
+/** The largest magnitude at each place of an output: what is close is measured by it. */
+function scaleOf(tensors: Tensor[]): number[] {
+  return Array.from(numbersOf(tensors[0]), (_, place) =>
+    tensors.reduce((max, tensor) => Math.max(max, Math.abs(numbersOf(tensor)[place]) || 0), 0),
+  );
 }
 
 function madeUpRows(
@@ -72,15 +81,19 @@ function copy(feeds: Feeds): Feeds {
   return feeds.map((tensor) => ({ ...tensor, data: tensor.data.slice() }));
 }
 
-function isClose(one: Tensor, other: Tensor): boolean {
+function isClose(one: Tensor, other: Tensor, scales: readonly number[]): boolean {
   if (one.shape.join() !== other.shape.join()) return false;
   if (!one.type.startsWith('float')) return [...one.data].every((value, i) => value === other.data[i]);
-  if (one.type === 'float16')
-    return [...one.data].every((bits, i) => Math.abs(Number(bits) - Number(other.data[i])) <= 2);
-  const values = one.data as Float32Array;
-  const others = other.data as Float32Array;
-  const largest = values.reduce((max, value) => Math.max(max, Math.abs(value) || 0), 0);
+  const [values, others] = [numbersOf(one), numbersOf(other)];
+  // A float16 has eleven bits.
+  const tolerance = one.type === 'float16' ? 2e-3 : 1e-4;
   return values.every(
-    (value, i) => Object.is(value, others[i]) || Math.abs(value - others[i]) <= 1e-4 * largest,
+    (value, i) => Object.is(value, others[i]) || Math.abs(value - others[i]) <= tolerance * scales[i],
   );
+}
+
+/** The values of a tensor of floats; none for other types, which are to be equal. */
+function numbersOf({ type, data }: Tensor): number[] {
+  if (!type.startsWith('float')) return [];
+  return Array.from(data as Float32Array, (value) => (type === 'float16' ? fromHalf(value) : value));
 }

@@ -20,10 +20,9 @@ export function isBytes(value: unknown): value is { b64: string; shape?: unknown
 /** How deep a value's arrays nest; bytes add the rank that they declare or, without a shape, an instance's. */
 export function rankOf(value: unknown, type: ElementType, instanceRank: number): number {
   const { length } = measure(value);
-  if (type === 'string') return length;
   let inner = value;
   for (let depth = 0; depth < length; depth++) inner = (inner as unknown[])[0];
-  if (!isBytes(inner)) return length;
+  if (type === 'string' || !isBytes(inner)) return length;
   return length + (Array.isArray(inner.shape) ? inner.shape.length : instanceRank);
 }
 
@@ -92,6 +91,7 @@ function fitShape(
   where: (index: number) => string,
   index = 0,
 ): readonly number[] {
+  if (own.length <= deepest && !isShape(own)) throw new BadInput(`${where(index)} has too many empty rows`);
   if (!dims) {
     if (own.length > deepest) throw new BadInput(`${where(index)} nests deeper than any tensor`);
     return own;
@@ -192,11 +192,16 @@ export function kindOf(value: unknown, type?: ElementType): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
-/** Whether a JSON value is a shape that the runtime can take. */
+/** Most rows without values that a shape may declare: they cost nothing to send, but time and memory to answer. */
+const mostEmptyRows = 1 << 16;
+
+/** Whether a JSON value is a shape that a tensor here can have. */
 export function isShape(value: unknown): value is number[] {
+  if (!Array.isArray(value) || value.length > deepest) return false;
+  const rows = sizeOf(value.filter((length) => length !== 0));
   return (
-    Array.isArray(value) &&
-    value.every((length) => Number.isInteger(length) && length >= 0 && length < 2 ** 31)
+    value.every((length) => Number.isInteger(length) && length >= 0 && length < 2 ** 31) &&
+    (rows <= mostEmptyRows || !value.includes(0))
   );
 }
 
@@ -212,7 +217,7 @@ function readBytes(
   if (unknown !== undefined) throw new BadInput(`${where} has an unknown key beside b64 and shape`);
   const own = value.shape ?? lengthsFor(bytes.length / elements[type].bytes, expected.dims);
   if (!isShape(own)) {
-    throw new BadInput(`${where} needs a "shape", an array of whole numbers`);
+    throw new BadInput(`${where} needs a "shape", an array of lengths that a tensor can have`);
   }
   const shape = fitShape(own, { ...expected, type }, () => where);
   return { type, shape: [1, ...shape], data: readBuffer(bytes, type, shape, `${where}.b64`) };

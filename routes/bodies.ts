@@ -49,6 +49,7 @@ export function wrapperOf(body: Body, others: readonly string[] = []): string | 
     (key) => key !== found[0] && !companions.includes(key) && !others.includes(key),
   );
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} beside ${found[0]}`);
+  if (typeof (body.signature_name ?? '') !== 'string') throw new BadInput('signature_name must be a string');
   return found[0];
 }
 

@@ -25,13 +25,30 @@ export function isAnnouncedTooLarge({ headers }: IncomingMessage, { bodyLimit }:
   return headers.expect !== undefined && Number(headers['content-length']) > bodyLimit;
 }
 
-/** Ends a reply; while the process drains, its connection with it. */
+/** Answers a client that waits before it sends its body, where it need not send it. */
+export function checkExpect(options: Options): RequestHandler {
+  return (req, _res, next) => {
+    const { expect } = req.headers;
+    if (expect !== undefined && !/^100-continue$/i.test(expect)) {
+      throw new HttpError(417, 'the expectation is unknown: only 100-continue is met');
+    }
+    if (isAnnouncedTooLarge(req, options)) throw new HttpError(413, tooLarge(options));
+    next();
+  };
+}
+
+/** While the process drains, a connection ends with its reply. */
+export function closeIfDraining(res: Response): void {
+  if (res.app.locals.draining) res.setHeader('Connection', 'close');
+}
+
+/** Ends a reply. */
 export function send(res: Response, status: number, type: string, body: string | Buffer): void {
   res.statusCode = status;
   res.setHeader('Content-Type', type);
   const length = Buffer.byteLength(body);
   res.setHeader('Content-Length', length);
-  if (res.app.locals.draining) res.setHeader('Connection', 'close');
+  closeIfDraining(res);
   // ASCII, as nearly all replies are, is written faster as what it also is.
   res.end(body, length === body.length ? 'latin1' : 'utf8');
 }
@@ -59,12 +76,12 @@ export function sendError(options: Options, hint: string): ErrorRequestHandler {
     if (status === 503) res.setHeader('Retry-After', '1');
     if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
     // What is left of a body that was not read would be taken for the next request.
-    if (status === 408 || status === 413) res.setHeader('Connection', 'close');
+    if ([408, 413, 417].includes(status)) res.setHeader('Connection', 'close');
     sendJson(res, status, { error: showHint.includes(status) ? `${message}. ${hint}` : message });
   };
 }
 
-export function tooLarge({ bodyLimit }: Options): string {
+function tooLarge({ bodyLimit }: Options): string {
   return `the body is larger than BODY_LIMIT, ${bodyLimit} bytes`;
 }
 

@@ -59,10 +59,11 @@ let lines: string[] = [];
 
 /** Writes the lines of one turn of the event loop together. */
 function writeSoon(line: string): void {
-  if (lines.push(line) === 1) setImmediate(flush);
+  if (lines.push(line) === 1) setImmediate(flushLog);
 }
 
-function flush(): void {
+/** Writes the lines that wait. */
+export function flushLog(): void {
   const text = lines.join('');
   lines = [];
   if (process.stdout.writableLength < mostWaiting) process.stdout.write(text);

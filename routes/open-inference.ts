@@ -16,9 +16,9 @@ export interface InferRequest {
   outputs: { index: number; binary: boolean }[];
 }
 
-/** A reply: a JSON header and, where an output was asked for as bytes, what follows it. */
+/** A reply: JSON and, where an output was asked for as bytes, what follows it. */
 export interface InferReply {
-  header: object;
+  json: object;
   binary: Uint8Array[];
 }
 
@@ -117,7 +117,7 @@ function readInput(given: InferInput, input: Input, where: string, bytes: Uint8A
   }
   const { shape } = given;
   if (!isShape(shape)) {
-    throw new BadInput(`${where}.shape must be an array of whole numbers`);
+    throw new BadInput(`${where}.shape must be an array of lengths that a tensor can have`);
   }
   const fits =
     dims.length === 0 ||
@@ -192,7 +192,9 @@ export function writeInferReply(
   const written = outputs.map(({ index, binary: asBytes }) => {
     const output = model.outputs[index];
     const tensor = tensors[index];
-    const parameters: Record<string, unknown> = output.labels ? { labels: output.labels.join(',') } : {};
+    const parameters: Record<string, unknown> = output.labels
+      ? { labels: JSON.stringify(output.labels) }
+      : {};
     const head = { name: output.name, datatype: datatypes[tensor.type], shape: tensor.shape };
     if (asBytes) {
       const bytes = bytesOf(tensor);
@@ -203,8 +205,7 @@ export function writeInferReply(
     const data = Array.from(tensor.data as ArrayLike<unknown>, (value) => write(value as never));
     return output.labels ? { ...head, parameters, data } : { ...head, data };
   });
-  const header = { model_name: model.name, ...(id !== undefined && { id }), outputs: written };
-  return { header, binary };
+  return { json: { model_name: model.name, ...(id !== undefined && { id }), outputs: written }, binary };
 }
 
 function bytesOf({ data }: Tensor): Uint8Array {
@@ -231,10 +232,6 @@ export function describeModel({ name, inputs, outputs }: Model): object {
     versions: ['1'],
     platform: 'onnx_onnxv1',
     inputs: inputs.map(describe),
-    outputs: outputs.map((output) =>
-      output.labels
-        ? { name: output.name, datatype: 'FP32', shape: [-1, output.labels.length] }
-        : describe(output),
-    ),
+    outputs: outputs.map(describe),
   };
 }

@@ -5,45 +5,64 @@ import { BadInput, Unavailable } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Feeds, Tensor } from '../model/tensor';
 import { readBody } from './bodies';
-import { HttpError, isAnnouncedTooLarge, send, sendJson, tooLarge } from './errors';
+import { closeIfDraining, HttpError, send, sendJson } from './errors';
 import { requireKey } from './key';
-import { describeModel, isInferRequest, readInferRequest, writeInferReply } from './open-inference';
+import {
+  describeModel,
+  type InferReply,
+  type InferRequest,
+  isInferRequest,
+  readInferRequest,
+  writeInferReply,
+} from './open-inference';
 import type { Options } from './options';
 import { type Style, writeReply } from './replies';
 
+/** What a request asks for, and how its answer is written. */
+interface Asked {
+  runs: Feeds[];
+  reply(outputs: Tensor[][]): InferReply;
+}
+
 /** Every path that is served, each with its methods; the paths of other servers' clients lead to the same handlers. */
 export function predictRoutes(model: Model, options: Options): Router {
-  const refuseTooLarge: RequestHandler = (req, _res, next) =>
-    next(isAnnouncedTooLarge(req, options) ? new HttpError(413, tooLarge(options)) : undefined);
-  const readRaw = [refuseTooLarge, bodyParser.raw({ type: () => true, limit: options.bodyLimit })];
+  const readRaw = bodyParser.raw({ type: () => true, limit: options.bodyLimit });
   const key = requireKey(options.apiKeys);
 
-  const predict = (style: Style): RequestHandler[] => [
+  /** Reads a request, waits for the model, replies. */
+  const predict = (read: (req: Request) => Asked): RequestHandler[] => [
     ...key,
-    ...readRaw,
+    readRaw,
     async (req, res) => {
-      const body = parse(bodyOf(req));
-      if (isInferRequest(body)) return infer(res, body, new Uint8Array());
-      const question = readBody(body, model);
-      const outputs = await answer(res, question.runs);
-      sendJson(res, 200, writeReply(model, question, outputs, style));
+      const { runs, reply } = read(req);
+      // A big body is let go before the model runs.
+      req.body = undefined;
+      const { json, binary } = reply(await answer(res, runs));
+      if (binary.length === 0) return sendJson(res, 200, json);
+      const header = Buffer.from(JSON.stringify(json));
+      res.setHeader('Inference-Header-Content-Length', header.length);
+      send(res, 200, 'application/octet-stream', Buffer.concat([header, ...binary]));
     },
   ];
 
-  const inferBody: RequestHandler = async (req, res) => {
+  const readAny =
+    (style: Style) =>
+    (req: Request): Asked => {
+      const body = parse(bodyOf(req));
+      if (isInferRequest(body)) return askedOf(readInferRequest(body, new Uint8Array(), model));
+      const { runs, form } = readBody(body, model);
+      return { runs, reply: (outputs) => ({ json: writeReply(model, form, outputs, style), binary: [] }) };
+    };
+
+  const readInfer = (req: Request): Asked => {
     const { json, binary } = splitBody(req);
-    await infer(res, json, binary);
+    return askedOf(readInferRequest(json, binary, model));
   };
 
-  const infer = async (res: Response, body: unknown, binary: Uint8Array) => {
-    const request = readInferRequest(body, binary, model);
-    const [tensors] = await answer(res, [request.feeds]);
-    const reply = writeInferReply(model, request, tensors);
-    if (reply.binary.length === 0) return sendJson(res, 200, reply.header);
-    const header = Buffer.from(JSON.stringify(reply.header));
-    res.setHeader('Inference-Header-Content-Length', header.length);
-    send(res, 200, 'application/octet-stream', Buffer.concat([header, ...reply.binary]));
-  };
+  const askedOf = (request: InferRequest): Asked => ({
+    runs: [request.feeds],
+    reply: ([tensors]) => writeInferReply(model, request, tensors),
+  });
 
   /** The outputs of each run; a request whose client is gone, or whose time is up, leaves the line. */
   const answer = async (res: Response, runs: Feeds[]): Promise<Tensor[][]> => {
@@ -111,21 +130,24 @@ export function predictRoutes(model: Model, options: Options): Router {
       if (methods.POST) route.post(methods.POST);
       route.all((req, res) => {
         res.setHeader('Allow', allow);
+        closeIfDraining(res);
         if (req.method === 'OPTIONS') return void res.status(204).end();
         throw new HttpError(405, `${req.method} is not for this path, ${allow} are`);
       });
     }
   };
 
-  serve(['/predict', '/predictions/:name', '/predictions/:name/:version'], { POST: predict('predict') });
+  serve(['/predict', '/predictions/:name', '/predictions/:name/:version'], {
+    POST: predict(readAny('predict')),
+  });
   serve(['/health'], { GET: health({ status: 'ok' }) });
   serve(['/v1/models/:name\\:predict', '/v1/models/:name/versions/:version\\:predict'], {
-    POST: predict('tensorflow'),
+    POST: predict(readAny('tensorflow')),
   });
   serve(['/v1/models/:name', '/v1/models/:name/versions/:version'], { GET: modelStatus });
   serve(['/v1/models'], { GET: say({ models: [model.name] }) });
   serve(['/v2/models/:name/infer', '/v2/models/:name/versions/:version/infer'], {
-    POST: [...key, ...readRaw, inferBody],
+    POST: predict(readInfer),
   });
   serve(['/v2/models/:name', '/v2/models/:name/versions/:version'], { GET: metadata });
   serve(['/v2/models/:name/ready', '/v2/models/:name/versions/:version/ready'], {
@@ -134,7 +156,7 @@ export function predictRoutes(model: Model, options: Options): Router {
   serve(['/v2'], { GET: server });
   serve(['/v2/health/live'], { GET: say({ live: true }) });
   serve(['/v2/health/ready'], { GET: health({ live: true, ready: true }) });
-  serve(['/invocations'], { POST: predict('mlflow') });
+  serve(['/invocations'], { POST: predict(readAny('mlflow')) });
   serve(['/ping'], { GET: health({ status: 'Healthy' }) });
   return router;
 }
@@ -166,12 +188,12 @@ function parse(bytes: Buffer): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
   // Some editors begin a file with a byte order mark.
-  const text = bytes.toString().replace(/^\uFEFF/, '');
+  const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   try {
-    return JSON.parse(text);
+    return JSON.parse(bytes.toString('utf8', marked ? 3 : 0));
   } catch (error) {
     const at = /at position \d+/.exec(String(error))?.[0];
-    const literal = /(^|[[:,])\s*-?(NaN|Infinity)\s*($|[\],}])/.test(text);
+    const literal = /(^|[[:,])\s*-?(NaN|Infinity)\s*($|[\],}])/.test(bytes.toString());
     throw new BadInput(
       literal
         ? 'the body is not JSON, which has no NaN or Infinity: use null, "Infinity" or "-Infinity"'

@@ -6,10 +6,10 @@ import type { Question } from './bodies';
 /** Whose clients a reply is for, where their traditions differ. */
 export type Style = 'predict' | 'tensorflow' | 'mlflow';
 
-/** The reply to a question, given the outputs of each of its runs. */
+/** The reply in the form that was asked for, given the outputs of each run. */
 export function writeReply(
   model: Model,
-  { form }: Question,
+  form: Question['form'],
   results: readonly Tensor[][],
   style: Style,
 ): object {

@@ -19,6 +19,7 @@ export function createHttpServer(app: Express, options: Options): Server {
     connectionsCheckingInterval: Math.min(1000, options.timeout),
     noDelay: true,
   });
+  watchConnections(server);
   const latest = new WeakMap<
     Duplex,
     { req: IncomingMessage; res: ServerResponse & { locals?: Record<string, unknown> } }
@@ -33,12 +34,7 @@ export function createHttpServer(app: Express, options: Options): Server {
     if (!isAnnouncedTooLarge(req, options)) res.writeContinue();
     handle(req, res);
   });
-  server.on('checkExpectation', (_req, res) => {
-    const body = errorBody('the expectation is unknown: only 100-continue is met');
-    res
-      .writeHead(417, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
-      .end(body);
-  });
+  server.on('checkExpectation', handle);
   server.on('connect', (_req, socket) => refuse(socket, 405, 'Method Not Allowed', 'CONNECT is for proxies'));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const [status, text, message] = parserErrors[error.code ?? ''] ?? [
@@ -92,6 +88,24 @@ export function drain(server: Server, app: Express): Promise<void> {
   return new Promise((resolve) => {
     // http's own close() would reset requests that are just arriving on idle connections.
     net.Server.prototype.close.call(server, () => resolve());
-    setTimeout(() => setInterval(() => server.closeIdleConnections(), 50), linger);
+    setTimeout(() => setInterval(() => closeIdle(server), 50), linger);
+  });
+}
+
+function closeIdle(server: Server): void {
+  server.closeIdleConnections();
+  // A connection that was made in advance and never used does not count as idle.
+  for (const socket of silent.get(server) ?? []) if (socket.bytesRead === 0) socket.destroy();
+}
+
+const silent = new WeakMap<Server, Set<net.Socket>>();
+
+/** Keeps the connections that have not sent a byte yet, for the end. */
+function watchConnections(server: Server): void {
+  const sockets = new Set<net.Socket>();
+  silent.set(server, sockets);
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
 }

@@ -36,6 +36,8 @@ const answered: Record<string, [body: string, reply: string][]> = {
     [`{"x":{"b64":"${f32(1, 2)}"}}`, '{"prediction":[1,2]}'],
     [`{"inputs":{"b64":"${f32(1, 2, 3, 4)}","shape":[2,2]}}`, '{"outputs":[[1,2],[3,4]]}'],
     [`{"b64":"${f32()}","shape":[0,2]}`, '{"predictions":[]}'],
+    [`[{"b64":"${f32(1, 2)}","shape":[2]},{"b64":"${f32(3, 4)}"}]`, '{"predictions":[[1,2],[3,4]]}'],
+    [`{"x":[{"b64":"${f32(1, 2)}"},{"b64":"${f32(3, 4)}"}]}`, '{"predictions":[[1,2],[3,4]]}'],
     [
       '{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}',
       '{"model_name":"identity-float32","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1,2]}]}',
@@ -77,6 +79,7 @@ const answered: Record<string, [body: string, reply: string][]> = {
     ['{"feature1":1,"feature2":[3]}', '{"prediction":4}'],
     ['{"feature1":[[1],[2.5]],"feature2":[[3],[-4]]}', '{"predictions":[4,-1.5]}'],
     ['{"feature1":[],"feature2":[]}', '{"predictions":[]}'],
+    ['[]', '{"predictions":[]}'],
   ],
   unnamed: [['{"feature1":[[1],[2.5]],"feature2":[[3],[-4]]}', '{"predictions":[4,-1.5]}']],
   ids: [
@@ -103,6 +106,16 @@ const answered: Record<string, [body: string, reply: string][]> = {
     ['{"instances":[[1,2,3],[3,4,8]]}', '{"predictions":[[1,2,3],[3,4,8]],"mean":[[1,2,3],[3,4,8]]}'],
   ],
   twice: [['{"instances":[[1,2],[3,4]]}', '{"predictions":[[[1,2],[1,2]],[[3,4],[3,4]]]}']],
+  'zipmap-only': [
+    ['[1,2,3]', '{"prediction":{"10":1,"-20":2,"30":3}}'],
+    ['{"instances":[[1,2,3],[0,1,0]]}', '{"predictions":[{"10":1,"-20":2,"30":3},{"10":0,"-20":1,"30":0}]}'],
+    ['{"inputs":[[1,2,3]]}', '{"outputs":[{"10":1,"-20":2,"30":3}]}'],
+    ['{"inputs":[]}', '{"outputs":[]}'],
+  ],
+  'zipmap-hand': [
+    ['[]', '{"predictions":[]}'],
+    ['{"inputs":[]}', '{"outputs":{"label":[],"probabilities":[]}}'],
+  ],
   // Rows that depend on each other run together.
   cumsum0: [['{"instances":[[1,2],[3,4],[5,6]]}', '{"predictions":[[1,2],[4,6],[9,12]]}']],
   center: [['[[1,2],[3,8]]', '{"predictions":[[-1,-3],[1,3]]}']],

@@ -109,6 +109,12 @@ test.each<[string, string, string]>([
     'unknown-rank',
     '{"inputs":[{"name":"x","datatype":"FP32","shape":[0,9007199254740991],"data":[]}]}',
   ],
+  ['20,000,000 rows of nothing', 'zero-width', '{"inputs":{"b64":"","shape":[20000000,0]}}'],
+  ['20,000,000 vectors of nothing', 'unknown-rank', '{"b64":"","shape":[20000000,0]}'],
+  // The runtime ends the process where a GRU has no steps.
+  ['a sequence of no steps', 'gru-rows', '{"x":[],"state":[[1,2,3]]}'],
+  ['a sequence of no steps in inputs', 'gru-state', '{"inputs":{"x":[[]],"state":[[[1,2,3]]]}}'],
+  ['no sequences', 'gru-state', '{"inputs":{"x":[],"state":[[]]}}'],
   [
     'a declared shape of 10,000 dimensions',
     'unknown-rank',

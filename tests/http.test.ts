@@ -40,7 +40,7 @@ describe.each(Object.entries(compress))('POST /predict with Content-Encoding: %s
 });
 
 test.each([
-  ['Content-Encoding', 'zstd', ['gzip', 'deflate', 'br']],
+  ['Content-Encoding', 'compress', ['gzip', 'deflate', 'br']],
   ['Content-Encoding', 'gzip, gzip', ['gzip']],
   ['Content-Type', 'application/json; charset=utf-16', ['charset', 'UTF-8']],
   ['Content-Type', 'text/plain;charset="iso-8859-1"', ['charset', 'UTF-8']],

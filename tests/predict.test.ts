@@ -40,6 +40,7 @@ const backwards = {
 test.each<[string, unknown, object]>([
   ['one flower', records[0], one],
   ['one flower, its values in arrays', Object.fromEntries(names.map((name, i) => [name, [rows[0][i]]])), one],
+  ['one flower behind a byte order mark', `\ufeff${JSON.stringify(records[0])}`, one],
   ['one flower in another order', Object.fromEntries(Object.entries(records[0]).toReversed()), one],
   ['an array of flowers', records, many],
   [
@@ -84,7 +85,7 @@ test('POST /predict in the Open Inference Protocol is answered in it', async () 
         name: 'probabilities',
         datatype: 'FP32',
         shape: [4, 3],
-        parameters: { labels: 'setosa,versicolor,virginica' },
+        parameters: { labels: '["setosa","versicolor","virginica"]' },
         data: flowers.flatMap(({ p }) => p),
       },
     ],

@@ -1,0 +1,287 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openModel } from '../app';
+import { BootError } from '../model/errors';
+import { readGraph } from '../model/onnx';
+import { message, number } from '../model/protobuf';
+import { readOptions } from '../routes/options';
+import { ask } from './ask';
+import { near } from './near';
+import { closeModels, modelPath, root, serveModel } from './serve';
+
+afterAll(closeModels);
+
+type Values = Record<string, unknown>;
+interface Rows {
+  instances: unknown[];
+  outputs: Record<string, unknown[]>;
+}
+interface Tensors {
+  inputs: Values;
+  outputs: Values;
+}
+
+/** What scikit-learn, NumPy and PyTorch say; the scripts beside the models write these files. */
+function answers<T>(file: string): Record<string, T> {
+  return JSON.parse(readFileSync(join(root, 'tests', 'models', file), 'utf8'));
+}
+const sklearn = Object.entries(answers<Rows>('sklearn.json'));
+const tensors = { ...answers<Tensors>('hand.json'), ...answers<Tensors>('torch.json') };
+
+const single = ['cnn-fixed', 'single', 'slow-single'];
+const whole = ['gru-state', 'matmul-open', 'no-inputs', 'scalar', 'unknown-rank', 'whole'];
+// Batched models with an output that has no batch dimension.
+const oneByOne = ['no-batch-output', 'twice', 'unnamed-outputs'];
+const batched = Object.keys(tensors).filter((name) => ![...single, ...whole, ...oneByOne].includes(name));
+
+async function predict(name: string, body: unknown): Promise<Values> {
+  const reply = await ask(name, JSON.stringify(body));
+  expect(reply.body).not.toHaveProperty('error');
+  expect(reply.status).toBe(200);
+  return reply.body;
+}
+
+function expectNear(actual: unknown, expected: unknown): void {
+  expect(near(actual, expected)).toEqual(expected);
+}
+
+function mapValues<T>(values: Record<string, T>, change: (value: T, key: string) => unknown): Values {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value, key)]));
+}
+
+/** The primary output under `key`, the others beside it. */
+function predicted(key: 'prediction' | 'predictions', outputs: Values): Values {
+  const primary = 'prediction' in outputs ? 'prediction' : Object.keys(outputs)[0];
+  const { [primary]: value, ...others } = outputs;
+  return { [key]: value, ...others };
+}
+
+/** Whole outputs, which stand bare where there is one. */
+function bareIfOne(outputs: Values): unknown {
+  const values = Object.values(outputs);
+  return values.length === 1 ? values[0] : outputs;
+}
+
+/** `[x]` as an instance's output shows it. */
+function bare(value: unknown): unknown {
+  return Array.isArray(value) && value.length === 1 && !Array.isArray(value[0]) ? value[0] : value;
+}
+
+function row(values: Values, i: number): Values {
+  return mapValues(values, (rows) => bare((rows as unknown[])[i]));
+}
+
+describe.each(sklearn)('%s answers as scikit-learn does', (name, { instances, outputs }) => {
+  test('POST /predict with instances', async () => {
+    expectNear(await predict(name, { instances }), predicted('predictions', outputs));
+  });
+
+  test('POST /predict with each instance alone', async () => {
+    for (const [i, instance] of instances.entries())
+      expectNear(await predict(name, instance), predicted('prediction', row(outputs, i)));
+  });
+
+  test('POST /predict with inputs', async () => {
+    const [first] = instances as [Values];
+    const keyed = typeof first === 'object' && !Array.isArray(first);
+    const inputs = keyed
+      ? mapValues(first, (_, key) => instances.map((instance) => (instance as Values)[key]))
+      : instances;
+    const reply = (await predict(name, { inputs })).outputs as Values;
+    const whole = Object.keys(outputs).length === 1 ? { [Object.keys(outputs)[0]]: reply } : reply;
+    // A regressor's whole output is [N,1], where scikit-learn gives [N].
+    expectNear(
+      mapValues(whole, (rows) => (rows as unknown[]).map(bare)),
+      outputs,
+    );
+  });
+});
+
+test.each(Object.entries(tensors))('POST /predict to %s with inputs', async (name, { inputs, outputs }) => {
+  expectNear(await predict(name, { inputs }), { outputs: bareIfOne(outputs) });
+});
+
+describe.each(batched)('%s, row by row', (name) => {
+  const { inputs, outputs } = tensors[name];
+  const count = (Object.values(inputs)[0] as unknown[]).length;
+  const instances = Array.from({ length: count }, (_, i) => row(inputs, i));
+  const expected = predicted(
+    'predictions',
+    mapValues(outputs, (rows) => (rows as unknown[]).map(bare)),
+  );
+
+  test('POST /predict with instances', async () => {
+    expectNear(await predict(name, { instances }), expected);
+  });
+
+  test('POST /predict with an array of instances', async () => {
+    expectNear(await predict(name, instances), expected);
+  });
+
+  if (name !== 'wrapper-name')
+    test('POST /predict with a batch', async () => {
+      expectNear(await predict(name, inputs), expected);
+    });
+});
+
+test.each(single)('POST /predict to %s with or without the first dimension', async (name) => {
+  const { inputs, outputs } = tensors[name];
+  const expected = predicted('prediction', row(outputs, 0));
+  expectNear(await predict(name, inputs), expected);
+  expectNear(await predict(name, row(inputs, 0)), expected);
+  expectNear(await predict(name, { instances: [inputs, row(inputs, 0)] }), {
+    ...mapValues(predicted('predictions', row(outputs, 0)), (value) => [value, value]),
+  });
+});
+
+test.each(whole)('POST /predict to %s with whole instances', async (name) => {
+  const { inputs, outputs } = tensors[name];
+  expectNear(await predict(name, inputs), predicted('prediction', outputs));
+  expectNear(await predict(name, { instances: [inputs, inputs] }), {
+    ...mapValues(predicted('predictions', outputs), (value) => [value, value]),
+  });
+});
+
+test.each([
+  ['no-batch-output', { predictions: [[1, 2, 3], [3, 4, 8]], mean: [[1, 2, 3], [3, 4, 8]] }], // biome-ignore format: rows
+  ['unnamed-outputs', { predictions: [[1, 2, 3], [3, 4, 8]], mean: [[1, 2, 3], [3, 4, 8]] }], // biome-ignore format: rows
+  ['twice', { predictions: [[[1, 2], [1, 2]], [[3, 4], [3, 4]]] }], // biome-ignore format: rows
+])('POST /predict to %s runs instances one by one', async (name, expected) => {
+  const [instances] = Object.values(tensors[name].inputs);
+  expect(await predict(name, { instances })).toEqual(expected);
+});
+
+test.each([
+  // Shortest digits as NumPy prints them.
+  ['float16', [65504, 0.1], [65500, 0.1]],
+  ['float16', [null, '-Infinity'], [null, '-Infinity']],
+  ['float16', [6e-8, -0.5], [6e-8, -0.5]],
+  ['float32', [0.97, 1e-45], [0.97, 1e-45]],
+  ['float32', [3.4028235e38, 'NaN'], [3.4028235e38, null]],
+  ['float64', [0.1, 5e-324], [0.1, 5e-324]],
+  ['float64', [1.7976931348623157e308, 'Infinity'], [1.7976931348623157e308, 'Infinity']],
+  ['int8', [-128, 127], [-128, 127]],
+  ['int16', [-32768, 32767], [-32768, 32767]],
+  ['int32', [-2147483648, 2147483647], [-2147483648, 2147483647]],
+  ['int64', ['-9223372036854775808', '9223372036854775807'], ['-9223372036854775808', '9223372036854775807']],
+  ['int64', [-9007199254740991, '42'], [-9007199254740991, 42]],
+  ['uint8', [0, 255], [0, 255]],
+  ['uint16', [0, 65535], [0, 65535]],
+  ['uint32', [0, 4294967295], [0, 4294967295]],
+  ['uint64', [0, '18446744073709551615'], [0, '18446744073709551615']],
+  ['bool', [true, 0], [true, false]],
+  ['string', ['', 'é中😀"\\'], ['', 'é中😀"\\']],
+])('POST /predict gives back %s %j', async (type, x, prediction) => {
+  expect(await predict(`identity-${type}`, { x })).toEqual({ prediction });
+});
+
+test('text models load without the locale en_US.UTF-8, and fold case', async () => {
+  const reply = await predict('text', { text: [['WARM, clever and FUNNY'], ['warm, clever and funny']] });
+  expect(reply.predictions).toEqual(['good', 'good']);
+  const [upper, lower] = reply.output_probability as unknown[];
+  expect(upper).toEqual(lower);
+});
+
+test.each([
+  ['multi-label', ['label'], 'probabilities'],
+  ['sequence-and-tensor', ['y'], 'parts'],
+  ['optional-output', ['y'], 'maybe'],
+])('%s leaves an output out and says so', async (name, outputs, leftOut) => {
+  const { model } = await serveModel(name);
+  expect(model.outputs.map(({ name }) => name)).toEqual(outputs);
+  expect(model.notes).toEqual([expect.stringContaining(leftOut)]);
+});
+
+test.each(['zipmap-hand', 'zipmap-shown', 'zipmap-only', 'external', 'text', 'default-input'])(
+  '%s is served whole, with nothing to note',
+  async (name) => {
+    expect((await serveModel(name)).model.notes).toEqual([]);
+  },
+);
+
+// What is wrong, and what to do about it.
+test.each([
+  ['bfloat16', 'bfloat16', 'export'],
+  ['float8', 'float8', 'export'],
+  ['int4-input', 'int4', 'export'],
+  ['int4-output', 'int4', 'export'],
+  ['uint4-output', 'uint4', 'export'],
+  ['sequence-input', 'the input x', 'export'],
+  ['map-input', 'the input x', 'export'],
+  ['sequence-only', 'no output', 'export'],
+  ['unknown-domain', 'com.example:Magic', 'export'],
+  ['unknown-op', 'Magic', 'export'],
+  ['external-missing', 'gone.onnx.data', 'put that file beside it'],
+  ['zipmap-double', 'ZipMap', 'zipmap'],
+  ['no-such-file', 'no such file', 'path'],
+])('%s does not boot: one line names %s and says what to do', async (name, what, remedy) => {
+  const error = await serveModel(name).catch((error) => error);
+  expect(error).toBeInstanceOf(BootError);
+  expect(error.message).toContain(what);
+  expect(error.message).toContain(remedy);
+  expect(error.message).not.toMatch(/\n|Non-zero status|onnxruntime|\.cc:|session_state/);
+});
+
+test.each([
+  ['random', true],
+  ['random-inside', true],
+  ['dynamic-quant', true],
+  ['fails', false],
+  ['slow-batched', false],
+  ['model', false],
+])('the graph of %s mixes rows: %s', (name, mixes) => {
+  expect(readGraph(modelPath(name)).mixesRows).toBe(mixes);
+});
+
+describe('files written for a test', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'models-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  function write(name: string, bytes: Buffer | string): string {
+    const path = join(folder, name);
+    writeFileSync(path, bytes);
+    return path;
+  }
+
+  // onnx.proto: NodeProto.op_type is 4 and .attribute 5, AttributeProto.g is 6, GraphProto.node 1,
+  // ModelProto.graph 7 and .functions 25, FunctionProto.node 7.
+  const node = message(4, 'RandomNormalLike');
+  const within = (op: string, graph: Buffer) =>
+    Buffer.concat([message(4, op), message(5, message(6, graph))]);
+  test.each([
+    [
+      'a branch of a branch',
+      message(7, message(1, within('If', message(1, within('If', message(1, node)))))),
+    ],
+    ['the body of a Scan', message(7, message(1, within('Scan', message(1, node))))],
+    ['a local function', Buffer.concat([message(7, ''), message(25, message(7, node))])],
+  ])('a random operator is found in %s', (_where, bytes) => {
+    expect(readGraph(write('random.onnx', bytes)).mixesRows).toBe(true);
+  });
+
+  test.each([
+    ['empty', ''],
+    ['text', 'not a model'],
+    ['cut short', readFileSync(modelPath('logreg')).subarray(0, 300)],
+    ['JSON', '{"a": 1}'],
+  ])('a file that is %s is no ONNX model', async (_what, bytes) => {
+    const error = await openModel(readOptions({}, [write('odd.onnx', bytes)])).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toMatch(/odd\.onnx.* not an ONNX model/);
+  });
+
+  // onnx.proto: ModelProto.ir_version is 1 and .opset_import 8, whose version is 2; of two, the last one counts.
+  const identity = readFileSync(modelPath('identity-float32'));
+  test.each([
+    ['a newer IR version', Buffer.concat([identity, number(1, 99)]), /IR version.* export/],
+    ['a newer opset', Buffer.concat([identity, message(8, number(2, 99))]), /opset.* export/],
+    ['weights that are cut short', readFileSync(modelPath('external')), /weights/],
+  ])('a model with %s does not boot: one line says what to do', async (_what, bytes, says) => {
+    write('external.onnx.data', 'too short');
+    const error = await openModel(readOptions({}, [write('odd.onnx', bytes)])).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toMatch(says);
+    expect(error.message).not.toMatch(/\n|onnxruntime/);
+  });
+});

@@ -1,0 +1,380 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expectError, serveOnce } from './ask';
+import { near } from './near';
+import { closeModels, root } from './serve';
+
+afterAll(closeModels);
+
+interface Request {
+  model: string;
+  method: string;
+  path: string;
+  env?: NodeJS.ProcessEnv;
+  headers?: Record<string, string> | [string, string][];
+  body?: unknown;
+  bodyText?: string;
+  bodyBase64?: string;
+}
+
+/** One of the protocols' own examples, and what is to come back. */
+interface Example extends Request {
+  source?: string;
+  call?: string;
+  status: number;
+  /** Part of the JSON of the reply. */
+  reply?: object;
+  /** The bytes behind that JSON. */
+  replyBinary?: string;
+  replyHeaders?: Record<string, string>;
+  /** What no claim is made about. */
+  optional?: boolean;
+}
+
+function examples(file: string): Example[] {
+  return JSON.parse(readFileSync(join(root, 'tests', file), 'utf8'));
+}
+
+/** Sends a request as it stands and gives the reply, its body cut in two where a header says that bytes follow. */
+async function send({ model, method, path, env, headers = {}, body, bodyText, bodyBase64 }: Request) {
+  const { agent } = await serveOnce(model, env);
+  const request = method === 'GET' ? agent.get(path) : agent.post(path);
+  for (const [name, value] of Array.isArray(headers) ? headers : Object.entries(headers))
+    if (name !== 'content-length') request.set(name, value);
+  if (method !== 'GET')
+    request.send(
+      bodyBase64 === undefined ? (bodyText ?? JSON.stringify(body)) : Buffer.from(bodyBase64, 'base64'),
+    );
+  const reply = await request.buffer(true).parse((stream, done) => {
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('end', () => done(null, Buffer.concat(chunks)));
+  });
+  const bytes: Buffer = reply.body;
+  const length = Number(reply.get('Inference-Header-Content-Length') ?? bytes.length);
+  return {
+    status: reply.status,
+    type: reply.type,
+    headers: reply.headers,
+    body: JSON.parse(bytes.subarray(0, length).toString()),
+    binary: bytes.subarray(length).toString('base64'),
+  };
+}
+
+async function replay(example: Example): Promise<void> {
+  const reply = await send(example);
+  expect(reply).toMatchObject({ status: example.status, body: example.reply ?? {} });
+  if (example.status >= 400) expectError(reply, example.status);
+  expect(reply.binary).toBe(example.replyBinary ?? '');
+  for (const [name, value] of Object.entries(example.replyHeaders ?? {}))
+    expect(reply.headers[name.toLowerCase()]).toBe(value);
+}
+
+test.each(
+  examples('protocols.json')
+    .filter(({ optional }) => !optional)
+    .map((example) => [example.method, example.path, example.status, example.source, example] as const),
+)('%s %s is a %i, as %s says', (_method, _path, _status, _source, example) => replay(example));
+
+test.each(
+  examples('triton-requests.json').map((example) => [example.call, example.status, example] as const),
+)("a request that Triton's Python client sent: %s is a %i", (_call, _status, example) => replay(example));
+
+const iris = [5.1, 3.5, 1.4, 0.2];
+
+describe('another name or version is a 404 that names what is served', () => {
+  test.each([
+    ['GET', '/v1/models/other'],
+    ['GET', '/v1/models/add/versions/2'],
+    ['POST', '/v1/models/other:predict'],
+    ['POST', '/v1/models/add/versions/2:predict'],
+    ['GET', '/v2/models/other'],
+    ['GET', '/v2/models/other/ready'],
+    ['POST', '/v2/models/other/infer'],
+    ['GET', '/v2/models/add/versions/2'],
+    ['GET', '/v2/models/add/versions/2/ready'],
+    ['POST', '/v2/models/add/versions/2/infer'],
+    ['POST', '/predictions/other'],
+    ['POST', '/predictions/add/2.0'],
+    ['POST', '/predictions/__proto__'],
+  ])('%s %s', async (method, path) => {
+    const reply = await send({ model: 'add', method, path, body: { feature1: 1, feature2: 2 } });
+    expectError(reply, 404);
+    expect(reply.body.error).toContain('add');
+  });
+});
+
+test.each([
+  ['GET', '/v2/models/add/infer', 'POST'],
+  ['GET', '/v1/models/add:predict', 'POST'],
+  ['GET', '/invocations', 'POST'],
+  ['GET', '/predictions/add', 'POST'],
+  ['POST', '/v2/models/add', 'GET'],
+  ['POST', '/v2/models/add/ready', 'GET'],
+  ['POST', '/v2/health/live', 'GET'],
+  ['POST', '/v2', 'GET'],
+  ['POST', '/v1/models/add', 'GET'],
+  ['POST', '/ping', 'GET'],
+])('%s %s is a 405 that allows %s', async (method, path, allowed) => {
+  const reply = await send({ model: 'add', method, path, body: {} });
+  expectError(reply, 405);
+  expect(reply.headers.allow.split(', ')).toContain(allowed);
+});
+
+test('MODEL_NAME is the name in paths and replies', async () => {
+  const env = { MODEL_NAME: 'süm' };
+  const path = `/v2/models/${encodeURIComponent('süm')}`;
+  expect((await send({ model: 'add', env, method: 'GET', path })).body.name).toBe('süm');
+  expectError(await send({ model: 'add', env, method: 'GET', path: '/v2/models/add' }), 404);
+});
+
+describe('model metadata', () => {
+  test.each([
+    [
+      'mixed',
+      [
+        { name: 'city', datatype: 'BYTES', shape: [-1, 1] },
+        { name: 'age', datatype: 'FP32', shape: [-1, 1] },
+        { name: 'visits', datatype: 'INT64', shape: [-1, 1] },
+      ],
+      [
+        { name: 'output_label', datatype: 'BYTES', shape: [-1] },
+        { name: 'output_probability', datatype: 'FP32', shape: [-1, 2] },
+      ],
+    ],
+    [
+      'conv-open',
+      [{ name: 'x', datatype: 'FP32', shape: [-1, 1, -1, -1] }],
+      [{ name: 'y', datatype: 'FP32', shape: [-1, 1, -1, -1] }],
+    ],
+    [
+      'unnamed',
+      [
+        { name: 'feature1', datatype: 'FP32', shape: [-1, 1] },
+        { name: 'feature2', datatype: 'FP32', shape: [-1, 1] },
+      ],
+      [{ name: 'sum', datatype: 'FP32', shape: [-1, 1] }],
+    ],
+    ['scalar', [{ name: 'x', datatype: 'FP32', shape: [] }], [{ name: 'y', datatype: 'FP32', shape: [] }]],
+    ['no-inputs', [], [{ name: 'y', datatype: 'FP32', shape: [2] }]],
+  ])('GET /v2/models/%s', async (model, inputs, outputs) => {
+    const { status, body } = await send({ model, method: 'GET', path: `/v2/models/${model}` });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ name: model, versions: ['1'], inputs, outputs });
+  });
+});
+
+test('GET /v2 names the server and its extension', async () => {
+  const { body } = await send({ model: 'add', method: 'GET', path: '/v2' });
+  expect(body).toEqual({
+    name: expect.any(String),
+    version: expect.any(String),
+    extensions: ['binary_tensor_data'],
+  });
+});
+
+const healthPaths = ['/health', '/ping', '/v2/health/ready', '/v2/models/scalar/ready'];
+
+test.each(healthPaths)('GET %s is a 503 while the server drains', async (path) => {
+  const { app, agent } = await serveOnce('scalar');
+  expect((await agent.get(path)).status).toBe(200);
+  app.locals.draining = true;
+  const reply = await agent.get(path);
+  app.locals.draining = false;
+  expectError(reply, 503);
+  expect(Number(reply.get('Retry-After'))).toBeGreaterThan(0);
+});
+
+describe('POST /v2/models/:name/infer', () => {
+  const infer = (model: string, body: object, rest: Partial<Request> = {}) =>
+    send({ model, method: 'POST', path: `/v2/models/${model}/infer`, body, ...rest });
+
+  test.each([
+    ['float16', 'FP16', [0.1, null]],
+    ['float32', 'FP32', [0.97, '-Infinity']],
+    ['float64', 'FP64', [0.1, 1e300]],
+    ['int8', 'INT8', [-128, 127]],
+    ['int16', 'INT16', [-32768, 32767]],
+    ['int32', 'INT32', [-2147483648, 2147483647]],
+    ['int64', 'INT64', [-1, '9223372036854775807']],
+    ['uint8', 'UINT8', [0, 255]],
+    ['uint16', 'UINT16', [0, 65535]],
+    ['uint32', 'UINT32', [0, 4294967295]],
+    ['uint64', 'UINT64', [0, '18446744073709551615']],
+    ['bool', 'BOOL', [true, false]],
+    ['string', 'BYTES', ['é', '']],
+  ])('takes and gives %s as %s, nested, flat and as bytes', async (type, datatype, data) => {
+    const model = `identity-${type}`;
+    const x = { name: 'x', datatype, shape: [1, 2] };
+    const reply = { model_name: model, outputs: [{ name: 'y', datatype, shape: [1, 2], data }] };
+    for (const given of [data, [data]])
+      expect((await infer(model, { inputs: [{ ...x, data: given }] })).body).toEqual(reply);
+
+    const bytes = await infer(model, {
+      inputs: [{ ...x, data }],
+      parameters: { binary_data_output: true },
+    });
+    const binary = Buffer.from(bytes.binary, 'base64');
+    expect(bytes.body.outputs[0].parameters).toEqual({ binary_data_size: binary.length });
+    const header = JSON.stringify({ inputs: [{ ...x, parameters: { binary_data_size: binary.length } }] });
+    const back = await infer(
+      model,
+      {},
+      {
+        headers: { 'Inference-Header-Content-Length': String(Buffer.byteLength(header)) },
+        bodyBase64: Buffer.concat([Buffer.from(header), binary]).toString('base64'),
+      },
+    );
+    expect(back.body).toEqual(reply);
+  });
+
+  test('gives the outputs that were asked for, in that order, and the id', async () => {
+    const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] }];
+    const doubled = { name: 'doubled', datatype: 'FP32', shape: [1, 3], data: [2, 4, 6] };
+    const total = { name: 'total', datatype: 'FP32', shape: [1, 1], data: [6] };
+    const model_name = 'two-outputs';
+    expect((await infer(model_name, { inputs })).body).toEqual({ model_name, outputs: [doubled, total] });
+    expect((await infer(model_name, { inputs, id: 'a', outputs: [{ name: 'total' }] })).body).toEqual({
+      model_name,
+      id: 'a',
+      outputs: [total],
+    });
+    const outputs = [{ name: 'total' }, { name: 'doubled' }];
+    expect((await infer(model_name, { inputs, outputs })).body).toEqual({
+      model_name,
+      outputs: [total, doubled],
+    });
+  });
+
+  test('gives the probabilities of a ZipMap as numbers, with the labels in parameters', async () => {
+    const inputs = [{ name: 'X', datatype: 'FP32', shape: [1, 4], data: iris }];
+    const { body } = await infer('logreg', { inputs });
+    const [label, probabilities] = body.outputs;
+    expect(label).toEqual({ name: 'output_label', datatype: 'BYTES', shape: [1], data: ['setosa'] });
+    expect(probabilities).toMatchObject({ name: 'output_probability', datatype: 'FP32', shape: [1, 3] });
+    const expected = [0.9815832518125266, 0.018416733681098616, 1.4506374615672708e-8];
+    expect(near(probabilities.data, expected)).toEqual(expected);
+    expect(JSON.stringify(probabilities.parameters)).toMatch(/setosa.*versicolor.*virginica/);
+  });
+
+  test('gives no rows their shape, too', async () => {
+    const inputs = [{ name: 'X', datatype: 'FP32', shape: [0, 4], data: [] }];
+    const { body } = await infer('logreg', { inputs });
+    expect(body.outputs).toMatchObject([
+      { name: 'output_label', shape: [0], data: [] },
+      { name: 'output_probability', shape: [0, 3], data: [] },
+    ]);
+  });
+
+  const x = { name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] };
+  test.each<[string, object, string]>([
+    ['no inputs', { inputs: [] }, 'inputs'],
+    ['no inputs at all', { instances: [[1, 2]] }, 'inputs'],
+    ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
+    ['the same input twice', { inputs: [x, x] }, 'x'],
+    ['another datatype', { inputs: [{ ...x, datatype: 'FP64' }] }, 'FP32'],
+    ['a datatype that there is not', { inputs: [{ ...x, datatype: 'BF16' }] }, 'FP32'],
+    ['no shape', { inputs: [{ ...x, shape: undefined }] }, 'shape'],
+    ['a shape that does not fit the model', { inputs: [{ ...x, shape: [2, 1] }] }, '[-1,2]'],
+    ['a shape that does not fit the data', { inputs: [{ ...x, shape: [2, 2] }] }, 'data'],
+    ['a negative length', { inputs: [{ ...x, shape: [-1, 2] }] }, 'shape'],
+    ['no data', { inputs: [{ ...x, data: undefined }] }, 'data'],
+    ['text among the data', { inputs: [{ ...x, data: [1, 'a'] }] }, 'data[1]'],
+    ['ragged data', { inputs: [{ ...x, data: [[1, 2], [3]], shape: [2, 2] }] }, 'data[1]'],
+    ['another output', { inputs: [x], outputs: [{ name: 'z' }] }, 'z'],
+    ['an output without a name', { inputs: [x], outputs: [{}] }, 'outputs[0]'],
+    ['an id that is no string', { inputs: [x], id: 7 }, 'id'],
+    ['another wrapper beside', { inputs: [x], instances: [] }, 'instances'],
+    ['an unknown key beside', { inputs: [x], nonsense: 1 }, 'nonsense'],
+    [
+      'bytes that are not there',
+      { inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 8 } }] },
+      '8',
+    ],
+    ['both data and bytes', { inputs: [{ ...x, parameters: { binary_data_size: 0 } }] }, 'binary_data_size'],
+    [
+      'a size that is no number',
+      { inputs: [{ ...x, parameters: { binary_data_size: '8' } }] },
+      'binary_data_size',
+    ],
+  ])('refuses %s', async (_what, body, named) => {
+    const reply = await infer('identity-float32', body);
+    expectError(reply, 400);
+    expect(reply.body.error).toContain(named);
+  });
+
+  test.each(['x', '-1', '1e3', '10000', ''])(
+    'refuses Inference-Header-Content-Length: %s',
+    async (length) => {
+      const headers = { 'Inference-Header-Content-Length': length };
+      const reply = await infer('identity-float32', { inputs: [x] }, { headers });
+      expectError(reply, 400);
+      expect(reply.body.error).toContain('Inference-Header-Content-Length');
+    },
+  );
+
+  test('of several rows that differ in number is a 400', async () => {
+    const of = (name: string, rows: number) => ({
+      name,
+      datatype: 'FP32',
+      shape: [rows, 1],
+      data: Array(rows).fill(1),
+    });
+    expectError(await infer('add', { inputs: [of('feature1', 2), of('feature2', 3)] }), 400);
+  });
+});
+
+describe('what paths make of the same body', () => {
+  const post = async (model: string, path: string, body: unknown) => {
+    const reply = await send({ model, method: 'POST', path, body });
+    expect(reply.status).toBe(200);
+    return reply.body;
+  };
+  const inputs = { inputs: [[1, 2, 3]] };
+  const instances = { instances: [[1, 2, 3]] };
+  const infer = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] }] };
+  const whole = { doubled: [[2, 4, 6]], total: [[6]] };
+  const inferred = {
+    model_name: 'two-outputs',
+    outputs: [
+      { name: 'doubled', datatype: 'FP32', shape: [1, 3], data: [2, 4, 6] },
+      { name: 'total', datatype: 'FP32', shape: [1, 1], data: [6] },
+    ],
+  };
+  test.each<[string, object, object]>([
+    ['/predict', instances, { predictions: [[2, 4, 6]], total: [6] }],
+    ['/predictions/two-outputs', instances, { predictions: [[2, 4, 6]], total: [6] }],
+    ['/invocations', instances, { predictions: [[2, 4, 6]], total: [6] }],
+    ['/v1/models/two-outputs:predict', instances, { predictions: [{ doubled: [2, 4, 6], total: [6] }] }],
+    ['/predict', inputs, { outputs: whole }],
+    ['/predictions/two-outputs', inputs, { outputs: whole }],
+    ['/invocations', inputs, { predictions: whole }],
+    ['/v1/models/two-outputs:predict', inputs, { outputs: whole }],
+    ['/predict', infer, inferred],
+    ['/invocations', infer, inferred],
+    ['/v2/models/two-outputs/infer', infer, inferred],
+    ['/v2/models/two-outputs/versions/1/infer', infer, inferred],
+  ])('POST %s %j', async (path, body, expected) => {
+    expect(await post('two-outputs', path, body)).toEqual(expected);
+  });
+
+  test('under /v1, shapes are kept and class labels are keys', async () => {
+    expect(
+      await post('add', '/v1/models/add:predict', { instances: [{ feature1: 1, feature2: 2 }] }),
+    ).toEqual({
+      predictions: [[3]],
+    });
+    const reply = await post('logreg', '/v1/models/logreg:predict', { instances: [iris] });
+    const output_probability = { setosa: 0.98158, versicolor: 0.018416, virginica: 0 };
+    const expected = { predictions: [{ output_label: 'setosa', output_probability }] };
+    expect(near(reply, expected)).toEqual(expected);
+  });
+
+  test('under /v1, no instances are no predictions', async () => {
+    expect(await post('add', '/v1/models/add:predict', { instances: [] })).toEqual({ predictions: [] });
+  });
+});
+
+test('GET /v1/models lists the one model', async () => {
+  expect((await send({ model: 'add', method: 'GET', path: '/v1/models' })).body).toEqual({ models: ['add'] });
+});
