@@ -4,7 +4,7 @@ import express, { type Express } from 'express';
 import { BootError, messageOf } from './model/errors';
 import { loadModel, type Model } from './model/model';
 import { wrappers } from './routes/bodies';
-import { checkExpect, notFound, sendError } from './routes/errors';
+import { checkHeaders, notFound, sendError } from './routes/errors';
 import { flushLog, outliveStdout, requestLog } from './routes/log';
 import { type Options, readOptions } from './routes/options';
 import { predictRoutes } from './routes/predict';
@@ -22,7 +22,7 @@ export function createApp(model: Model, options: Options): Express {
   app.disable('etag');
   app.disable('query parser');
   app.use(requestLog(options.logFormat));
-  app.use(checkExpect(options));
+  app.use(checkHeaders(options));
   app.use(predictRoutes(model, options));
   app.use(notFound);
   app.use(sendError(options, describeUsage(model).hint));
@@ -122,6 +122,8 @@ function supervise(options: Options): void {
     for (const worker of alive()) worker.process.kill('SIGKILL');
     process.exit(1);
   });
+  // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
+  cluster.schedulingPolicy = cluster.SCHED_NONE;
   for (let i = 0; i < options.processes; i++) cluster.fork();
 }
 

@@ -1,8 +1,8 @@
 import { BadInput } from './errors';
 
-// ONNX Runtime gives its errors no code, so their text decides whose fault one is, and it may echo the caller's
-// values, so the words are ours. The texts stand in onnxruntime/core: framework/execution_frame.cc,
-// session/inference_session.cc and providers/cpu.
+// ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
+
+// They may echo the caller's values, so the words are ours.
 const faults: [RegExp, string][] = [
   [
     /Got invalid dimensions for input|Invalid rank for input/,
@@ -21,4 +21,50 @@ const faults: [RegExp, string][] = [
 export function callersFault(reason: string): BadInput | undefined {
   const fault = faults.find(([pattern]) => pattern.test(reason));
   return fault && new BadInput(`the model rejects these values: ${fault[1]}`);
+}
+
+const loadFaults: [RegExp, string][] = [
+  [
+    /([\w.]*:?\w+)\(-?\d+\) is not a registered function/,
+    'the runtime has no operator $1: export it without.',
+  ],
+  [
+    /No Op registered for (\S+) with domain_version of (\d+)/,
+    'the runtime has no operator $1 in opset $2: export it without.',
+  ],
+  [
+    /IR version: (\d+), max supported IR version: (\d+)/,
+    'its IR version is $1, the runtime knows up to $2: export it with an older onnx package.',
+  ],
+  [
+    /Opset (\d+) is under development.* till opset (\d+)/,
+    'it uses opset $1, the runtime knows up to $2: export it with a lower opset.',
+  ],
+  [
+    /expected type \(tensor\(double\)\)|tensor\(double\).*ZipMap/,
+    "its ZipMap takes no doubles: export it with FloatTensorType inputs, or with options={'zipmap': False}.",
+  ],
+  [
+    /out of bounds or can not be read in full/,
+    'its weights file is shorter than the model says: copy it again.',
+  ],
+  [
+    /External data path escapes/,
+    'its weights file is a symbolic link: put the file itself beside the model.',
+  ],
+  [/protobuf parsing failed|does not have a graph/i, 'it is not an ONNX model.'],
+  [
+    /Unsupported data type: (\d+)/,
+    'it has an input or output of ONNX data type $1, which cannot be served: export it with float32.',
+  ],
+];
+
+/** Why a model cannot be loaded, and what to do, given the runtime's reason. */
+export function loadFault(reason: string): string {
+  for (const [pattern, words] of loadFaults) {
+    const found = pattern.exec(reason);
+    if (found) return words.replace(/\$(\d)/g, (_, group) => found[Number(group)]);
+  }
+  // What is before the last of its source lines and signatures tells a user nothing.
+  return reason.replace(/^Error: /, '').replace(/^.*\/onnxruntime_src\/\S+ .*?\) (?=[A-Z[])/, '');
 }

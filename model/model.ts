@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { BadInput, BootError, messageOf } from './errors';
-import { callersFault } from './faults';
+import { callersFault, loadFault } from './faults';
 import { Line, type LineLimits, type Ticket } from './line';
 import { type Graph, patchModel, readGraph } from './onnx';
 import { rowsAreIndependent } from './proof';
@@ -58,7 +58,7 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
   const source: Source = { path, threads: options.threads };
   if (small) source.bytes = patchModel(path) ?? readFileSync(path);
   let runner = await (small ? openSession : startThread)(source).catch((error) => {
-    throw new BootError(`${path} cannot be loaded: ${explain(messageOf(error), graph.zipMaps.size > 0)}`);
+    throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
 
   const notes: string[] = [];
@@ -311,21 +311,4 @@ function noRows(outputs: readonly Output[]): Ticket {
     return { type, shape: lengths, data: elements[type].create(0) };
   });
   return { answer: Promise.resolve([tensors]), leave: () => {} };
-}
-
-/** The runtime's reason in words that say what to do. */
-function explain(reason: string, zipMap: boolean): string {
-  const operator = /([\w.]*:?\w+)\(-?\d+\) is not a registered function\/op/.exec(reason)?.[1];
-  if (operator) return `the runtime has no operator ${operator}: export the model without it.`;
-  const missing = /No Op registered for (\S+) with domain_version of (\d+)/.exec(reason);
-  if (missing)
-    return `the runtime has no operator ${missing[1]} in opset ${missing[2]}: export the model without it.`;
-  if (/tensor\(double\)/.test(reason) && zipMap) {
-    return "its ZipMap takes no doubles: export it with FloatTensorType inputs, or with options={'zipmap': False}.";
-  }
-  if (/protobuf parsing failed/i.test(reason)) return 'it is not an ONNX model.';
-  const type = /Unsupported data type: (\d+)/.exec(reason)?.[1];
-  if (type)
-    return `it has an input or output of ONNX data type ${type}, which cannot be served: export it with float32.`;
-  return reason.replace(/^Error: /, '');
 }

@@ -25,10 +25,12 @@ export function isAnnouncedTooLarge({ headers }: IncomingMessage, { bodyLimit }:
   return headers.expect !== undefined && Number(headers['content-length']) > bodyLimit;
 }
 
-/** Answers a client that waits before it sends its body, where it need not send it. */
-export function checkExpect(options: Options): RequestHandler {
+/** Refuses what HTTP/1.1 wants refused before the body is read. */
+export function checkHeaders(options: Options): RequestHandler {
   return (req, _res, next) => {
-    const { expect } = req.headers;
+    const { expect, host } = req.headers;
+    if (host === undefined && req.httpVersion === '1.1')
+      throw new HttpError(400, 'the Host header is missing');
     if (expect !== undefined && !/^100-continue$/i.test(expect)) {
       throw new HttpError(417, 'the expectation is unknown: only 100-continue is met');
     }

@@ -17,7 +17,8 @@ export function createHttpServer(app: Express, options: Options): Server {
     requestTimeout: options.timeout,
     headersTimeout: options.timeout,
     connectionsCheckingInterval: Math.min(1000, options.timeout),
-    noDelay: true,
+    // Missing, it is answered by the app, in JSON.
+    requireHostHeader: false,
   });
   watchConnections(server);
   const latest = new WeakMap<

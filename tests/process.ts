@@ -129,8 +129,16 @@ export async function ask(
     ...options,
   });
   request.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body));
-  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
-  const received = await text(response);
+  try {
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    const received = await text(response);
+    return readReply(response, received);
+  } catch (error) {
+    throw Object.assign(error as Error, { reused: request.reusedSocket });
+  }
+}
+
+function readReply(response: http.IncomingMessage, received: string): Reply {
   return {
     status: response.statusCode as number,
     headers: response.headers,
@@ -190,4 +198,56 @@ export async function freePort(): Promise<number> {
 /** Tries until it is so; the test's own time limit ends it otherwise. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+export interface Load {
+  answered: Reply[];
+  /** Connections that broke: the client's number, and whether a request had been answered on it before. */
+  lost: { client: number; reused: boolean }[];
+  /** How many clients were not let in any more, which ended them. */
+  refused: number;
+  /** Settles when every client has ended. */
+  ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts so many clients, each of which keeps one connection and sends one request after another, numbered over all,
+ * until it is refused.
+ */
+export function startLoad(
+  clients: number,
+  send: (agent: http.Agent, n: number, client: number) => Promise<Reply>,
+) {
+  let stopped = false;
+  let sent = 0;
+  const run = async (client: number) => {
+    const agent = oneConnection();
+    while (!stopped) {
+      try {
+        load.answered.push(await send(agent, sent++, client));
+      } catch (error) {
+        const { code, reused } = error as { code?: string; reused?: boolean };
+        if (reused === undefined) throw error;
+        if (code !== 'ECONNREFUSED') load.lost.push({ client, reused });
+        else {
+          load.refused++;
+          break;
+        }
+      }
+    }
+    agent.destroy();
+  };
+  const load: Load = {
+    answered: [],
+    lost: [],
+    refused: 0,
+    ended: Promise.resolve(),
+    stop() {
+      stopped = true;
+      return load.ended;
+    },
+  };
+  load.ended = Promise.all(Array.from({ length: clients }, (_, client) => run(client))).then(() => {});
+  return load;
 }

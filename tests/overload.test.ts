@@ -1,0 +1,185 @@
+import { existsSync, readFileSync } from 'node:fs';
+import http from 'node:http';
+import { ask, killServers, oneConnection, type ServerProcess, startServer, until } from './process';
+
+afterEach(killServers);
+
+/** Occupies the model for `n` times 0.3 ms or so; settles once the server must have it, with the way to its reply. */
+async function occupy(port: number, n: number) {
+  const agent = oneConnection();
+  await ask(port, '/health', undefined, { agent });
+  const reply = ask(port, '/predict', { n }, { agent });
+  await ask(port, '/health');
+  return { reply };
+}
+
+/** Sends a prediction and hangs up once the server has it. */
+async function askAndLeave(port: number, n: number): Promise<void> {
+  const agent = oneConnection();
+  await ask(port, '/health', undefined, { agent });
+  const request = http.request({ port, host: '127.0.0.1', path: '/predict', method: 'POST', agent });
+  request.on('error', () => {});
+  await new Promise<void>((sent) => request.end(JSON.stringify({ n }), sent));
+  await ask(port, '/health');
+  request.destroy();
+}
+
+test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in order', async () => {
+  const { port } = await startServer('slow-single', { MAX_QUEUE: '5', LOG_FORMAT: 'off' });
+  for (let round = 0; round < 2; round++) {
+    const order: string[] = [];
+    const { reply } = await occupy(port, 3000);
+    void reply.then(() => order.push('200'));
+    const replies = await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        const answer = await ask(port, '/predict', { n });
+        order.push(String(answer.status));
+        return { n, ...answer };
+      }),
+    );
+    expect((await reply).body).toEqual({ prediction: 3000, y: 256 });
+    // The refusals came before the run was over that kept the others waiting.
+    expect(order).toEqual([...Array(35).fill('503'), ...Array(6).fill('200')]);
+    for (const { n, status, body, headers } of replies) {
+      if (status === 200) expect(body).toEqual({ prediction: n, y: 256 });
+      else {
+        expect(body).toEqual({ error: expect.stringContaining('try again') });
+        expect(headers['retry-after']).toMatch(/^\d+$/);
+      }
+    }
+  }
+  expect((await ask(port, '/predict', { n: 7 })).body).toEqual({ prediction: 7, y: 256 });
+});
+
+test('Health is answered while a run goes on', async () => {
+  const { port } = await startServer('slow-single', { LOG_FORMAT: 'off' });
+  const order: string[] = [];
+  const { reply } = await occupy(port, 3000);
+  void reply.then(() => order.push('prediction'));
+  for (let i = 0; i < 20; i++) {
+    expect((await ask(port, '/health')).status).toBe(200);
+    order.push('health');
+  }
+  await reply;
+  expect(order).toEqual([...Array(20).fill('health'), 'prediction']);
+});
+
+test('Requests past TIMEOUT get a 504, and those that waited are not run', async () => {
+  const { port } = await startServer('slow-single', { TIMEOUT: '2', LOG_FORMAT: 'off' });
+  const { reply } = await occupy(port, 10_000);
+  const waiting = Promise.all(Array.from({ length: 40 }, () => ask(port, '/predict', { n: 3000 })));
+  expect((await reply).status).toBe(504);
+  for (const { status, body } of await waiting) {
+    expect(status).toBe(504);
+    expect(body).toEqual({ error: expect.stringContaining('TIMEOUT') });
+  }
+  // The 40 would take the model 40 s, so it would be too late for these too.
+  const statuses = [];
+  while (statuses.at(-1) !== 200 && statuses.length < 5)
+    statuses.push((await ask(port, '/predict', { n: 1 })).status);
+  expect(statuses.at(-1)).toBe(200);
+});
+
+test('Requests whose clients have gone are not run, and leave room in the line', async () => {
+  const { port } = await startServer('slow-single', { TIMEOUT: '5', MAX_QUEUE: '20', LOG_FORMAT: 'off' });
+  const { reply } = await occupy(port, 1500);
+  for (let i = 0; i < 40; i++) await askAndLeave(port, 3000);
+  expect((await reply).status).toBe(200);
+  // Those that left would have taken the model 40 s, so that this got a 504.
+  expect(await ask(port, '/predict', { n: 2 })).toMatchObject({ status: 200, body: { prediction: 2 } });
+});
+
+test('A request whose client has gone is logged, once', async () => {
+  const server = await startServer('slow-single', { LOG_FORMAT: ':method :url' });
+  const { reply } = await occupy(server.port, 1500);
+  await askAndLeave(server.port, 3000);
+  await reply;
+  await ask(server.port, '/the-end');
+  await server.wrote(/the-end/);
+  expect(server.stdout().match(/^POST \/predict$/gm)).toHaveLength(2);
+  expect(server.stderr()).toBe('');
+});
+
+/** 16 MB of rows as Triton's clients send them: a JSON header, then the bytes. */
+const rows = 2 ** 22;
+const header = JSON.stringify({
+  inputs: [{ name: 'x', datatype: 'FP32', shape: [rows, 1], parameters: { binary_data_size: 4 * rows } }],
+  outputs: [{ name: 'y', parameters: { binary_data: true } }],
+});
+const repeat = (value: number) => Buffer.alloc(4 * rows, Buffer.from(Float32Array.of(value).buffer));
+const body = Buffer.concat([Buffer.from(header), repeat(1.5)]);
+
+async function sendRows(port: number) {
+  const request = http.request({
+    port,
+    host: '127.0.0.1',
+    path: '/v2/models/slow-batched/infer',
+    method: 'POST',
+    headers: { 'Inference-Header-Content-Length': header.length, 'Content-Length': body.length },
+    agent: false,
+  });
+  request.end(body);
+  return new Promise<{ status: number; values: Buffer; retry?: string }>((resolve, reject) => {
+    request.on('error', reject).on('response', async (response: http.IncomingMessage) => {
+      const chunks = [];
+      for await (const chunk of response) chunks.push(chunk);
+      const skip = Number(response.headers['inference-header-content-length'] ?? 0);
+      resolve({
+        status: response.statusCode as number,
+        values: Buffer.concat(chunks).subarray(skip),
+        retry: response.headers['retry-after'],
+      });
+    });
+  });
+}
+
+/** Megabytes of memory that a process holds, where the system tells. */
+function residentMemory({ child }: ServerProcess): number {
+  const file = `/proc/${child.pid}/status`;
+  return existsSync(file) ? Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(file, 'utf8'))?.[1]) / 1024 : 0;
+}
+
+test('Tensors beyond 64 MB that wait get a 503, and memory does not grow', async () => {
+  const env = { BODY_LIMIT: '64mb', MAX_BATCH: '1', LOG_FORMAT: 'off' };
+  const server = await startServer('slow-batched', env);
+  const { port } = server;
+  const memory: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    // Small ones that each take 0.2 s keep the large ones waiting.
+    const small = Array.from({ length: 12 }, (_, x) => ask(port, '/predict', { x }));
+    await ask(port, '/health');
+    const large = await Promise.all(Array.from({ length: 8 }, () => sendRows(port)));
+    const answered = large.filter(({ status }) => status === 200);
+    const refused = large.filter(({ status }) => status === 503);
+    expect(answered.length).toBeGreaterThanOrEqual(3);
+    expect(refused.length).toBeGreaterThanOrEqual(1);
+    expect(answered.length + refused.length).toBe(8);
+    for (const { values } of answered) {
+      expect(values.length).toBe(4 * rows);
+      expect(values.equals(repeat(3))).toBe(true);
+    }
+    for (const { retry } of refused) expect(retry).toMatch(/^\d+$/);
+    for (const [x, reply] of (await Promise.all(small)).entries())
+      expect(reply.body).toEqual({ prediction: 2 * x });
+    memory.push(residentMemory(server));
+  }
+  expect(memory[3]).toBeLessThanOrEqual(1.5 * memory[1]);
+  expect((await ask(port, '/predict', { x: 4 })).body).toEqual({ prediction: 8 });
+});
+
+test('500 clients at once are each answered, rightly or with 503', async () => {
+  const { port } = await startServer('slow-single', { MAX_QUEUE: '50', LOG_FORMAT: 'off' });
+  const { reply } = await occupy(port, 1500);
+  const replies = await Promise.all(
+    Array.from({ length: 500 }, async (_, n) => ({
+      n: n % 30,
+      ...(await ask(port, '/predict', { n: n % 30 })),
+    })),
+  );
+  await reply;
+  const answered = replies.filter(({ status }) => status === 200);
+  expect(answered.length).toBeGreaterThanOrEqual(50);
+  for (const { n, body } of answered) expect(body).toEqual({ prediction: n, y: 256 });
+  expect(replies.every(({ status }) => status === 200 || status === 503)).toBe(true);
+  await until(async () => (await ask(port, '/predict', { n: 3 })).status === 200);
+});
