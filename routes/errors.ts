@@ -27,10 +27,12 @@ export function isAnnouncedTooLarge({ headers }: IncomingMessage, { bodyLimit }:
 
 /** Refuses what HTTP/1.1 wants refused before the body is read. */
 export function checkHeaders(options: Options): RequestHandler {
-  return (req, _res, next) => {
+  return (req, res, next) => {
     const { expect, host } = req.headers;
-    if (host === undefined && req.httpVersion === '1.1')
+    if (host === undefined && req.httpVersion === '1.1') {
+      res.setHeader('Connection', 'close');
       throw new HttpError(400, 'the Host header is missing');
+    }
     if (expect !== undefined && !/^100-continue$/i.test(expect)) {
       throw new HttpError(417, 'the expectation is unknown: only 100-continue is met');
     }

@@ -176,7 +176,9 @@ test('A run that outlasts TIMEOUT does not hold a shutdown', async () => {
   const reply = ask(server.port, '/predict', { n: 100_000_000 }, { agent });
   server.child.kill('SIGTERM');
   expect((await reply).status).toBe(504);
-  expect(await server.exited).toEqual({ code: 0, signal: null });
+  // Before Node.js 22.15 a process cannot leave a run, so it kills itself.
+  const end = process.execve ? { code: 0, signal: null } : { code: null, signal: 'SIGKILL' };
+  expect(await server.exited).toEqual(end);
 });
 
 test('A request that never ends holds a shutdown for 25 s at most; then the exit code is 1', async () => {

@@ -73,6 +73,7 @@ test('A worker that is killed under load costs only what it held, and is replace
     const [victim] = [...servedBy(server).keys()].filter(isAlive);
     const lostBefore = load.lost.length;
     process.kill(victim, 'SIGKILL');
+    await until(() => !isAlive(victim));
     await untilServing(server, 4);
     expect(servedBy(server).size).toBe(4 + round);
     const clients = load.lost.slice(lostBefore).map(({ client }) => client);
@@ -97,6 +98,7 @@ test('All workers killed at once are replaced, again and again', async () => {
   for (let round = 0; round < 3; round++) {
     await untilServing(server, 2);
     for (const pid of [...servedBy(server).keys()].filter(isAlive)) process.kill(pid, 'SIGKILL');
+    await until(() => ![...servedBy(server).keys()].some(isAlive));
   }
   await untilServing(server, 2);
   expect(server.child.exitCode).toBe(null);
