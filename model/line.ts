@@ -17,10 +17,13 @@ export interface Ticket {
   leave(reason: Error): void;
 }
 
-interface Job {
-  feeds: Feeds;
+/** A request with what it waits for: its next run is the one after those that have given outputs. */
+interface Waiting {
+  runs: Feeds[];
+  outputs: Tensor[][];
   bytes: number;
-  resolve(outputs: Tensor[]): void;
+  gone: boolean;
+  resolve(outputs: Tensor[][]): void;
   reject(error: unknown): void;
 }
 
@@ -33,7 +36,7 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 export class Line {
   /** Whether requests may share a run: only where rows are proven independent. */
   shares = false;
-  private waiting: Job[] = [];
+  private waiting: Waiting[] = [];
   private waitingBytes = 0;
   private moving = false;
 
@@ -48,102 +51,104 @@ export class Line {
 
   /** Lets a request wait for its runs, one after another. Throws Unavailable where the line is full. */
   join(runs: Feeds[]): Ticket {
-    const sizes = runs.map((feeds) => feeds.reduce((sum, tensor) => sum + bytesOf(tensor), 0));
-    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    let bytes = 0;
+    for (const feeds of runs) for (const tensor of feeds) bytes += bytesOf(tensor);
     const { maxQueue, maxBytes } = this.limits;
     if (this.waiting.length >= maxQueue || (this.waitingBytes > 0 && this.waitingBytes + bytes > maxBytes)) {
       throw new Unavailable(503, 'too many requests are waiting, try again later');
     }
-    this.waitingBytes += bytes;
-    let current: Job | undefined;
-    let left: Error | undefined;
-    let ahead = bytes;
-    const enter = (feeds: Feeds, size: number) =>
-      new Promise<Tensor[]>((resolve, reject) => {
-        ahead -= size;
-        current = { feeds, bytes: size, resolve, reject };
-        this.waiting.push(current);
-        void this.move();
-      });
-    const work = async () => {
-      const answers: Tensor[][] = [];
-      try {
-        for (let i = 0; i < runs.length; i++) {
-          if (left) throw left;
-          answers.push(await enter(runs[i], sizes[i]));
-        }
-      } finally {
-        this.waitingBytes -= ahead;
-      }
-      return answers;
-    };
-    return {
-      answer: work(),
-      leave: (reason) => {
-        left = reason;
-        const place = current ? this.waiting.indexOf(current) : -1;
-        if (place >= 0) {
-          this.waiting.splice(place, 1);
-          this.waitingBytes -= (current as Job).bytes;
-        }
-        current?.reject(reason);
-      },
-    };
+    const request = { runs, outputs: [], bytes, gone: false } as unknown as Waiting;
+    const answer = new Promise<Tensor[][]>((resolve, reject) => {
+      request.resolve = resolve;
+      request.reject = reject;
+    });
+    if (runs.length === 0) request.resolve([]);
+    else this.enter(request);
+    return { answer, leave: (reason) => this.leave(request, reason) };
+  }
+
+  private enter(request: Waiting): void {
+    this.waiting.push(request);
+    this.waitingBytes += request.bytes;
+    if (!this.moving) void this.move();
+  }
+
+  private leave(request: Waiting, reason: Error): void {
+    const place = this.waiting.indexOf(request);
+    if (place >= 0) {
+      this.waiting.splice(place, 1);
+      this.waitingBytes -= request.bytes;
+    }
+    request.gone = true;
+    request.reject(reason);
+  }
+
+  /** Gives a request the outputs of its run; it enters the line again for the next. */
+  private finish(request: Waiting, outputs: Tensor[]): void {
+    if (request.outputs.push(outputs) === request.runs.length) request.resolve(request.outputs);
+    else if (!request.gone) this.enter(request);
   }
 
   private async move(): Promise<void> {
-    if (this.moving) return;
     this.moving = true;
     while (this.waiting.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins.
       await nextTurn();
-      const jobs = this.take();
-      if (jobs.length > 0) await this.runTogether(jobs);
+      const requests = this.take();
+      if (requests.length > 0) await this.runTogether(requests);
     }
     this.moving = false;
   }
 
   /** The first that waits, and, where runs are shared, those behind it with the same trailing shapes. */
-  private take(): Job[] {
-    const [first] = this.waiting;
-    if (!first) return [];
-    let taken = [first];
-    if (this.shares && this.waiting.length > 1) {
-      let rows = first.feeds[0].shape[0];
-      taken = this.waiting.filter(({ feeds }, i) => {
-        if (i === 0) return true;
-        if (rows + feeds[0].shape[0] > this.limits.maxBatch || !fitTogether(first.feeds, feeds)) return false;
-        rows += feeds[0].shape[0];
-        return true;
-      });
+  private take(): Waiting[] {
+    if (this.waiting.length === 0) return [];
+    const taken = [this.waiting[0]];
+    const left: Waiting[] = [];
+    const first = feedsOf(taken[0]);
+    let rows = first[0]?.shape[0];
+    for (let i = 1; i < this.waiting.length; i++) {
+      const request = this.waiting[i];
+      const feeds = feedsOf(request);
+      const fits =
+        this.shares && rows + feeds[0].shape[0] <= this.limits.maxBatch && fitTogether(first, feeds);
+      if (fits) rows += feeds[0].shape[0];
+      (fits ? taken : left).push(request);
     }
-    this.waiting =
-      taken.length === this.waiting.length ? [] : this.waiting.filter((job) => !taken.includes(job));
+    this.waiting = left;
     for (const { bytes } of taken) this.waitingBytes -= bytes;
     return taken;
   }
 
-  private async runTogether(jobs: Job[]): Promise<void> {
-    const [first] = jobs;
+  private async runTogether(requests: Waiting[]): Promise<void> {
+    const [first] = requests;
     try {
-      if (jobs.length === 1) return first.resolve(await this.run(first.feeds));
-      const outputs = await this.run(first.feeds.map((_, i) => stack(jobs.map(({ feeds }) => feeds[i]))));
-      const rows = jobs.reduce((sum, { feeds }) => sum + feeds[0].shape[0], 0);
-      if (outputs.some(({ shape }) => shape[0] !== rows))
+      if (requests.length === 1) return this.finish(first, await this.run(feedsOf(first)));
+      const feeds = feedsOf(first).map((_, i) => stack(requests.map((request) => feedsOf(request)[i])));
+      const outputs = await this.run(feeds);
+      if (outputs.some(({ shape }) => shape[0] !== feeds[0].shape[0])) {
         throw new Error('the outputs do not follow the rows');
+      }
       let from = 0;
-      for (const { feeds, resolve } of jobs) {
-        const to = from + feeds[0].shape[0];
-        const [start] = [from];
-        resolve(outputs.map((output) => rowsOf(output, start, to)));
+      for (const request of requests) {
+        const to = from + feedsOf(request)[0].shape[0];
+        const start = from;
+        this.finish(
+          request,
+          outputs.map((output) => rowsOf(output, start, to)),
+        );
         from = to;
       }
     } catch (error) {
-      if (jobs.length === 1) return first.reject(error);
+      if (requests.length === 1) return first.reject(error);
       // Only the guilty one is to fail.
-      for (const job of jobs) await this.runTogether([job]);
+      for (const request of requests) if (!request.gone) await this.runTogether([request]);
     }
   }
+}
+
+function feedsOf({ runs, outputs }: Waiting): Feeds {
+  return runs[outputs.length];
 }
 
 function fitTogether(one: Feeds, other: Feeds): boolean {

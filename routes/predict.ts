@@ -177,8 +177,9 @@ function isServed(model: Model): RequestHandler<{ name?: string; version?: strin
 
 /** The bytes of a body, empty where there was none. Throws HttpError for a charset that JSON does not have. */
 function bodyOf(req: Request): Buffer {
-  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(req.get('Content-Type') ?? '')?.[1];
-  if (charset !== undefined && !/^(utf-?8|us-ascii)$/i.test(charset)) {
+  const type = req.headers['content-type'] ?? '';
+  const charset = type.includes(';') && /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type)?.[1];
+  if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
     throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
   }
   return Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);

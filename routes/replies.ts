@@ -22,12 +22,14 @@ export function writeReply(
         : Object.fromEntries(outputs.map((output, i) => [output.name, writeTensor(tensors[i], output)]));
     return { [style === 'mlflow' ? 'predictions' : 'outputs']: whole };
   }
+  if (results.length === 0) return { predictions: [] };
   const columns = outputs.map((output, i) =>
-    results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
+    results.length === 1
+      ? instancesOf(results[0][i], output, style !== 'tensorflow')
+      : results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
   );
   const key = form === 'one' ? 'prediction' : 'predictions';
   const pick = (column: unknown[]) => (form === 'one' ? column[0] : column);
-  if (results.length === 0) return { predictions: [] };
   if (style === 'tensorflow') {
     const rows =
       outputs.length === 1
