@@ -77,7 +77,9 @@ async function logBoot(model: Model, options: Options, port: number): Promise<vo
     ].join('\n'),
   );
   if (model.kind === 'batched' && options.maxBatch > 1 && !(await model.sharing)) {
-    console.log('  note: rows are not proven independent, so each request has a run of its own');
+    console.log(
+      '  note: each request has a run of its own: rows are not proven independent, or gain nothing from company',
+    );
   }
 }
 

@@ -4,7 +4,7 @@ import { BadInput, BootError, messageOf } from './errors';
 import { callersFault, loadFault } from './faults';
 import { Line, type LineLimits, type Ticket } from './line';
 import { type Graph, patchModel, readGraph } from './onnx';
-import { rowsAreIndependent } from './proof';
+import { sharingPays } from './proof';
 import { constant, type Input, sampleFeeds } from './sample';
 import { openSession, type Runner, type Source, type Value } from './session';
 import { type ElementType, elements, type Feeds, type Tensor } from './tensor';
@@ -54,7 +54,7 @@ const sampleSizes = [1, 8, 32, 224];
 /** Loads a model, warms it up and finds out what its metadata do not say. Throws BootError where it cannot serve. */
 export async function loadModel(path: string, options: ModelOptions): Promise<Model> {
   const graph = readGraph(path);
-  const small = graph.size <= smallModel && !graph.timeDependsOnValues;
+  const small = graph.size <= smallModel && !graph.mayBeSlow;
   const source: Source = { path, threads: options.threads };
   if (small) source.bytes = patchModel(path) ?? readFileSync(path);
   let runner = await (small ? openSession : startThread)(source).catch((error) => {
@@ -100,7 +100,7 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
   const tryOut = async (feeds: Feeds) => (await line.join([feeds]).answer)[0];
   const sharing = (async () => {
     if (canShare && sample)
-      line.shares = await rowsAreIndependent(inputs, sample.size, graph.words, tryOut).catch(() => false);
+      line.shares = await sharingPays(inputs, sample.size, graph.words, tryOut).catch(() => false);
     return line.shares;
   })();
   // A proof that takes long may follow listening.

@@ -15,8 +15,8 @@ export interface Graph {
   mixesRows: boolean;
   /** Whether it holds an operator that ends the process when an input is empty. */
   diesOfEmpty: boolean;
-  /** Whether values, not shapes alone, may decide how long a run takes. */
-  timeDependsOnValues: boolean;
+  /** Whether runs may take long: they are convolutions or recurrent, or values decide how much there is to do. */
+  mayBeSlow: boolean;
   /** Some strings that the model knows, from its encoders' and vocabularies' tables. */
   words: string[];
   /** Bytes of the model and of its external data. */
@@ -27,7 +27,8 @@ export interface Graph {
 
 const mixing =
   /^(Random(Normal|Uniform)(Like)?|Multinomial|Bernoulli|DynamicQuantizeLinear|DynamicQuantizeMatMul|DynamicQuantizeLSTM)$/;
-const valuesDecide = /^(Loop|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad)$/;
+const slow =
+  /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad)$/;
 const tables = /^(OneHotEncoder|LabelEncoder|TfIdfVectorizer|CategoryMapper)$/;
 
 // Element types that the runtime cannot load, cannot run, or dies of (TensorProto.DataType).
@@ -103,7 +104,7 @@ class GraphReader {
       hidden: new Set(),
       mixesRows: false,
       diesOfEmpty: false,
-      timeDependsOnValues: false,
+      mayBeSlow: false,
       words: [],
       size,
       external: false,
@@ -147,7 +148,7 @@ class GraphReader {
     }
     if (mixing.test(node.op)) graph.mixesRows = true;
     if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
-    if (valuesDecide.test(node.op)) graph.timeDependsOnValues = true;
+    if (slow.test(node.op)) graph.mayBeSlow = true;
     if (node.op === 'ZipMap' && isMain) this.zipMapNodes.push(node);
     if (node.op === 'StringNormalizer' && isMain && !this.attribute(node, 'locale'))
       this.withoutLocale.push(field);

@@ -5,15 +5,18 @@ import { type Feeds, rowsOf, stack, type Tensor } from './tensor';
 // Very different magnitudes: a scale or a mean over all rows then moves the small ones far.
 const magnitudes = [1, 0.01, 100, 0.3, 3000, 0.1, 10, 1];
 
+// A run of large images gains nothing from company, which costs it memory and caches.
+const leastGain = 0.8;
+
 // Whole numbers may be indices into tables of unknown length, so smaller ones are tried where large ones fail.
 const wholeLimits = [100, 10, 2];
 
 /**
- * Whether each row of a run gets what it gets alone, tried with made-up rows: run together, in both orders, and
- * alone they must agree closely, and some must differ, since a saturated output proves nothing.
- * Whether rows are independent cannot be read off a model's metadata.
+ * Whether requests may share runs, tried with made-up rows: run together, in both orders, and alone they must agree
+ * closely, and some must differ, since a saturated output proves nothing; and together they must take less time.
+ * Neither can be read off a model's metadata.
  */
-export async function rowsAreIndependent(
+export async function sharingPays(
   inputs: readonly Input[],
   size: number,
   words: readonly string[],
@@ -31,12 +34,22 @@ export async function rowsAreIndependent(
 
 async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<Tensor[]>): Promise<boolean> {
   const alone: Tensor[][] = [];
-  for (const row of rows) alone.push(await run(copy(row)));
+  let timeAlone = Number.POSITIVE_INFINITY;
+  for (const row of rows) {
+    const feeds = copy(row);
+    const start = performance.now();
+    alone.push(await run(feeds));
+    timeAlone = Math.min(timeAlone, performance.now() - start);
+  }
   const scales = alone[0].map((_, output) => scaleOf(alone.map((outputs) => outputs[output])));
   const agree = (some: Tensor[], others: Tensor[]) =>
     some.every((tensor, o) => isClose(tensor, others[o], scales[o]));
+  let timeTogether = Number.POSITIVE_INFINITY;
   for (const order of [rows.map((_, i) => i), rows.map((_, i) => rows.length - 1 - i)]) {
-    const together = await run(rows[0].map((_, input) => stack(order.map((i) => rows[i][input]))));
+    const feeds = rows[0].map((_, input) => stack(order.map((i) => rows[i][input])));
+    const start = performance.now();
+    const together = await run(feeds);
+    timeTogether = Math.min(timeTogether, performance.now() - start);
     if (together.some(({ shape }) => shape[0] !== rows.length)) return false;
     const rowAt = (place: number) => together.map((output) => rowsOf(output, place, place + 1));
     if (!order.every((i, place) => agree(rowAt(place), alone[i]))) return false;
@@ -44,7 +57,7 @@ async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<Tensor[]>):
   const distinct = alone.filter((outputs, i) =>
     alone.slice(0, i).every((earlier) => !agree(outputs, earlier)),
   );
-  return distinct.length >= 3;
+  return distinct.length >= 3 && timeTogether < leastGain * timeAlone * rows.length;
 }
 
 /** The largest magnitude at each place of an output: what is close is measured by it. */

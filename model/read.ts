@@ -250,8 +250,8 @@ function lengthsFor(length: number, dims: readonly Dim[] | undefined): number[] 
 }
 
 function decodeBase64(text: string): Buffer | undefined {
-  // Node.js skips what is not base64.
-  return /^[\w+/-]*={0,2}$/.test(text) && text.replace(/=+$/, '').length % 4 !== 1
-    ? Buffer.from(text, 'base64')
-    : undefined;
+  const length = text.length - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
+  const bytes = Buffer.from(text, 'base64');
+  // Node.js skips what is not base64, so that there are fewer bytes. One character too many encodes none.
+  return length % 4 !== 1 && bytes.length === Math.floor((length * 3) / 4) ? bytes : undefined;
 }

@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import bodyParser from 'body-parser';
 import { type Request, type RequestHandler, type Response, Router } from 'express';
 import { BadInput, Unavailable } from '../model/errors';
@@ -187,11 +187,12 @@ function bodyOf(req: Request): Buffer {
 
 function parse(bytes: Buffer): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
-  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
+  const ascii = isAscii(bytes);
+  if (!ascii && !isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
   // Some editors begin a file with a byte order mark.
   const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   try {
-    return JSON.parse(bytes.toString('utf8', marked ? 3 : 0));
+    return JSON.parse(bytes.toString(ascii ? 'latin1' : 'utf8', marked ? 3 : 0));
   } catch (error) {
     const at = /at position \d+/.exec(String(error))?.[0];
     const literal = /(^|[[:,])\s*-?(NaN|Infinity)\s*($|[\],}])/.test(bytes.toString());
