@@ -31,6 +31,7 @@ export interface Options {
 
 /** Reads the environment and the command line. Throws BootError that names a variable which makes no sense. */
 export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Options {
+  if (args.length > 1) throw new BootError(`One model is served, not ${args.length}: give one path.`);
   const processes = readNumber(env, 'WEB_CONCURRENCY', 1, 1, 512);
   return {
     port: readNumber(env, 'PORT', 3000, 0, 65535),

@@ -258,7 +258,7 @@ test.each(models)(
         expectGood(answer);
         if (answer.status === 200) good++;
       }),
-      { seed, numRuns: 1200 },
+      { seed, numRuns: 1400 },
     );
     // Not all of it was refused at the door.
     expect(good).toBeGreaterThan(20);
