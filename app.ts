@@ -8,7 +8,7 @@ import { checkHeaders, notFound, sendError } from './routes/errors';
 import { flushLog, outliveStdout, requestLog } from './routes/log';
 import { type Options, readOptions } from './routes/options';
 import { predictRoutes } from './routes/predict';
-import { createHttpServer, drain } from './routes/server';
+import { createHttpServer } from './routes/server';
 import { describeUsage } from './routes/usage';
 
 /** Most milliseconds from the signal to the end: hosts kill what lives on for 30 s. */
@@ -37,17 +37,16 @@ export function openModel(options: Options): Promise<Model> {
 async function serve(options: Options): Promise<void> {
   const model = await openModel(options);
   const app = createApp(model, options);
-  const server = createHttpServer(app, options);
+  const { server, drain } = createHttpServer(app, options);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
     server.listen(options.port, options.host, resolve);
   });
   onSignal(
-    () => drain(server, app).then(() => leave(0, model)),
+    () => drain().then(() => leave(0, model)),
     () => leave(1, model),
   );
-  if (!cluster.isWorker || cluster.worker?.id === 1)
-    await logBoot(model, options, (server.address() as AddressInfo).port);
+  if ((cluster.worker?.id ?? 1) === 1) await logBoot(model, options, (server.address() as AddressInfo).port);
 }
 
 function listenError(error: NodeJS.ErrnoException, { port, host }: Options): BootError {
@@ -62,10 +61,11 @@ function listenError(error: NodeJS.ErrnoException, { port, host }: Options): Boo
 
 async function logBoot(model: Model, options: Options, port: number): Promise<void> {
   const usage = describeUsage(model);
-  const notes = [...model.notes];
-  const hidden = model.inputs.filter(({ name }) => wrappers.includes(name)).map(({ name }) => name);
-  for (const name of hidden)
-    notes.push(`the input ${name} is to be wrapped: {"instances": [{"${name}": …}]}`);
+  const hidden = model.inputs.filter(({ name }) => wrappers.includes(name));
+  const notes = [
+    ...model.notes,
+    ...hidden.map(({ name }) => `the input ${name} is to be wrapped: {"instances": [{"${name}": …}]}`),
+  ];
   const url = `http://localhost:${port}/predict`;
   console.log(
     [
@@ -90,7 +90,8 @@ function supervise(options: Options): void {
   let everListened = false;
   let failedBoots = 0;
   const listening = new Set<number>();
-  const alive = () => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  const alive = () =>
+    Object.values(cluster.workers ?? {}).flatMap((worker) => (worker && !worker.isDead() ? [worker] : []));
   const end = () => {
     ending = true;
     for (const worker of alive()) worker.process.kill('SIGTERM');
@@ -107,7 +108,9 @@ function supervise(options: Options): void {
     listening.add(id);
   });
   cluster.on('message', (_worker, message: { bootError?: string }) => {
-    if (message.bootError !== undefined && !everListened) fail(message.bootError);
+    if (message.bootError === undefined) return;
+    if (everListened) console.error(message.bootError);
+    else fail(message.bootError);
   });
   cluster.on('exit', (worker, code, signal) => {
     const booted = listening.delete(worker.id);

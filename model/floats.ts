@@ -1,6 +1,4 @@
 // float16 crosses the runtime as raw bits: a Float16Array exists from Node.js 24 on only.
-const half = { bits: new Uint32Array(1), value: new Float32Array(0) };
-half.value = new Float32Array(half.bits.buffer);
 
 /** The number that 16 bits of IEEE 754 binary16 stand for. */
 export function fromHalf(bits: number): number {

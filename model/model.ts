@@ -81,10 +81,17 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
         ? await keepQuickRunsHere(runner, source, inputs, fetches, sample, options.maxBatch)
         : await moveToThread(runner, source);
   }
-  const run = (feeds: Feeds) =>
-    runner.run(feeds, fetches).catch((error) => {
+  let ms = 0;
+  const run = async (feeds: Feeds) => {
+    const start = performance.now();
+    try {
+      return await runner.run(feeds, fetches);
+    } catch (error) {
       throw callersFault(messageOf(error)) ?? error;
-    });
+    } finally {
+      ms = performance.now() - start;
+    }
+  };
   const batchName =
     kind === 'batched' ? inputs.map(({ shape }) => shape[0]).find((dim) => dim !== '') : undefined;
   await findBatchOutputs(
@@ -97,10 +104,9 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
   const line = new Line(run, options);
   const canShare =
     kind === 'batched' && options.maxBatch > 1 && !graph.mixesRows && served.every(({ batch }) => batch);
-  const tryOut = async (feeds: Feeds) => (await line.join([feeds]).answer)[0];
+  const tryOut = async (feeds: Feeds) => ({ outputs: (await line.join([feeds]).answer)[0], ms });
   const sharing = (async () => {
-    if (canShare && sample)
-      line.shares = await sharingPays(inputs, sample.size, graph.words, tryOut).catch(() => false);
+    if (canShare && sample) line.shares = await sharingPays(inputs, sample.size, graph.words, tryOut);
     return line.shares;
   })();
   // A proof that takes long may follow listening.
@@ -116,10 +122,9 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
     notes,
     sharing,
     ask: (runs) => {
+      if (kind === 'batched' && runs.some(([{ shape }]) => shape[0] === 0)) return noRows(served);
       if (graph.diesOfEmpty) refuseEmpty(runs);
-      return kind === 'batched' && runs.some(([{ shape }]) => shape[0] === 0)
-        ? noRows(served)
-        : line.join(runs);
+      return line.join(runs);
     },
     isBusy: () => line.isBusy,
     close: async () => {
@@ -252,7 +257,10 @@ async function keepQuickRunsHere(
     ...here,
     async run(feeds, fetches) {
       if (workOf(feeds) <= quick) return here.run(feeds, fetches);
-      thread ??= startThread(source);
+      thread ??= startThread(source).catch((error) => {
+        thread = undefined;
+        throw error;
+      });
       return (await thread).run(feeds, fetches);
     },
     async close() {
@@ -300,7 +308,7 @@ async function findBatchOutputs(
 }
 
 function refuseEmpty(runs: Feeds[]): void {
-  const isEmpty = runs.some((feeds) => feeds.some(({ shape }) => shape.slice(1).includes(0)));
+  const isEmpty = runs.some((feeds) => feeds.some(({ shape }) => shape.includes(0)));
   if (isEmpty) throw new BadInput('an input has a dimension of length 0, which this model does not take');
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from './errors';
 import { type Field, message, number, ProtobufFile, varint } from './protobuf';
@@ -21,8 +21,6 @@ export interface Graph {
   words: string[];
   /** Bytes of the model and of its external data. */
   size: number;
-  /** Whether tensors lie in other files beside the model. */
-  external: boolean;
 }
 
 const mixing =
@@ -77,7 +75,6 @@ function withReader<T>(path: string, use: (reader: GraphReader) => T): T {
 }
 
 interface Node {
-  field: Field;
   op: string;
   inputs: string[];
   outputs: string[];
@@ -107,7 +104,6 @@ class GraphReader {
       mayBeSlow: false,
       words: [],
       size,
-      external: false,
     };
     const fields = [...this.file.fields(0, size)];
     const main = fields.find((field) => field.number === 7);
@@ -139,7 +135,7 @@ class GraphReader {
 
   private readNode(field: Field, isMain: boolean): void {
     const { file, graph } = this;
-    const node: Node = { field, op: '', inputs: [], outputs: [], attributes: [] };
+    const node: Node = { op: '', inputs: [], outputs: [], attributes: [] };
     for (const part of file.fields(field.from, field.to)) {
       if (part.number === 1) node.inputs.push(file.text(part));
       if (part.number === 2) node.outputs.push(file.text(part));
@@ -182,16 +178,13 @@ class GraphReader {
 
   private findExternalData(): void {
     for (const location of this.locations) {
-      const path = join(dirname(this.path), location);
-      if (!existsSync(path)) {
+      const stat = statSync(join(dirname(this.path), location), { throwIfNoEntry: false });
+      if (!stat) {
         throw new BootError(
           `${this.path} keeps its weights in ${location}, which is missing: put that file beside it.`,
         );
       }
-      const file = openSync(path, 'r');
-      this.graph.size += fstatSync(file).size;
-      closeSync(file);
-      this.graph.external = true;
+      this.graph.size += stat.size;
     }
   }
 

@@ -14,6 +14,12 @@ const leastGain = 0.8;
 // Whole numbers may be indices into tables of unknown length, so smaller ones are tried where large ones fail.
 const wholeLimits = [100, 10, 2];
 
+/** A run's outputs, and how many milliseconds it took, without the waiting. */
+export interface TimedRun {
+  outputs: Tensor[];
+  ms: number;
+}
+
 /**
  * Whether requests may share runs, tried with made-up rows: run together, in both orders, and alone they must agree
  * closely, and some must differ, since a saturated output proves nothing; and together they must take less time.
@@ -23,7 +29,7 @@ export async function sharingPays(
   inputs: readonly Input[],
   size: number,
   words: readonly string[],
-  run: (feeds: Feeds) => Promise<Tensor[]>,
+  run: (feeds: Feeds) => Promise<TimedRun>,
 ): Promise<boolean> {
   for (const limit of wholeLimits) {
     try {
@@ -35,14 +41,14 @@ export async function sharingPays(
   return false;
 }
 
-async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<Tensor[]>): Promise<boolean> {
+async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<TimedRun>): Promise<boolean> {
   const alone: Tensor[][] = [];
   let timeAlone = Number.POSITIVE_INFINITY;
   for (const row of rows) {
     const feeds = copy(row);
-    const start = performance.now();
-    alone.push(await run(feeds));
-    timeAlone = Math.min(timeAlone, performance.now() - start);
+    const { outputs, ms } = await run(feeds);
+    alone.push(outputs);
+    timeAlone = Math.min(timeAlone, ms);
   }
   const scales = alone[0].map((_, output) => scaleOf(alone.map((outputs) => outputs[output])));
   const agree = (some: Tensor[], others: Tensor[]) =>
@@ -50,9 +56,8 @@ async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<Tensor[]>):
   let timeTogether = Number.POSITIVE_INFINITY;
   for (const order of [rows.map((_, i) => i), rows.map((_, i) => rows.length - 1 - i)]) {
     const feeds = rows[0].map((_, input) => stack(order.map((i) => rows[i][input])));
-    const start = performance.now();
-    const together = await run(feeds);
-    timeTogether = Math.min(timeTogether, performance.now() - start);
+    const { outputs: together, ms } = await run(feeds);
+    timeTogether = Math.min(timeTogether, ms);
     if (together.some(({ shape }) => shape[0] !== rows.length)) return false;
     const rowAt = (place: number) => together.map((output) => rowsOf(output, place, place + 1));
     if (!order.every((i, place) => agree(rowAt(place), alone[i]))) return false;
@@ -65,9 +70,8 @@ async function tryRows(rows: Feeds[], run: (feeds: Feeds) => Promise<Tensor[]>):
 
 /** The largest magnitude at each place of an output: what is close is measured by it. */
 function scaleOf(tensors: Tensor[]): number[] {
-  return Array.from(numbersOf(tensors[0]), (_, place) =>
-    tensors.reduce((max, tensor) => Math.max(max, Math.abs(numbersOf(tensor)[place]) || 0), 0),
-  );
+  const rows = tensors.map(numbersOf);
+  return rows[0].map((_, place) => rows.reduce((max, row) => Math.max(max, Math.abs(row[place]) || 0), 0));
 }
 
 function madeUpRows(

@@ -1,11 +1,10 @@
 import { readSync } from 'node:fs';
 
-/** One field of a message: its number, a number's value, and where its content and the field itself lie. */
+/** One field of a message: its number, a number's value, and where its content lies. */
 export interface Field {
   number: number;
   value: number;
-  /** Where the field begins, and where the length before its content does. */
-  at: number;
+  /** Where the length before its content begins. */
   lengthAt: number;
   /** The content, for a field that has a length. */
   from: number;
@@ -32,7 +31,7 @@ export class ProtobufFile {
     let at = from;
     while (at < to) {
       const tag = this.varint(at);
-      const field = { number: Math.floor(tag.value / 8), value: 0, at, lengthAt: tag.end, from: 0, to: 0 };
+      const field = { number: Math.floor(tag.value / 8), value: 0, lengthAt: tag.end, from: 0, to: 0 };
       const wire = tag.value % 8;
       if (wire === 0) {
         const { value, end } = this.varint(tag.end);

@@ -19,8 +19,9 @@ export function isBytes(value: unknown): value is { b64: string; shape?: unknown
 
 /** How deep a value's arrays nest; bytes add the rank that they declare or, without a shape, an instance's. */
 export function rankOf(value: unknown, type: ElementType, instanceRank: number): number {
+  if (typeof value !== 'object') return 0;
   const { length } = measure(value);
-  let inner = value;
+  let inner: unknown = value;
   for (let depth = 0; depth < length; depth++) inner = (inner as unknown[])[0];
   if (type === 'string' || !isBytes(inner)) return length;
   return length + (Array.isArray(inner.shape) ? inner.shape.length : instanceRank);
@@ -91,7 +92,8 @@ function fitShape(
   where: (index: number) => string,
   index = 0,
 ): readonly number[] {
-  if (own.length <= deepest && !isShape(own)) throw new BadInput(`${where(index)} has too many empty rows`);
+  if (own.length > 0 && own.length <= deepest && !isShape(own))
+    throw new BadInput(`${where(index)} has too many empty rows`);
   if (!dims) {
     if (own.length > deepest) throw new BadInput(`${where(index)} nests deeper than any tensor`);
     return own;

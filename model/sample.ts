@@ -10,7 +10,7 @@ export interface Input {
 }
 
 /** The shape of one instance: the input's, without the dimension that counts rows. */
-export function instanceShape(input: Input, kind: Kind): readonly Dim[] {
+function instanceShape(input: Input, kind: Kind): readonly Dim[] {
   return kind === 'whole' ? input.shape : input.shape.slice(1);
 }
 

@@ -123,29 +123,35 @@ export function fromBytes(type: Exclude<ElementType, 'string'>, bytes: Uint8Arra
 }
 
 /** Rows `from` to `to` (not included) of a tensor, sharing its memory where it is numeric. */
-export function rowsOf(tensor: Tensor, from: number, to: number): Tensor {
-  const size = sizeOf(tensor.shape.slice(1));
-  const { data } = tensor;
+export function rowsOf({ type, shape, data }: Tensor, from: number, to: number): Tensor {
+  const rows = shape.slice();
+  rows[0] = to - from;
+  const size = shape[0] === 0 ? 0 : data.length / shape[0];
   const part = Array.isArray(data)
     ? data.slice(from * size, to * size)
     : data.subarray(from * size, to * size);
-  return { type: tensor.type, shape: [to - from, ...tensor.shape.slice(1)], data: part };
+  return { type, shape: rows, data: part };
 }
 
 /** Tensors of the same type and trailing shape, one behind another along the first dimension. */
 export function stack(tensors: Tensor[]): Tensor {
   const [first] = tensors;
   if (tensors.length === 1) return first;
-  const data = elements[first.type].create(tensors.reduce((sum, tensor) => sum + tensor.data.length, 0));
+  let rows = 0;
+  let length = 0;
+  for (const { shape, data } of tensors) {
+    rows += shape[0];
+    length += data.length;
+  }
+  const data = elements[first.type].create(length);
   let at = 0;
-  for (const tensor of tensors) {
-    if (Array.isArray(data)) for (const text of tensor.data as string[]) data[at++] = text;
+  for (const { data: part } of tensors) {
+    if (part.length < 64 || Array.isArray(data)) for (const value of part) data[at++] = value as never;
     else {
-      (data as Uint8Array).set(tensor.data as Uint8Array, at);
-      at += tensor.data.length;
+      data.set(part as never, at);
+      at += part.length;
     }
   }
-  const rows = tensors.reduce((sum, { shape }) => sum + shape[0], 0);
   return { type: first.type, shape: [rows, ...first.shape.slice(1)], data };
 }
 

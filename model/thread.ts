@@ -1,32 +1,22 @@
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { messageOf } from './errors';
-import { openSession, type Runner, type Source, type Value } from './session';
+import { openSession, type Runner, type Source } from './session';
 import type { Feeds, Tensor } from './tensor';
 
-type Reply = { ready: { inputs: Value[]; outputs: Value[] } } | { tensors: Tensor[] } | { error: string };
+type Values = Pick<Runner, 'inputs' | 'outputs'>;
+type Reply = { ready: Values } | { tensors: Tensor[] } | { error: string };
 
 /**
  * Loads a model on a thread of its own, so that its runs do not block this one. It takes one run at a time.
  * Rejects with the runtime's error; a run whose thread dies rejects, and the next run starts a new thread.
  */
 export async function startThread(source: Source): Promise<Runner> {
-  let [worker, { inputs, outputs }] = await start(source);
-  let alive = true;
-  const watch = () => {
-    alive = true;
-    worker.once('exit', () => {
-      alive = false;
-    });
-  };
-  watch();
+  let [worker, values] = await start(source);
   return {
-    inputs,
-    outputs,
+    ...values,
     async run(feeds, fetches) {
-      if (!alive) {
-        [worker] = await start(source);
-        watch();
-      }
+      // A thread that has ended has the id -1.
+      if (worker.threadId === -1) [worker] = await start(source);
       const reply = ask(worker);
       worker.postMessage({ feeds, fetches }, feeds.flatMap(bufferOf));
       const answer = await reply;
@@ -38,24 +28,32 @@ export async function startThread(source: Source): Promise<Runner> {
   };
 }
 
-async function start(source: Source): Promise<[Worker, { inputs: Value[]; outputs: Value[] }]> {
+async function start(source: Source): Promise<[Worker, Values]> {
   const worker = new Worker(__filename, { workerData: source });
+  // An error between runs would end the process if nobody listened; 'exit' follows it.
+  worker.on('error', () => {});
   const answer = await ask(worker);
   if ('ready' in answer) return [worker, answer.ready];
   await worker.terminate();
   throw new Error('error' in answer ? answer.error : 'the inference thread did not start');
 }
 
-/** The thread's next message; rejects where it dies before. */
+/** The thread's next message; rejects where it ends before. */
 function ask(worker: Worker): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const settle = (finish: () => void) => {
-      worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-      finish();
+    let reason = new Error('the inference thread died');
+    const onMessage = (reply: Reply) => {
+      forget();
+      resolve(reply);
     };
-    const onMessage = (reply: Reply) => settle(() => resolve(reply));
-    const onError = (error: Error) => settle(() => reject(error));
-    const onExit = () => settle(() => reject(new Error('the inference thread died')));
+    const onError = (error: Error) => {
+      reason = error;
+    };
+    const onExit = () => {
+      forget();
+      reject(reason);
+    };
+    const forget = () => worker.off('message', onMessage).off('error', onError).off('exit', onExit);
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
   });
 }

@@ -55,22 +55,16 @@ export function wrapperOf(body: Body, others: readonly string[] = []): string | 
 
 function readWrapped(wrapper: string, value: unknown, model: Model): Question {
   if (wrapper === 'inputs') return readWhole(value, model);
-  if (wrapper === 'instances') {
-    if (!Array.isArray(value)) throw new BadInput(`instances must be an array, not ${kindOf(value)}`);
-    return readInstanceList(value, model, (i) => `instances[${i}]`);
+  if (wrapper === 'dataframe_split') {
+    return readInstanceList(recordsOf(value, model), model, (i) => `dataframe_split.data[${i}]`);
   }
+  if (!Array.isArray(value)) throw new BadInput(`${wrapper} must be an array, not ${kindOf(value)}`);
   if (wrapper === 'dataframe_records') {
-    if (!Array.isArray(value)) throw new BadInput(`dataframe_records must be an array, not ${kindOf(value)}`);
     const odd = value.findIndex((record) => !isObject(record));
-    if (odd >= 0)
-      throw new BadInput(`dataframe_records[${odd}] must be an object, not ${kindOf(value[odd])}`);
-    checkColumns(
-      value.flatMap((record) => Object.keys(record)),
-      model,
-    );
-    return readInstanceList(value, model, (i) => `dataframe_records[${i}]`);
+    if (odd >= 0) throw new BadInput(`${wrapper}[${odd}] must be an object, not ${kindOf(value[odd])}`);
+    for (const record of value) checkColumns(Object.keys(record), model);
   }
-  return readInstanceList(recordsOf(value, model), model, (i) => `dataframe_split.data[${i}]`);
+  return readInstanceList(value, model, (i) => `${wrapper}[${i}]`);
 }
 
 /** A data frame names columns, and a one-input model has none unless FEATURES names them. */
@@ -91,7 +85,7 @@ function recordsOf(value: unknown, model: Model): Body[] {
   }
   if (!Array.isArray(data)) throw new BadInput('dataframe_split.data must be an array of rows');
   checkColumns(columns, model);
-  checkNames(columns, columnNames(model), 'dataframe_split.columns');
+  checkNames(columns, model.features ?? namesOf(model.inputs), 'dataframe_split.columns');
   return data.map((row, i) => {
     if (!Array.isArray(row) || row.length !== columns.length) {
       throw new BadInput(`dataframe_split.data[${i}] must be an array of ${columns.length} values`);
@@ -100,8 +94,8 @@ function recordsOf(value: unknown, model: Model): Body[] {
   });
 }
 
-function columnNames(model: Model): readonly string[] {
-  return model.features ?? model.inputs.map(({ name }) => name);
+export function namesOf(inputs: readonly Input[]): string[] {
+  return inputs.map(({ name }) => name);
 }
 
 /** Whether an object is a value, bytes in place of arrays, and not keyed by names. */
@@ -115,7 +109,7 @@ function isValueFor(body: Body, model: Model): boolean {
 }
 
 /** Throws BadInput for a name that is unknown, missing, or there twice. */
-function checkNames(given: readonly string[], known: readonly string[], where: string): void {
+export function checkNames(given: readonly string[], known: readonly string[], where: string): void {
   const at = where && ` in ${where}`;
   const unknown = given.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new BadInput(`unknown input ${show(unknown)}${at}`);
@@ -131,8 +125,9 @@ function show(name: string): string {
 /** The one input's row for an object keyed by FEATURES, or undefined for an object that is keyed otherwise. */
 function featureRow(body: Body, model: Model, where: string): unknown[] | undefined {
   const { features, inputs } = model;
+  if (!features) return undefined;
   const given = Object.keys(body);
-  if (!features || (given.length > 0 && !given.some((name) => features.includes(name)))) return undefined;
+  if (given.length > 0 && !given.some((name) => features.includes(name))) return undefined;
   checkNames(given, features, where);
   return features.map((name) => {
     if (readElement(body[name], inputs[0].type) === undefined) {
@@ -148,20 +143,13 @@ function featureRow(body: Body, model: Model, where: string): unknown[] | undefi
 /** An object keyed by feature or by input: one instance, or a batch where its values have the inputs' full rank. */
 function readKeyed(body: Body, model: Model): Question {
   const { inputs, kind } = model;
-  const row = featureRow(body, model, '');
-  if (row) return { runs: readRows([row], model, () => inputs[0].name), form: 'one' };
-  checkNames(
-    Object.keys(body),
-    inputs.map(({ name }) => name),
-    '',
-  );
-  const isBatch = kind === 'batched' ? inputs.map((input) => givesBatch(body[input.name], input)) : [];
-  if (!isBatch.includes(true)) return { runs: readRows([body], model, () => ''), form: 'one' };
-  const odd = isBatch.indexOf(false);
-  if (odd >= 0) {
-    throw new BadInput(
-      `${inputs[isBatch.indexOf(true)].name} holds a batch but ${inputs[odd].name} one instance: give both alike`,
-    );
+  const holdsBatch = (input: Input) => Object.hasOwn(body, input.name) && givesBatch(body[input.name], input);
+  const batch = kind === 'batched' ? inputs.find(holdsBatch) : undefined;
+  if (!batch) return { runs: readRows([body], model, () => ''), form: 'one' };
+  checkNames(Object.keys(body), namesOf(inputs), '');
+  const odd = inputs.find((input) => !holdsBatch(input));
+  if (odd) {
+    throw new BadInput(`${batch.name} holds a batch but ${odd.name} one instance: give both alike`);
   }
   return readBatch(
     inputs.map(({ name }) => body[name]),
@@ -187,9 +175,7 @@ function readBatch(values: readonly unknown[], model: Model): Question {
     return [readTensor(value, { ...expected, dims: input.shape }, input.name)];
   });
   const counts = tensors.map((list) => list.reduce((sum, { shape }) => sum + shape[0], 0));
-  const odd = counts.findIndex((count) => count !== counts[0]);
-  if (odd > 0)
-    throw new BadInput(`${inputs[odd].name} has ${counts[odd]} rows but ${inputs[0].name} has ${counts[0]}`);
+  checkCounts(counts, namesOf(inputs));
   return { runs: runsOf(tensors, counts[0], model), form: 'many' };
 }
 
@@ -215,12 +201,7 @@ function readRows(instances: readonly unknown[], model: Model, where: (i: number
   instances.forEach((instance, i) => {
     if (isObject(instance) && !isValueFor(instance, model)) {
       const row = featureRow(instance, model, where(i));
-      if (!row)
-        checkNames(
-          Object.keys(instance),
-          inputs.map(({ name }) => name),
-          where(i),
-        );
+      if (!row) checkNames(Object.keys(instance), namesOf(inputs), where(i));
       keyed.push(!row);
       inputs.forEach(({ name }, input) => void columns[input].push(row ?? instance[name]));
     } else if (inputs.length === 1) {
@@ -276,11 +257,7 @@ function readWhole(value: unknown, model: Model): Question {
     checkNames(Object.keys(value), features, 'inputs');
     feeds = [readColumns(value, features, inputs[0])];
   } else {
-    checkNames(
-      Object.keys(value),
-      inputs.map(({ name }) => name),
-      'inputs',
-    );
+    checkNames(Object.keys(value), namesOf(inputs), 'inputs');
     feeds = inputs.map((input) => readInput(value[input.name], input));
   }
   checkRows(feeds, model);
@@ -289,12 +266,17 @@ function readWhole(value: unknown, model: Model): Question {
 
 /** Throws BadInput where the inputs of a batched model differ in their number of rows. */
 export function checkRows(feeds: Feeds, { inputs, kind }: Model): void {
-  if (kind !== 'batched') return;
-  const odd = feeds.findIndex(({ shape }) => shape[0] !== feeds[0].shape[0]);
-  if (odd > 0) {
-    throw new BadInput(
-      `${inputs[odd].name} has ${feeds[odd].shape[0]} rows but ${inputs[0].name} has ${feeds[0].shape[0]}`,
+  if (kind === 'batched')
+    checkCounts(
+      feeds.map(({ shape }) => shape[0]),
+      namesOf(inputs),
     );
+}
+
+function checkCounts(counts: readonly number[], names: readonly string[]): void {
+  const odd = counts.findIndex((count) => count !== counts[0]);
+  if (odd > 0) {
+    throw new BadInput(`${names[odd]} has ${counts[odd]} rows but ${names[0]} has ${counts[0]}`);
   }
 }
 
@@ -305,9 +287,10 @@ function readInput(value: unknown, { name, type, shape }: Input): Tensor {
 function readColumns(value: Body, features: readonly string[], { type }: Input): Tensor {
   const columns = features.map((name) => readTensor(value[name], { type, dims: ['', 1], loose: true }, name));
   const [rows] = columns[0].shape;
-  const odd = columns.findIndex(({ shape }) => shape[0] !== rows);
-  if (odd > 0)
-    throw new BadInput(`${features[odd]} has ${columns[odd].shape[0]} rows but ${features[0]} has ${rows}`);
+  checkCounts(
+    columns.map(({ shape }) => shape[0]),
+    features,
+  );
   const data = elements[type].create(rows * columns.length);
   columns.forEach((column, c) => {
     for (let row = 0; row < rows; row++) data[row * columns.length + c] = column.data[row] as never;

@@ -1,6 +1,6 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
-import { BadInput, messageOf } from '../model/errors';
+import { BadInput, messageOf, Unavailable } from '../model/errors';
 import type { Options } from './options';
 
 /** What went wrong, for the caller: `status` and `expose` as http-errors has them. */
@@ -69,19 +69,16 @@ const showHint = [400, 404, 405];
 export function sendError(options: Options, hint: string): ErrorRequestHandler {
   return (error, _req, res, _next) => {
     const { status, message } = translate(error, options);
-    res.locals.why = message;
-    if (status >= 500 && !isExposed(error)) {
-      const id = res.getHeader('X-Request-Id');
+    const id = status === 500 ? res.getHeader('X-Request-Id') : undefined;
+    res.locals.why = status === 500 ? messageOf(error) : message;
+    if (status === 500)
       console.error(`${id} ${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
-      res.locals.why = messageOf(error);
-      if (!res.headersSent) return sendJson(res, status, { error: message, id });
-    }
     if (res.headersSent) return void res.destroy();
     if (status === 503) res.setHeader('Retry-After', '1');
     if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
-    // What is left of a body that was not read would be taken for the next request.
+    // A client that was refused early may take what comes next for the body that it announced.
     if ([408, 413, 417].includes(status)) res.setHeader('Connection', 'close');
-    sendJson(res, status, { error: showHint.includes(status) ? `${message}. ${hint}` : message });
+    sendJson(res, status, { error: showHint.includes(status) ? `${message}. ${hint}` : message, id });
   };
 }
 
@@ -89,39 +86,19 @@ function tooLarge({ bodyLimit }: Options): string {
   return `the body is larger than BODY_LIMIT, ${bodyLimit} bytes`;
 }
 
-interface Exposed {
-  status: number;
-  expose: boolean;
-  message: string;
-}
-
-function isExposed(error: unknown): error is Exposed {
-  return error instanceof Error && (error as unknown as Exposed).expose === true;
-}
-
 /** Express' and body-parser's errors in words of our own: theirs may echo the body. */
 function translate(error: unknown, options: Options): { status: number; message: string } {
+  if (error instanceof HttpError || error instanceof BadInput || error instanceof Unavailable) return error;
   const { type, status } = (error ?? {}) as { type?: string; status?: number };
-  switch (type) {
-    case 'entity.too.large':
-      return { status: 413, message: tooLarge(options) };
-    case 'encoding.unsupported':
-      return { status: 415, message: 'the Content-Encoding is not supported; gzip, deflate and br are' };
-    case 'request.aborted':
-    case 'request.size.invalid':
-      return { status: 400, message: 'the body ended early' };
+  if (type === 'entity.too.large') return { status: 413, message: tooLarge(options) };
+  if (type === 'encoding.unsupported') {
+    return { status: 415, message: 'the Content-Encoding is not supported; gzip, deflate and br are' };
   }
-  if (
-    error instanceof HttpError ||
-    error instanceof BadInput ||
-    (isExposed(error) && !type && status !== 400)
-  ) {
-    return { status: (error as Exposed).status, message: (error as Exposed).message };
+  if (type === 'request.aborted' || type === 'request.size.invalid') {
+    return { status: 400, message: 'the body ended early' };
   }
   if (error instanceof URIError) return { status: 400, message: 'the path is not valid percent-encoding' };
   // Corrupt compressed data is a 400 of body-parser's without a type.
   if (status === 400) return { status, message: 'the body cannot be decoded' };
-  if (status !== undefined && status > 400 && status < 500)
-    return { status, message: STATUS_CODES[status] ?? 'refused' };
   return { status: 500, message: 'the model failed' };
 }

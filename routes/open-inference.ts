@@ -4,7 +4,7 @@ import { isShape, readBuffer, readElement, readTensor } from '../model/read';
 import type { Input } from '../model/sample';
 import { type ElementType, elements, type Feeds, sizeOf, type Tensor } from '../model/tensor';
 import type { Output } from '../model/write';
-import { checkRows, isObject, wrapperOf } from './bodies';
+import { checkNames, checkRows, isObject, namesOf, wrapperOf } from './bodies';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
 // extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -64,18 +64,19 @@ export function readInferRequest(body: unknown, binary: Uint8Array, model: Model
     throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
   }
   wrapperOf(body, ['outputs', 'model_name', 'model_version']);
+  checkNames(
+    body.inputs.map(({ name }) => name),
+    namesOf(model.inputs),
+    '',
+  );
   let at = 0;
-  const tensors = new Map<string, Tensor>();
+  const feeds: Feeds = [];
   body.inputs.forEach((given, i) => {
     const where = `inputs[${i}]`;
-    const input = model.inputs.find(({ name }) => name === given.name);
-    if (!input) throw new BadInput(`unknown input ${JSON.stringify(given.name.slice(0, 100))}`);
-    if (tensors.has(input.name)) throw new BadInput(`the input ${input.name} stands twice`);
+    const place = model.inputs.findIndex(({ name }) => name === given.name);
     const size = binarySize(given, where);
-    tensors.set(
-      input.name,
-      readInput(given, input, where, size === undefined ? undefined : binary.subarray(at, at + size)),
-    );
+    const bytes = size === undefined ? undefined : binary.subarray(at, at + size);
+    feeds[place] = readInput(given, model.inputs[place], where, bytes);
     at += size ?? 0;
   });
   if (at !== binary.length) {
@@ -83,9 +84,6 @@ export function readInferRequest(body: unknown, binary: Uint8Array, model: Model
       `the inputs' binary_data_size sum up to ${at} bytes, but ${binary.length} follow the JSON`,
     );
   }
-  const missing = model.inputs.find(({ name }) => !tensors.has(name));
-  if (missing) throw new BadInput(`missing input ${JSON.stringify(missing.name)}`);
-  const feeds = model.inputs.map(({ name }) => tensors.get(name) as Tensor);
   checkRows(feeds, model);
   const { id, outputs, parameters } = body as { id?: unknown; outputs?: unknown; parameters?: unknown };
   if (id !== undefined && typeof id !== 'string') throw new BadInput('id must be a string');

@@ -43,7 +43,7 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[]
     bodyLimit: readBytes(env, 'BODY_LIMIT', '10mb'),
     maxBatch: readNumber(env, 'MAX_BATCH', 32, 1, 1e6),
     maxQueue: readNumber(env, 'MAX_QUEUE', 1000, 1, 1e6),
-    timeout: 1000 * readNumber(env, 'TIMEOUT', 25, 0.001, 86400, 'seconds'),
+    timeout: Math.round(1000 * readNumber(env, 'TIMEOUT', 25, 0.001, 86400, 'seconds')),
     processes,
     threads: readNumber(env, 'THREADS', Math.max(1, Math.floor(availableParallelism() / processes)), 1, 1024),
     logFormat: env.LOG_FORMAT === 'off' ? undefined : compileFormat(env.LOG_FORMAT || undefined),

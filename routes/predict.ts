@@ -106,58 +106,43 @@ export function predictRoutes(model: Model, options: Options): Router {
       else sendJson(res, 200, reply);
     };
 
-  const modelStatus = say({
-    name: model.name,
-    ready: true,
-    model_version_status: [
-      { version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } },
-    ],
-  });
-  const metadata = say(describeModel(model));
-  const server = say({ name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] });
-
   const router = Router({ caseSensitive: true, strict: true });
-  const serve = (paths: string[], methods: { GET?: RequestHandler; POST?: RequestHandler[] }) => {
-    const allow = [
-      ...(methods.GET ? ['GET', 'HEAD'] : []),
-      ...(methods.POST ? ['POST'] : []),
-      'OPTIONS',
-    ].join(', ');
-    for (const path of paths) {
-      const route = router.route(path);
-      if (path.includes(':')) route.all(isServed(model));
-      if (methods.GET) route.get(methods.GET);
-      if (methods.POST) route.post(methods.POST);
-      route.all((req, res) => {
-        res.setHeader('Allow', allow);
-        closeIfDraining(res);
-        if (req.method === 'OPTIONS') return void res.status(204).end();
-        throw new HttpError(405, `${req.method} is not for this path, ${allow} are`);
-      });
-    }
+  const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
+    const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
+    const route = router.route(path);
+    if (path.includes(':')) route.all(isServed(model));
+    route[method](...handlers);
+    route.all((req, res) => {
+      res.setHeader('Allow', allow);
+      closeIfDraining(res);
+      if (req.method === 'OPTIONS') return void res.status(204).end();
+      throw new HttpError(405, `${req.method} is not for this path, ${allow} are`);
+    });
   };
 
-  serve(['/predict', '/predictions/:name', '/predictions/:name/:version'], {
-    POST: predict(readAny('predict')),
-  });
-  serve(['/health'], { GET: health({ status: 'ok' }) });
-  serve(['/v1/models/:name\\:predict', '/v1/models/:name/versions/:version\\:predict'], {
-    POST: predict(readAny('tensorflow')),
-  });
-  serve(['/v1/models/:name', '/v1/models/:name/versions/:version'], { GET: modelStatus });
-  serve(['/v1/models'], { GET: say({ models: [model.name] }) });
-  serve(['/v2/models/:name/infer', '/v2/models/:name/versions/:version/infer'], {
-    POST: predict(readInfer),
-  });
-  serve(['/v2/models/:name', '/v2/models/:name/versions/:version'], { GET: metadata });
-  serve(['/v2/models/:name/ready', '/v2/models/:name/versions/:version/ready'], {
-    GET: health({ name: model.name, ready: true }),
-  });
-  serve(['/v2'], { GET: server });
-  serve(['/v2/health/live'], { GET: say({ live: true }) });
-  serve(['/v2/health/ready'], { GET: health({ live: true, ready: true }) });
-  serve(['/invocations'], { POST: predict(readAny('mlflow')) });
-  serve(['/ping'], { GET: health({ status: 'Healthy' }) });
+  serve('post', '/predict', ...predict(readAny('predict')));
+  serve('get', '/health', health({ status: 'ok' }));
+
+  // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
+  const state = { version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } };
+  const status = { name: model.name, ready: true, model_version_status: [state] };
+  serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...predict(readAny('tensorflow')));
+  serve('get', '/v1/models/:name{/versions/:version}', say(status));
+  serve('get', '/v1/models', say({ models: [model.name] }));
+
+  // The Open Inference Protocol: KServe v2, Triton, MLServer.
+  const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
+  serve('post', '/v2/models/:name{/versions/:version}/infer', ...predict(readInfer));
+  serve('get', '/v2/models/:name{/versions/:version}', say(describeModel(model)));
+  serve('get', '/v2/models/:name{/versions/:version}/ready', health({ name: model.name, ready: true }));
+  serve('get', '/v2', say(server));
+  serve('get', '/v2/health/live', say({ live: true }));
+  serve('get', '/v2/health/ready', health({ live: true, ready: true }));
+
+  // TorchServe, MLflow, SageMaker.
+  serve('post', '/predictions/:name{/:version}', ...predict(readAny('predict')));
+  serve('post', '/invocations', ...predict(readAny('mlflow')));
+  serve('get', '/ping', health({ status: 'Healthy' }));
   return router;
 }
 

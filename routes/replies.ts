@@ -24,9 +24,7 @@ export function writeReply(
   }
   if (results.length === 0) return { predictions: [] };
   const columns = outputs.map((output, i) =>
-    results.length === 1
-      ? instancesOf(results[0][i], output, style !== 'tensorflow')
-      : results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
+    results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
   );
   const key = form === 'one' ? 'prediction' : 'predictions';
   const pick = (column: unknown[]) => (form === 'one' ? column[0] : column);
@@ -44,17 +42,14 @@ export function writeReply(
     outputs.findIndex(({ name }) => name === 'prediction'),
   );
   const others = outputs.flatMap(({ name }, i) => (i === primary ? [] : [[name, pick(columns[i])]]));
-  return { [key]: pick(columns[primary]), ...Object.fromEntries(others) };
+  return { [key]: pick(columns[primary]), ...Object.fromEntries(others), [key]: pick(columns[primary]) };
 }
 
 /** The values of each instance of one run, without the batch dimension; with `bare`, `[x]` becomes `x`. */
 function instancesOf(tensor: Tensor, output: Output, bare: boolean): unknown[] {
-  if (!output.batch) return [bareValue(writeTensor(tensor, output), tensor.shape, output, bare)];
-  const values = writeTensor(tensor, output) as unknown[];
-  const shape = tensor.shape.slice(1);
-  return values.map((value) => bareValue(value, shape, output, bare));
-}
-
-function bareValue(value: unknown, shape: readonly number[], output: Output, bare: boolean): unknown {
-  return bare && !output.labels && shape.length === 1 && shape[0] === 1 ? (value as unknown[])[0] : value;
+  const value = writeTensor(tensor, output);
+  const values = output.batch ? (value as unknown[]) : [value];
+  const shape = output.batch ? tensor.shape.slice(1) : tensor.shape;
+  const isOne = bare && !output.labels && shape.length === 1 && shape[0] === 1;
+  return isOne ? values.map((one) => (one as unknown[])[0]) : values;
 }

@@ -33,7 +33,7 @@ export function describeUsage(model: Model): Usage {
         output.labels ? `${output.name}: {${output.labels.join(', ')}}` : describe(output, model),
       )
       .join(', '),
-    hint: `The model takes ${named || 'nothing'}${model.features ? features : ''}. Try ${short}`,
+    hint: `The model takes ${named || 'nothing'}${features}. Try ${short}`,
     curl(url, withKey) {
       const key = withKey ? ` -H "X-API-Key: $API_KEY"` : '';
       if (body.length <= 1024) return `curl${key} -d ${quote(body)} ${url}`;
