@@ -118,7 +118,8 @@ test('A worker that is stopped by SIGTERM loses nothing, and is replaced', async
 });
 
 test('A request that kills its worker is the only one to fail', async () => {
-  const server = await startServer('divide', { WEB_CONCURRENCY: '2' });
+  const server = await startServer('divide', { WEB_CONCURRENCY: '2', LOG_FORMAT });
+  await untilServing(server, 2);
   // The quotient is one too many for an int32, which is a signal on x64.
   const broken = ask(server.port, '/predict', { a: -2147483648, b: -1 });
   if (process.arch === 'x64') await expect(broken).rejects.toThrow('hang up');
