@@ -73,7 +73,7 @@ async function logBoot(model: Model, options: Options, port: number): Promise<vo
       `  takes ${usage.inputs || 'nothing'}`,
       `  gives ${usage.outputs}`,
       ...notes.map((note) => `  note: ${note}`),
-      `Try: ${usage.curl(url, options.apiKeys.length > 0)}`,
+      `Try: ${usage.curl(url, options.apiKeys.length)}`,
     ].join('\n'),
   );
   if (model.kind === 'batched' && options.maxBatch > 1 && !(await model.sharing)) {

@@ -83,7 +83,9 @@ export function sendError(options: Options, hint: string): ErrorRequestHandler {
 }
 
 function tooLarge({ bodyLimit }: Options): string {
-  return `the body is larger than BODY_LIMIT, ${bodyLimit} bytes`;
+  const units = ['gb', 'mb', 'kb', 'b'];
+  const power = units.findIndex((_, i) => bodyLimit % 1024 ** (3 - i) === 0);
+  return `the body is larger than BODY_LIMIT, ${bodyLimit / 1024 ** (3 - power)}${units[power]}`;
 }
 
 /** Express' and body-parser's errors in words of our own: theirs may echo the body. */

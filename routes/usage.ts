@@ -11,7 +11,7 @@ export interface Usage {
   /** `The model takes …. Try …`, cut where the model has many inputs or long ones. */
   hint: string;
   /** A shell command that asks with a whole body. */
-  curl(url: string, withKey: boolean): string;
+  curl(url: string, keys: number): string;
 }
 
 const mostNamed = 6;
@@ -34,8 +34,9 @@ export function describeUsage(model: Model): Usage {
       )
       .join(', '),
     hint: `The model takes ${named || 'nothing'}${features}. Try ${short}`,
-    curl(url, withKey) {
-      const key = withKey ? ` -H "X-API-Key: $API_KEY"` : '';
+    curl(url, keys) {
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
+      const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;
       if (body.length <= 1024) return `curl${key} -d ${quote(body)} ${url}`;
       return `node -p ${quote(`JSON.stringify(${example.code})`)} | curl${key} -d @- ${url}`;
     },
