@@ -71,7 +71,7 @@ const arrays: Record<Exclude<ElementType, 'string'>, NumberArray> = {
 };
 
 export const elements: Record<ElementType, Element> = {
-  float16: { ...float('float16', 65520, shortenFloat16), ...asHalf(), limit: 0 },
+  float16: asHalf(float('float16', 65520, shortenFloat16)),
   // The smallest doubles that round to infinity.
   float32: float('float32', 2 ** 128 - 2 ** 103, shortenFloat32),
   float64: float('float64', Number.POSITIVE_INFINITY, (value) => value),
@@ -180,14 +180,16 @@ function float(
   };
 }
 
-function asHalf(): Pick<Element, 'read' | 'write'> {
-  const { read, write } = float('float16', 65520, shortenFloat16);
+function asHalf(element: Element): Element {
+  const { read, write } = element;
   return {
+    ...element,
     read: (value) => {
       const number = read(value);
       return number === undefined ? undefined : toHalf(number as number);
     },
     write: (bits: number) => write(fromHalf(bits) as never),
+    limit: 0,
   };
 }
 

@@ -42,7 +42,9 @@ export function writeReply(
     outputs.findIndex(({ name }) => name === 'prediction'),
   );
   const others = outputs.flatMap(({ name }, i) => (i === primary ? [] : [[name, pick(columns[i])]]));
-  return { [key]: pick(columns[primary]), ...Object.fromEntries(others), [key]: pick(columns[primary]) };
+  const prediction = { [key]: pick(columns[primary]) };
+  // First in the reply, and not to be replaced by another output of the name that it has there.
+  return { ...prediction, ...Object.fromEntries(others), ...prediction };
 }
 
 /** The values of each instance of one run, without the batch dimension; with `bare`, `[x]` becomes `x`. */
