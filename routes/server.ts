@@ -1,13 +1,14 @@
 import {
   createServer,
-  type IncomingMessage,
+  IncomingMessage,
   type Server,
-  type ServerResponse,
+  type ServerOptions,
+  ServerResponse,
   STATUS_CODES,
 } from 'node:http';
 import net from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Express, Response } from 'express';
+import type { Express, Request, Response } from 'express';
 import { isAnnouncedTooLarge, sendJson } from './errors';
 import type { Options } from './options';
 
@@ -19,6 +20,7 @@ const linger = 1000;
 /** The HTTP server around the app, and what stops it; what Node.js' own parser refuses is answered in JSON too. */
 export function createHttpServer(app: Express, options: Options): { server: Server; drain(): Promise<void> } {
   const server = createServer({
+    ...messagesOf(app),
     keepAliveTimeout: keepAlive,
     requestTimeout: options.timeout,
     headersTimeout: options.timeout,
@@ -74,6 +76,20 @@ export function createHttpServer(app: Express, options: Options): { server: Serv
     });
   };
   return { server, drain };
+}
+
+/**
+ * The classes of the app's requests and responses. Express gives plain ones other prototypes, one by one, which slows
+ * each of their uses from then on: on Node.js 20 a request then costs four times the CPU.
+ */
+function messagesOf(app: Express): Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
+  class AppRequest extends IncomingMessage {}
+  class AppResponse<T extends IncomingMessage> extends ServerResponse<T> {}
+  Object.setPrototypeOf(AppRequest.prototype, app.request);
+  Object.setPrototypeOf(AppResponse.prototype, app.response);
+  app.request = AppRequest.prototype as Request;
+  app.response = AppResponse.prototype as Response;
+  return { IncomingMessage: AppRequest, ServerResponse: AppResponse };
 }
 
 const parserErrors: Record<string, [number, string]> = {
