@@ -92,10 +92,17 @@ export class Line {
   private async move(): Promise<void> {
     this.moving = true;
     while (this.waiting.length > 0) {
-      // All that arrive in this turn of the event loop are there before the run begins.
-      await nextTurn();
+      // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
+      // company it is worth another.
+      let there: number;
+      do {
+        there = this.waiting.length;
+        await nextTurn();
+      } while (this.shares && this.waiting.length > there && there < this.limits.maxBatch);
       const requests = this.take();
       if (requests.length > 0) await this.runTogether(requests);
+      // Clients that were answered together come back together.
+      if (requests.length > 1) await nextTurn();
     }
     this.moving = false;
   }
