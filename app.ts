@@ -21,9 +21,11 @@ export function createApp(model: Model, options: Options): Express {
   app.disable('x-powered-by');
   app.disable('etag');
   app.disable('query parser');
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
   app.use(requestLog(options.logFormat));
   app.use(checkHeaders(options));
-  app.use(predictRoutes(model, options));
+  predictRoutes(app, model, options);
   app.use(notFound);
   app.use(sendError(options, describeUsage(model).hint));
   return app;

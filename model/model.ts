@@ -5,7 +5,8 @@ import { callersFault, loadFault } from './faults';
 import { Line, type LineLimits, type Ticket } from './line';
 import { type Graph, patchModel, readGraph } from './onnx';
 import { sharingPays } from './proof';
-import { constant, type Input, sampleFeeds } from './sample';
+import type { Expected } from './read';
+import { constant, type Input, instanceOf, sampleFeeds } from './sample';
 import { openSession, type Runner, type Source, type Value } from './session';
 import { type ElementType, elements, type Feeds, type Tensor } from './tensor';
 import { startThread } from './thread';
@@ -22,6 +23,8 @@ export interface Model {
   name: string;
   kind: Kind;
   inputs: readonly Input[];
+  /** What each input takes as one instance. */
+  instance: readonly Expected[];
   outputs: readonly Output[];
   /** The column names of the one `[N,k]` input, where they were given. */
   features?: readonly string[];
@@ -116,6 +119,7 @@ export async function loadModel(path: string, options: ModelOptions): Promise<Mo
     name: options.name ?? basename(path).replace(/\.onnx$/i, ''),
     kind,
     inputs,
+    instance: inputs.map((input) => instanceOf(input, kind)),
     outputs: served,
     features: options.features,
     sample: sample ?? { size: 1, value: 0 },

@@ -43,28 +43,26 @@ export function readInstances(
   where: (index: number) => string,
 ): Tensor[] {
   const { type } = expected;
-  if (type !== 'string' && values.some(isBytes)) {
-    const tensors = values.map((value, i) =>
-      isBytes(value)
-        ? readBytes(value, type, expected, where(i))
-        : readInstances([value], expected, () => where(i))[0],
-    );
-    return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
-  }
-  const own = values.map(measure);
-  const shapes = own.map((lengths, i) => fitShape(lengths, expected, where, i));
-  const [shape] = shapes;
-  if (shapes.every((other) => sameShape(other, shape))) {
+  const [first] = values;
+  const own = measure(first);
+  const alike = values.every((value) => value === first || sameShape(measure(value), own));
+  if (alike && (type === 'string' || !values.some(isBytes))) {
+    const shape = fitShape(own, expected, () => where(0));
     const data = elements[type].create(values.length * sizeOf(shape));
     let at = 0;
-    values.forEach((value, i) => {
-      const end = fill(data, at, value, type, own[i], 0);
-      if (end === undefined) throw fault(value, type, own[i], where(i));
+    for (let i = 0; i < values.length; i++) {
+      const end = fill(data, at, values[i], type, own, 0);
+      if (end === undefined) throw fault(values[i], type, own, where(i));
       at = end;
-    });
+    }
     return [{ type, shape: [values.length, ...shape], data }];
   }
-  return values.map((value, i) => readInstances([value], expected, () => where(i))[0]);
+  const tensors = values.map((value, i) =>
+    type !== 'string' && isBytes(value)
+      ? readBytes(value, type, expected, where(i))
+      : readInstances([value], expected, () => where(i))[0],
+  );
+  return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
 }
 
 const deepest = 64;
@@ -89,27 +87,28 @@ function sameShape(one: readonly number[], other: readonly number[]): boolean {
 function fitShape(
   own: readonly number[],
   { dims, loose, type }: Expected,
-  where: (index: number) => string,
-  index = 0,
+  where: () => string,
 ): readonly number[] {
-  if (own.length > 0 && own.length <= deepest && !isShape(own))
-    throw new BadInput(`${where(index)} has too many empty rows`);
+  if (own.includes(0) && own.length <= deepest && !isShape(own)) {
+    throw new BadInput(`${where()} has too many empty rows`);
+  }
   if (!dims) {
-    if (own.length > deepest) throw new BadInput(`${where(index)} nests deeper than any tensor`);
+    if (own.length > deepest) throw new BadInput(`${where()} nests deeper than any tensor`);
     return own;
   }
-  const missing = dims.slice(own.length);
-  const empty = own.at(-1) === 0;
-  const fits =
-    own.length <= dims.length &&
-    own.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length) &&
-    (missing.length === 0 || empty || (loose && missing.every((dim) => dim === 1)));
-  if (fits) return missing.length === 0 ? own : [...own, ...missing.map((dim) => Number(dim) || 0)];
+  if (own.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)) {
+    if (own.length === dims.length) return own;
+    const missing = dims.slice(own.length);
+    if (own.at(-1) === 0 || (loose && missing.every((dim) => dim === 1))) {
+      const lengths = missing.map((dim) => (typeof dim === 'number' ? dim : 0));
+      return own.length === 0 ? lengths : [...own, ...lengths];
+    }
+  }
   const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showShape(dims)}`;
   const gets = own.length > deepest ? 'deeper' : own.length === 0 ? 'a single value' : showShape(own);
   const batch = loose && own.length === 1 && dims.length === 1 && dims[0] === 1;
   const hint = batch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
-  throw new BadInput(`${where(index)} must be ${takes}, not ${gets}${hint}`);
+  throw new BadInput(`${where()} must be ${takes}, not ${gets}${hint}`);
 }
 
 export function showShape(dims: readonly Dim[]): string {

@@ -1,7 +1,7 @@
 import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import { isBytes, kindOf, rankOf, readElement, readInstances, readTensor } from '../model/read';
-import { type Input, instanceOf } from '../model/sample';
+import type { Input } from '../model/sample';
 import { elements, type Feeds, rowsOf, type Tensor } from '../model/tensor';
 
 /** What a body asks for: its runs, and the form of the answer. */
@@ -215,7 +215,7 @@ function readRows(instances: readonly unknown[], model: Model, where: (i: number
       kind === 'single'
         ? columns[c].map((value, i) => withoutLead(value, input, () => place(i)))
         : columns[c];
-    return values.length === 0 ? [] : readInstances(values, instanceOf(input, kind), place);
+    return values.length === 0 ? [] : readInstances(values, model.instance[c], place);
   });
   return runsOf(tensors, instances.length, model);
 }

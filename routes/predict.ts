@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import bodyParser from 'body-parser';
-import { type Request, type RequestHandler, type Response, Router } from 'express';
+import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput, Unavailable } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Feeds, Tensor } from '../model/tensor';
@@ -24,8 +24,8 @@ interface Asked {
   reply(outputs: Tensor[][]): InferReply;
 }
 
-/** Every path that is served, each with its methods; the paths of other servers' clients lead to the same handlers. */
-export function predictRoutes(model: Model, options: Options): Router {
+/** Serves every path, each with its methods; the paths of other servers' clients lead to the same handlers. */
+export function predictRoutes(app: Express, model: Model, options: Options): void {
   const readRaw = bodyParser.raw({ type: () => true, limit: options.bodyLimit });
   const key = requireKey(options.apiKeys);
 
@@ -101,15 +101,14 @@ export function predictRoutes(model: Model, options: Options): Router {
   /** Says so as long as requests are taken, and 503 while the process drains. */
   const health =
     (reply: object): RequestHandler =>
-    (req, res, next) => {
-      if (req.app.locals.draining) next(new Unavailable(503, 'the server is shutting down'));
+    (_req, res, next) => {
+      if (app.locals.draining) next(new Unavailable(503, 'the server is shutting down'));
       else sendJson(res, 200, reply);
     };
 
-  const router = Router({ caseSensitive: true, strict: true });
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
     const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
-    const route = router.route(path);
+    const route = app.route(path);
     if (path.includes(':')) route.all(isServed(model));
     route[method](...handlers);
     route.all((req, res) => {
@@ -143,7 +142,6 @@ export function predictRoutes(model: Model, options: Options): Router {
   serve('post', '/predictions/:name{/:version}', ...predict(readAny('predict')));
   serve('post', '/invocations', ...predict(readAny('mlflow')));
   serve('get', '/ping', health({ status: 'Healthy' }));
-  return router;
 }
 
 /** Answers 404 for another model, or another version than the only one. */

@@ -24,7 +24,9 @@ export function writeReply(
   }
   if (results.length === 0) return { predictions: [] };
   const columns = outputs.map((output, i) =>
-    results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
+    results.length === 1
+      ? instancesOf(results[0][i], output, style !== 'tensorflow')
+      : results.flatMap((tensors) => instancesOf(tensors[i], output, style !== 'tensorflow')),
   );
   const key = form === 'one' ? 'prediction' : 'predictions';
   const pick = (column: unknown[]) => (form === 'one' ? column[0] : column);
@@ -37,14 +39,14 @@ export function writeReply(
           );
     return { [key]: pick(rows) };
   }
-  const primary = Math.max(
-    0,
-    outputs.findIndex(({ name }) => name === 'prediction'),
-  );
-  const others = outputs.flatMap(({ name }, i) => (i === primary ? [] : [[name, pick(columns[i])]]));
-  const prediction = { [key]: pick(columns[primary]) };
-  // First in the reply, and not to be replaced by another output of the name that it has there.
-  return { ...prediction, ...Object.fromEntries(others), ...prediction };
+  const named = outputs.findIndex(({ name }) => name === 'prediction');
+  const primary = Math.max(0, named);
+  const entries: [string, unknown][] = [[key, pick(columns[primary])]];
+  outputs.forEach(({ name }, i) => {
+    // An output of the name that the prediction has in the reply does not replace it.
+    if (i !== primary && name !== key) entries.push([name, pick(columns[i])]);
+  });
+  return Object.fromEntries(entries);
 }
 
 /** The values of each instance of one run, without the batch dimension; with `bare`, `[x]` becomes `x`. */

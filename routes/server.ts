@@ -28,13 +28,12 @@ export function createHttpServer(app: Express, options: Options): { server: Serv
     // Missing, it is answered by the app, in JSON.
     requireHostHeader: false,
   });
-  const sockets = new Set<net.Socket>();
+  /** The open connections, each with the response to its latest request. */
+  const latest = new Map<net.Socket, Response | undefined>();
   server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    latest.set(socket, undefined);
+    socket.once('close', () => latest.delete(socket));
   });
-
-  const latest = new WeakMap<Duplex, Response>();
   const handle = (req: IncomingMessage, res: ServerResponse) => {
     latest.set(req.socket, res as Response);
     app(req, res);
@@ -49,8 +48,8 @@ export function createHttpServer(app: Express, options: Options): { server: Serv
   server.on('connect', (_req, socket) => refuse(socket, 405, 'CONNECT is for proxies'));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const [status, message] = parserErrors[error.code ?? ''] ?? [400, 'this is not HTTP/1.1'];
-    const res = latest.get(socket);
-    latest.delete(socket);
+    const res = latest.get(socket as net.Socket);
+    latest.delete(socket as net.Socket);
     if (!res || res.writableFinished || res.destroyed) return refuse(socket, status, message);
     // An earlier request of the connection is to get its answer first.
     if (res.req.complete || res.headersSent) {
@@ -67,7 +66,7 @@ export function createHttpServer(app: Express, options: Options): { server: Serv
     const closeIdle = () => {
       server.closeIdleConnections();
       // A connection that was made in advance and never used does not count as idle.
-      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+      for (const socket of latest.keys()) if (socket.bytesRead === 0) socket.destroy();
     };
     return new Promise<void>((resolve) => {
       // http's own close() would reset requests that are just arriving on idle connections.
