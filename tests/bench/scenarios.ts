@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { onServerCore } from './cores.js';
 import { findPython, runPython } from './python.js';
@@ -18,6 +19,8 @@ export interface Scenario {
 export const root = path.resolve(__dirname, '../../..');
 export const bundledModel = path.join(root, 'model/model.onnx');
 export const serverScript = path.join(root, 'dist/app.js');
+/** What the Procfile says before the script. */
+const serverFlags = /^web: node (.*)dist\/app\.js$/m.exec(readFileSync(path.join(root, 'Procfile'), 'utf8'));
 export const ours = 'this server';
 export const oursBytes = 'this server, b64';
 export const handWritten = 'node:http';
@@ -66,12 +69,13 @@ export function makeModels(folder: string): boolean {
 }
 
 function nodeServers(model: string, body: string): Entrant[] {
-  const node = (name: string, script: string) => ({
+  const node = (name: string, ...args: string[]) => ({
     name,
     body,
-    server: { command: () => onServerCore([process.execPath, script, model]) },
+    server: { command: () => onServerCore([process.execPath, ...args, model]) },
   });
-  return [node(ours, serverScript), node(handWritten, path.join(__dirname, 'peers/node-http.js'))];
+  const flags = serverFlags?.[1].split(' ').filter(Boolean) ?? [];
+  return [node(ours, ...flags, serverScript), node(handWritten, path.join(__dirname, 'peers/node-http.js'))];
 }
 
 function pythonServer(
