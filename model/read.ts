@@ -22,7 +22,7 @@ export function rankOf(value: unknown, type: ElementType, instanceRank: number):
   if (typeof value !== 'object') return 0;
   const { length } = measure(value);
   let inner: unknown = value;
-  for (let depth = 0; depth < length; depth++) inner = (inner as unknown[])[0];
+  for (let depth = 0; depth < length; depth++) inner = (inner as unknown[]).at(0);
   if (type === 'string' || !isBytes(inner)) return length;
   return length + (Array.isArray(inner.shape) ? inner.shape.length : instanceRank);
 }
@@ -69,11 +69,14 @@ const deepest = 64;
 
 const scalar: readonly number[] = [];
 
-/** The lengths of a value's arrays, told by the first of each. */
+/**
+ * The lengths of a value's arrays, told by the first of each. By at(), since V8 would turn an array of doubles into one of
+ * objects where `[0]` meets arrays of both, and then all of them where they are read.
+ */
 function measure(value: unknown): readonly number[] {
   if (!Array.isArray(value)) return scalar;
   const shape: number[] = [];
-  for (let inner = value; Array.isArray(inner) && shape.length <= deepest; inner = inner[0]) {
+  for (let inner = value; Array.isArray(inner) && shape.length <= deepest; inner = inner.at(0)) {
     shape.push(inner.length);
   }
   return shape;

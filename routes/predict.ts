@@ -1,4 +1,3 @@
-import { isAscii, isUtf8 } from 'node:buffer';
 import bodyParser from 'body-parser';
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput, Unavailable } from '../model/errors';
@@ -6,6 +5,7 @@ import type { Model } from '../model/model';
 import type { Feeds, Tensor } from '../model/tensor';
 import { readBody } from './bodies';
 import { closeIfDraining, HttpError, send, sendJson } from './errors';
+import { bodyOf, readJson } from './json';
 import { requireKey } from './key';
 import {
   describeModel,
@@ -48,7 +48,7 @@ export function predictRoutes(app: Express, model: Model, options: Options): voi
   const readAny =
     (style: Style) =>
     (req: Request): Asked => {
-      const body = parse(bodyOf(req));
+      const body = readJson(bodyOf(req), options);
       if (isInferRequest(body)) return askedOf(readInferRequest(body, new Uint8Array(), model));
       const { runs, form } = readBody(body, model);
       return { runs, reply: (outputs) => ({ json: writeReply(model, form, outputs, style), binary: [] }) };
@@ -90,7 +90,7 @@ export function predictRoutes(app: Express, model: Model, options: Options): voi
         `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
       );
     }
-    return { json: parse(bytes.subarray(0, length)), binary: bytes.subarray(length) };
+    return { json: readJson(bytes.subarray(0, length), options), binary: bytes.subarray(length) };
   };
 
   const say =
@@ -156,33 +156,4 @@ function isServed(model: Model): RequestHandler<{ name?: string; version?: strin
     }
     next();
   };
-}
-
-/** The bytes of a body, empty where there was none. Throws HttpError for a charset that JSON does not have. */
-function bodyOf(req: Request): Buffer {
-  const type = req.headers['content-type'] ?? '';
-  const charset = type.includes(';') && /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type)?.[1];
-  if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
-    throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
-  }
-  return Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0);
-}
-
-function parse(bytes: Buffer): unknown {
-  if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
-  const ascii = isAscii(bytes);
-  if (!ascii && !isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
-  // Some editors begin a file with a byte order mark.
-  const marked = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  try {
-    return JSON.parse(bytes.toString(ascii ? 'latin1' : 'utf8', marked ? 3 : 0));
-  } catch (error) {
-    const at = /at position \d+/.exec(String(error))?.[0];
-    const literal = /(^|[[:,])\s*-?(NaN|Infinity)\s*($|[\],}])/.test(bytes.toString());
-    throw new BadInput(
-      literal
-        ? 'the body is not JSON, which has no NaN or Infinity: use null, "Infinity" or "-Infinity"'
-        : `the body is not JSON${at ? ` ${at}` : ''}`,
-    );
-  }
 }

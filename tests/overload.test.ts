@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
-import { ask, killServers, oneConnection, type ServerProcess, startServer, until } from './process';
+import { ask, killServers, oneConnection, type ServerProcess, startServer } from './process';
 
 afterEach(killServers);
 
@@ -133,10 +133,11 @@ async function sendRows(port: number) {
   });
 }
 
-/** Megabytes of memory that a process holds, where the system tells. */
-function residentMemory({ child }: ServerProcess): number {
+/** Megabytes of memory that a process holds, or has held at most, where the system tells. */
+function residentMemory({ child }: ServerProcess, which: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
   const file = `/proc/${child.pid}/status`;
-  return existsSync(file) ? Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(file, 'utf8'))?.[1]) / 1024 : 0;
+  if (!existsSync(file)) return 0;
+  return Number(new RegExp(`${which}:\\s+(\\d+) kB`).exec(readFileSync(file, 'utf8'))?.[1]) / 1024;
 }
 
 test('Tensors beyond 64 MB that wait get a 503, and memory does not grow', async () => {
@@ -167,19 +168,57 @@ test('Tensors beyond 64 MB that wait get a 503, and memory does not grow', async
   expect((await ask(port, '/predict', { x: 4 })).body).toEqual({ prediction: 8 });
 });
 
-test('500 clients at once are each answered, rightly or with 503', async () => {
-  const { port } = await startServer('slow-single', { MAX_QUEUE: '50', LOG_FORMAT: 'off' });
-  const { reply } = await occupy(port, 1500);
-  const replies = await Promise.all(
-    Array.from({ length: 500 }, async (_, n) => ({
-      n: n % 30,
-      ...(await ask(port, '/predict', { n: n % 30 })),
-    })),
-  );
-  await reply;
-  const answered = replies.filter(({ status }) => status === 200);
-  expect(answered.length).toBeGreaterThanOrEqual(50);
-  for (const { n, body } of answered) expect(body).toEqual({ prediction: n, y: 256 });
-  expect(replies.every(({ status }) => status === 200 || status === 503)).toBe(true);
-  await until(async () => (await ask(port, '/predict', { n: 3 })).status === 200);
+const size = 10 * 2 ** 20 - 10;
+const filled = (part: string) => part.repeat(size / part.length);
+
+test.each([
+  ['numbers', `[${filled('0.123456,')}0]`, 400, 'an object, not an array'],
+  ['one string', `"${filled('\\"[{')}"`, 400, 'an object, not a string'],
+  ['nothing but open arrays', filled('['), 400, 'nests deeper'],
+  ['nothing but open objects', filled('{"a":'), 400, 'nests deeper'],
+  ['empty arrays', `[${filled('[],')}[]]`, 413, 'more than 655360 arrays and objects'],
+  ['tiny objects', `{"instances":[${filled('{},').slice(20)}{}]}`, 413, 'BODY_LIMIT'],
+])('A body of 10 MB of %s takes a few times its size', async (_what, body, status, message) => {
+  const server = await startServer('model', { LOG_FORMAT: 'off' });
+  const before = residentMemory(server, 'VmHWM');
+  expect(await ask(server.port, '/predict', body)).toMatchObject({
+    status,
+    body: { error: expect.stringContaining(message) },
+  });
+  expect(residentMemory(server, 'VmHWM') - before).toBeLessThan(120);
+  expect((await ask(server.port, '/health')).status).toBe(200);
+});
+
+test('500 clients of a model that takes 0.2 s a run are each answered: rightly, with 503 or with 504', async () => {
+  const server = await startServer('slow-single', { MAX_QUEUE: '50', TIMEOUT: '4', LOG_FORMAT: 'off' });
+  const { port } = server;
+  const memory: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const order: number[] = [];
+    const replies = await Promise.all(
+      Array.from({ length: 500 }, async (_, i) => {
+        const n = 700 + i;
+        const reply = await ask(port, '/predict', { n });
+        order.push(reply.status);
+        return { n, ...reply };
+      }),
+    );
+    const count = (status: number) => order.filter((one) => one === status).length;
+    expect(count(200) + count(503) + count(504)).toBe(500);
+    expect(count(200)).toBeGreaterThanOrEqual(2);
+    expect(count(503)).toBeGreaterThanOrEqual(400);
+    expect(count(504)).toBeGreaterThanOrEqual(2);
+    expect(order.lastIndexOf(503)).toBeLessThan(order.indexOf(504));
+    for (const { n, status, body, headers } of replies) {
+      if (status === 200) expect(body).toEqual({ prediction: n, y: 256 });
+      else expect(body).toEqual({ error: expect.any(String) });
+      if (status === 503) expect(headers['retry-after']).toMatch(/^\d+$/);
+    }
+    // Nothing is left in the line but, perhaps, the run that the last 504 came out of.
+    for (const n of [1, 2, 3]) {
+      expect(await ask(port, '/predict', { n })).toMatchObject({ status: 200, body: { prediction: n } });
+    }
+    memory.push(residentMemory(server));
+  }
+  expect(memory[2]).toBeLessThanOrEqual(1.2 * memory[0]);
 });

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import {
   ask,
   killServers,
@@ -119,6 +120,17 @@ test.each([
     expect(await server.exited).toEqual({ code: 0, signal: null });
   },
 );
+
+test('A request that was on its way for a while when the server stopped is answered', async () => {
+  const server = await startServer('single');
+  const agent = oneConnection();
+  await ask(server.port, '/health', undefined, { agent });
+  server.child.kill('SIGTERM');
+  await until(() => refuses(server.port));
+  await setTimeout(200);
+  expect((await ask(server.port, '/predict', { x: [1, 2, 3] }, { agent })).status).toBe(200);
+  expect(await server.exited).toEqual({ code: 0, signal: null });
+});
 
 test('Connections that ask for nothing do not hold a shutdown', async () => {
   const server = await startServer('single');
