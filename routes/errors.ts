@@ -46,6 +46,13 @@ export function closeIfDraining(res: Response): void {
   if (res.app.locals.draining) res.setHeader('Connection', 'close');
 }
 
+/** Ends a reply that tells the methods of a path. */
+export function sendOptions(res: Response, allow: string): void {
+  res.setHeader('Allow', allow);
+  closeIfDraining(res);
+  res.status(204).end();
+}
+
 /** Ends a reply. */
 export function send(res: Response, status: number, type: string, body: string | Buffer): void {
   res.statusCode = status;
@@ -57,8 +64,9 @@ export function send(res: Response, status: number, type: string, body: string |
   res.end(body, length === body.length ? 'latin1' : 'utf8');
 }
 
-/** The last of the routes: nothing is served under this path. */
-export const notFound: RequestHandler = () => {
+/** The last of the routes: nothing is served under this path, but the server as a whole has options. */
+export const notFound: RequestHandler = (req, res) => {
+  if (req.method === 'OPTIONS' && req.url === '*') return sendOptions(res, 'GET, HEAD, POST, OPTIONS');
   throw new HttpError(404, 'there is nothing under this path');
 };
 
@@ -66,8 +74,8 @@ export const notFound: RequestHandler = () => {
 const showHint = [400, 404, 405];
 
 /** Answers every failure with `{"error": …}`; what is not the caller's is logged whole. */
-export function sendError(options: Options, hint: string): ErrorRequestHandler {
-  return (error, _req, res, _next) => {
+export function sendError(options: Options, hint: (path: string) => string): ErrorRequestHandler {
+  return (error, req, res, _next) => {
     const { status, message } = translate(error, options);
     const id = status === 500 ? res.getHeader('X-Request-Id') : undefined;
     res.locals.why = status === 500 ? messageOf(error) : message;
@@ -78,7 +86,10 @@ export function sendError(options: Options, hint: string): ErrorRequestHandler {
     if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
     // A client that was refused early may take what comes next for the body that it announced.
     if ([408, 413, 417].includes(status)) res.setHeader('Connection', 'close');
-    sendJson(res, status, { error: showHint.includes(status) ? `${message}. ${hint}` : message, id });
+    sendJson(res, status, {
+      error: showHint.includes(status) ? `${message}. ${hint(req.url)}` : message,
+      id,
+    });
   };
 }
 

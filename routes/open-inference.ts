@@ -1,7 +1,7 @@
 import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import { isShape, readBuffer, readElement, readTensor } from '../model/read';
-import type { Input } from '../model/sample';
+import { constant, type Input, sampleFeeds } from '../model/sample';
 import { type ElementType, elements, type Feeds, sizeOf, type Tensor } from '../model/tensor';
 import type { Output } from '../model/write';
 import { checkNames, checkRows, isObject, namesOf, wrapperOf } from './bodies';
@@ -43,7 +43,6 @@ export function isInferRequest(body: unknown): body is { inputs: InferInput[] } 
   return (
     isObject(body) &&
     Array.isArray(body.inputs) &&
-    body.inputs.length > 0 &&
     body.inputs.every(
       (input) => isObject(input) && typeof input.name === 'string' && typeof input.datatype === 'string',
     )
@@ -199,11 +198,29 @@ export function writeInferReply(
       binary.push(bytes);
       return { ...head, parameters: { ...parameters, binary_data_size: bytes.length } };
     }
-    const { write } = elements[tensor.type];
-    const data = Array.from(tensor.data as ArrayLike<unknown>, (value) => write(value as never));
+    const data = valuesOf(tensor);
     return output.labels ? { ...head, parameters, data } : { ...head, data };
   });
   return { json: { model_name: model.name, ...(id !== undefined && { id }), outputs: written }, binary };
+}
+
+/** A request that the model takes. */
+export function exampleRequest({ inputs, sample: { size, value } }: Model): object {
+  const feeds = sampleFeeds(inputs, 1, size, constant(value, 1));
+  const tensors = feeds.map((tensor, i) => {
+    return {
+      name: inputs[i].name,
+      datatype: datatypes[tensor.type],
+      shape: tensor.shape,
+      data: valuesOf(tensor),
+    };
+  });
+  return { inputs: tensors };
+}
+
+function valuesOf({ type, data }: Tensor): unknown[] {
+  const { write } = elements[type];
+  return Array.from(data as ArrayLike<unknown>, (value) => write(value as never));
 }
 
 function bytesOf({ data }: Tensor): Uint8Array {

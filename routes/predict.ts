@@ -4,7 +4,7 @@ import { BadInput, Unavailable } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Feeds, Tensor } from '../model/tensor';
 import { readBody } from './bodies';
-import { closeIfDraining, HttpError, send, sendJson } from './errors';
+import { HttpError, send, sendJson, sendOptions } from './errors';
 import { bodyOf, readJson } from './json';
 import { requireKey } from './key';
 import {
@@ -49,7 +49,8 @@ export function predictRoutes(app: Express, model: Model, options: Options): voi
     (style: Style) =>
     (req: Request): Asked => {
       const body = readJson(bodyOf(req), options);
-      if (isInferRequest(body)) return askedOf(readInferRequest(body, new Uint8Array(), model));
+      if (isInferRequest(body) && body.inputs.length > 0)
+        return askedOf(readInferRequest(body, new Uint8Array(), model));
       const { runs, form } = readBody(body, model);
       return { runs, reply: (outputs) => ({ json: writeReply(model, form, outputs, style), binary: [] }) };
     };
@@ -112,9 +113,8 @@ export function predictRoutes(app: Express, model: Model, options: Options): voi
     if (path.includes(':')) route.all(isServed(model));
     route[method](...handlers);
     route.all((req, res) => {
+      if (req.method === 'OPTIONS') return sendOptions(res, allow);
       res.setHeader('Allow', allow);
-      closeIfDraining(res);
-      if (req.method === 'OPTIONS') return void res.status(204).end();
       throw new HttpError(405, `${req.method} is not for this path, ${allow} are`);
     });
   };

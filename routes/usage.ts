@@ -2,14 +2,15 @@ import type { Model } from '../model/model';
 import { type Dim, showShape } from '../model/read';
 import { sampleShape } from '../model/sample';
 import { wrappers } from './bodies';
+import { exampleRequest } from './open-inference';
 
 /** How to ask this model: in messages, and in the boot log in place of a page of documentation. */
 export interface Usage {
   /** What the inputs and outputs are. */
   inputs: string;
   outputs: string;
-  /** `The model takes …. Try …`, cut where the model has many inputs or long ones. */
-  hint: string;
+  /** `The model takes …. Try …` with a body for a path, cut where the model has many inputs or long ones. */
+  hint(path: string): string;
   /** A shell command that asks with a whole body. */
   curl(url: string, keys: number): string;
 }
@@ -25,7 +26,11 @@ export function describeUsage(model: Model): Usage {
   const features = model.features ? ` (${model.features.join(', ')})` : '';
   const example = exampleOf(model);
   const body = JSON.stringify(example.value);
-  const short = body.length <= longestExample ? body : shorten(example.value);
+  const [short, shortInfer] = [example.value, exampleRequest(model)].map((value) => {
+    const whole = JSON.stringify(value);
+    return whole.length <= longestExample ? whole : shorten(value);
+  });
+  const takes = `The model takes ${named || 'nothing'}${features}`;
   return {
     inputs: inputs.join(', ') + features,
     outputs: model.outputs
@@ -33,7 +38,7 @@ export function describeUsage(model: Model): Usage {
         output.labels ? `${output.name}: {${output.labels.join(', ')}}` : describe(output, model),
       )
       .join(', '),
-    hint: `The model takes ${named || 'nothing'}${features}. Try ${short}`,
+    hint: (path) => `${takes}. Try ${path.startsWith('/v2/') ? shortInfer : short}`,
     curl(url, keys) {
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
       const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;

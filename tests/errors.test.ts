@@ -164,11 +164,14 @@ test.each([
   'whole',
   'wrapper-name',
   'zero-width',
-])('POST /predict with the body that the message for %s tells to try is answered', async (model) => {
-  const { error } = (await ask(model, '?')).body;
-  const example = /Try (.+)$/.exec(error)?.[1] ?? '';
-  // A long one is cut, and says so.
-  if (!example.includes('…')) expect((await ask(model, example)).body.error).toBeUndefined();
+])('What the messages for %s tell to try is answered', async (model) => {
+  const { post } = await serveOnce(model);
+  for (const path of ['/predict', `/v2/models/${model}/infer`]) {
+    const { error } = (await post(path, '?')).body;
+    const example = /Try (.+)$/.exec(error)?.[1] ?? '';
+    // A long one is cut, and says so.
+    if (!example.includes('…')) expect((await post(path, example)).body.error).toBeUndefined();
+  }
 });
 
 test('POST /predict that makes the model fail is a 500 with the id, and what is wrong is logged only', async () => {
