@@ -76,13 +76,7 @@ export function flushLog(): void {
   if (process.stdout.writableLength < mostWaiting) process.stdout.write(text);
 }
 
-/** A closed stdout or stderr must not end the server, nor one that nobody reads stop it. */
+/** A closed stdout or stderr must not end the server. */
 export function outliveStdout(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', () => {});
-    // Node.js makes writes to a pipe block: https://nodejs.org/api/process.html#a-note-on-process-io
-    (stream as unknown as { _handle?: { setBlocking?(blocking: boolean): void } })._handle?.setBlocking?.(
-      false,
-    );
-  }
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }

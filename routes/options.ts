@@ -105,10 +105,8 @@ function readFeatures(env: NodeJS.ProcessEnv): string[] | undefined {
 function readKeys(env: NodeJS.ProcessEnv): string[] {
   if (env.API_KEY === undefined || env.API_KEY === '') return [];
   const keys = env.API_KEY.split(',').map((key) => key.trim());
-  // An empty key would let everybody in.
-  if (keys.includes('')) throw new BootError('API_KEY has an empty key in it.');
-  // What Node.js' own parser lets into a header.
+  // What Node.js' own parser lets into a header; and an empty key would let everybody in.
   if (keys.some((key) => !/^[\x21-\x7e]+$/.test(key)))
-    throw new BootError('API_KEY must be printable ASCII without spaces.');
+    throw new BootError('API_KEY must be keys of printable ASCII without spaces, with a comma between two.');
   return keys;
 }

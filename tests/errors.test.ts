@@ -1,3 +1,4 @@
+import { Worker } from 'node:worker_threads';
 import { ask, expectError, serveOnce } from './ask';
 import { closeModels } from './serve';
 
@@ -172,6 +173,21 @@ test.each([
     // A long one is cut, and says so.
     if (!example.includes('…')) expect((await post(path, example)).body.error).toBeUndefined();
   }
+});
+
+test('An inference thread that dies fails its request with 500, and is replaced', async () => {
+  const { post } = await serveOnce('slow-single');
+  expect((await post('/predict', { n: 1 })).body).toEqual({ prediction: 1, y: 256 });
+  const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+  const { postMessage } = Worker.prototype;
+  // Not what it can read.
+  jest.spyOn(Worker.prototype, 'postMessage').mockImplementationOnce(function (this: Worker) {
+    postMessage.call(this, null);
+  });
+  expectError(await post('/predict', { n: 2 }), 500);
+  expect(log.mock.calls.flat().join(' ')).toContain('null');
+  jest.restoreAllMocks();
+  expect((await post('/predict', { n: 3 })).body).toEqual({ prediction: 3, y: 256 });
 });
 
 test('POST /predict that makes the model fail is a 500 with the id, and what is wrong is logged only', async () => {
