@@ -43,19 +43,29 @@ export function readInstances(
   where: (index: number) => string,
 ): Tensor[] {
   const { type } = expected;
-  const [first] = values;
-  const own = measure(first);
-  const alike = values.every((value) => value === first || sameShape(measure(value), own));
-  if (alike && (type === 'string' || !values.some(isBytes))) {
+  if (type === 'string' || !values.some(isBytes)) {
+    let own = measure(values[0]);
     const shape = fitShape(own, expected, () => where(0));
-    const data = elements[type].create(values.length * sizeOf(shape));
-    let at = 0;
-    for (let i = 0; i < values.length; i++) {
-      const end = fill(data, at, values[i], type, own, 0);
-      if (end === undefined) throw fault(values[i], type, own, where(i));
-      at = end;
+    const alike = values.every((value, i) => {
+      const lengths = measure(value);
+      if (sameShape(lengths, own)) return true;
+      own = lengths;
+      return sameShape(
+        fitShape(own, expected, () => where(i)),
+        shape,
+      );
+    });
+    if (alike) {
+      const data = elements[type].create(values.length * sizeOf(shape));
+      let at = 0;
+      for (let i = 0; i < values.length; i++) {
+        const lengths = measure(values[i]);
+        const end = fill(data, at, values[i], type, lengths, 0);
+        if (end === undefined) throw fault(values[i], type, lengths, where(i));
+        at = end;
+      }
+      return [{ type, shape: [values.length, ...shape], data }];
     }
-    return [{ type, shape: [values.length, ...shape], data }];
   }
   const tensors = values.map((value, i) =>
     type !== 'string' && isBytes(value)
@@ -103,8 +113,7 @@ function fitShape(
     if (own.length === dims.length) return own;
     const missing = dims.slice(own.length);
     if (own.at(-1) === 0 || (loose && missing.every((dim) => dim === 1))) {
-      const lengths = missing.map((dim) => (typeof dim === 'number' ? dim : 0));
-      return own.length === 0 ? lengths : [...own, ...lengths];
+      return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
     }
   }
   const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showShape(dims)}`;

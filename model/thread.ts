@@ -80,7 +80,7 @@ async function serve(port: MessagePort, source: Source): Promise<void> {
     } catch (error) {
       reply({ error: messageOf(error) });
     }
-    // This thread makes too little garbage of its own to collect what it was handed before that has piled up.
+    // V8 rarely collects here, since this thread makes little garbage of its own, and what it was handed would pile up.
     for (const buffer of new Set(feeds.flatMap(bufferOf))) buffer.transfer?.(0);
   });
 }

@@ -197,20 +197,20 @@ function readBare(value: unknown, model: Model): Question {
 function readRows(instances: readonly unknown[], model: Model, where: (i: number) => string): Feeds[] {
   const { inputs, kind } = model;
   const columns: unknown[][] = inputs.map(() => []);
-  const keyed: boolean[] = [];
   instances.forEach((instance, i) => {
     if (isObject(instance) && !isValueFor(instance, model)) {
       const row = featureRow(instance, model, where(i));
       if (!row) checkNames(Object.keys(instance), namesOf(inputs), where(i));
-      keyed.push(!row);
       inputs.forEach(({ name }, input) => void columns[input].push(row ?? instance[name]));
-    } else if (inputs.length === 1) {
-      keyed.push(false);
-      columns[0].push(instance);
-    } else throw new BadInput(`${where(i)} must be an object keyed by input, not ${kindOf(instance)}`);
+    } else if (inputs.length === 1) columns[0].push(instance);
+    else throw new BadInput(`${where(i)} must be an object keyed by input, not ${kindOf(instance)}`);
   });
   const tensors = inputs.map((input, c) => {
-    const place = (i: number) => (keyed[i] ? `${where(i)}${where(i) && '.'}${input.name}` : where(i));
+    const place = (i: number) => {
+      const instance = instances[i];
+      const keyed = isObject(instance) && Object.hasOwn(instance, input.name);
+      return keyed ? `${where(i)}${where(i) && '.'}${input.name}` : where(i);
+    };
     const values =
       kind === 'single'
         ? columns[c].map((value, i) => withoutLead(value, input, () => place(i)))

@@ -15,7 +15,7 @@ export function bodyOf(req: Request): Buffer {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** The value of JSON, the bytes of which are not to be used any more. Throws BadInput, or HttpError for too much of it. */
+/** The value of JSON. Throws BadInput, or HttpError for too much of it. */
 export function readJson(bytes: Buffer, options: Options): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   if (bytes.length > fewBrackets) checkBrackets(bytes, options);
@@ -25,8 +25,6 @@ export function readJson(bytes: Buffer, options: Options): unknown {
   } catch {
     throw new BadInput('the body is not UTF-8');
   }
-  // Freed at once, a big body is nothing that V8 has to collect.
-  if (bytes.length === bytes.buffer.byteLength) (bytes.buffer as ArrayBuffer).transfer?.(0);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -38,6 +36,11 @@ export function readJson(bytes: Buffer, options: Options): unknown {
         : `the body is not JSON${at ? ` ${at}` : ''}`,
     );
   }
+}
+
+/** Frees the memory of bytes that nobody needs any more: V8 collects all garbage whenever some such bodies have piled up. */
+export function free({ buffer, length }: Buffer): void {
+  if (length === buffer.byteLength) (buffer as ArrayBuffer).transfer?.(0);
 }
 
 /** So many arrays and objects never take much memory. */

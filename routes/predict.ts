@@ -5,7 +5,7 @@ import type { Model } from '../model/model';
 import type { Feeds, Tensor } from '../model/tensor';
 import { readBody } from './bodies';
 import { HttpError, send, sendJson, sendOptions } from './errors';
-import { bodyOf, readJson } from './json';
+import { bodyOf, free, readJson } from './json';
 import { requireKey } from './key';
 import {
   describeModel,
@@ -48,7 +48,9 @@ export function predictRoutes(app: Express, model: Model, options: Options): voi
   const readAny =
     (style: Style) =>
     (req: Request): Asked => {
-      const body = readJson(bodyOf(req), options);
+      const bytes = bodyOf(req);
+      const body = readJson(bytes, options);
+      free(bytes);
       if (isInferRequest(body) && body.inputs.length > 0)
         return askedOf(readInferRequest(body, new Uint8Array(), model));
       const { runs, form } = readBody(body, model);

@@ -39,8 +39,10 @@ export function writeReply(
           );
     return { [key]: pick(rows) };
   }
-  const named = outputs.findIndex(({ name }) => name === 'prediction');
-  const primary = Math.max(0, named);
+  const primary = Math.max(
+    0,
+    outputs.findIndex(({ name }) => name === 'prediction'),
+  );
   const entries: [string, unknown][] = [[key, pick(columns[primary])]];
   outputs.forEach(({ name }, i) => {
     // An output of the name that the prediction has in the reply does not replace it.
@@ -51,9 +53,9 @@ export function writeReply(
 
 /** The values of each instance of one run, without the batch dimension; with `bare`, `[x]` becomes `x`. */
 function instancesOf(tensor: Tensor, output: Output, bare: boolean): unknown[] {
-  const value = writeTensor(tensor, output);
-  const values = output.batch ? (value as unknown[]) : [value];
-  const shape = output.batch ? tensor.shape.slice(1) : tensor.shape;
-  const isOne = bare && !output.labels && shape.length === 1 && shape[0] === 1;
-  return isOne ? values.map((one) => (one as unknown[])[0]) : values;
+  const { shape } = tensor;
+  const rank = shape.length - (output.batch ? 1 : 0);
+  const isOne = bare && !output.labels && rank === 1 && shape.at(-1) === 1;
+  const value = writeTensor(isOne ? { ...tensor, shape: shape.slice(0, -1) } : tensor, output);
+  return output.batch ? (value as unknown[]) : [value];
 }

@@ -228,6 +228,26 @@ describe('POST /v2/models/:name/infer', () => {
     expect(back.body).toEqual(reply);
   });
 
+  test('takes and gives large tensors as JSON, and on every path', async () => {
+    const data = Array.from({ length: 100_000 }, (_, i) => i / 2);
+    const inputs = [{ name: 'x', datatype: 'FP32', shape: [50_000, 2], data }];
+    const outputs = [{ name: 'y', datatype: 'FP32', shape: [50_000, 2], data }];
+    const model = 'identity-float32';
+    for (const path of [`/v2/models/${model}/infer`, '/predict']) {
+      const { status, body } = await send({ model, method: 'POST', path, body: { inputs } });
+      expect({ status, body }).toEqual({ status: 200, body: { model_name: model, outputs } });
+    }
+    const parameters = { binary_data_size: 8 };
+    expectError(await infer(model, { inputs: [{ ...inputs[0], parameters }] }), 400);
+    expectError(
+      await infer(model, {
+        inputs: [{ ...inputs[0], data: undefined, parameters }],
+        id: 'x'.repeat(100_000),
+      }),
+      400,
+    );
+  });
+
   test('gives the outputs that were asked for, in that order, and the id', async () => {
     const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] }];
     const doubled = { name: 'doubled', datatype: 'FP32', shape: [1, 3], data: [2, 4, 6] };
