@@ -7,7 +7,7 @@ import { leaveServerCore, pinned } from './cores.js';
 import { generator, runLoad } from './load.js';
 import { firstCoreSeconds } from './process-tree.js';
 import { findPython, pythonVersions } from './python.js';
-import { type Measure, medians, type Result, resultTable, targetTable } from './report.js';
+import { type Measure, type Result, resultTable, targetTable } from './report.js';
 import { bundled, cnn, type Entrant, makeModels, mlp, root, type Scenario } from './scenarios.js';
 import { type ServerProcess, startServer } from './server-process.js';
 
@@ -46,7 +46,9 @@ async function main(): Promise<void> {
   }
   console.log(`\n${targetTable(results)}\n\n${resultTable(results)}\n`);
   console.log('In brackets: this server ÷ that one. Start: from process start to first answer.');
-  console.log(`Medians of ${rounds} interleaved rounds of ${seconds} s.\n${environment()}`);
+  console.log(
+    `Medians of ${rounds} interleaved rounds of ${seconds} s, for ratios of what each round gives.\n${environment()}`,
+  );
 }
 
 async function measureScenario(
@@ -73,8 +75,7 @@ async function measureScenario(
   }
   return connections.flatMap((count, i) =>
     [...measures].map(([{ name: server }, done]) => {
-      const measure = medians(done.flatMap((round) => round[i] ?? []));
-      return { scenario: name, connections: count, server, measure };
+      return { scenario: name, connections: count, server, rounds: done.flatMap((round) => round[i] ?? []) };
     }),
   );
 }

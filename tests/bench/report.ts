@@ -14,7 +14,7 @@ export interface Result {
   scenario: string;
   connections: number;
   server: string;
-  measure: Measure;
+  rounds: Measure[];
 }
 
 const columns: [keyof Measure, string][] = [
@@ -27,26 +27,26 @@ const columns: [keyof Measure, string][] = [
   ['start', 'start ms'],
 ];
 
-/** The median of each figure by itself. */
-export function medians(all: Measure[]): Measure {
-  const entries = columns.map(([key]) => {
-    const sorted = all.map((measure) => measure[key]).sort((a, b) => a - b);
-    const middle = (sorted.length - 1) / 2;
-    return [key, ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2];
-  });
-  return Object.fromEntries(entries);
+function median(values: number[]): number {
+  const sorted = values.sort((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
+}
+
+/** The median of what each round gives, since a shared machine is faster in one than in the next. */
+function ratioOf(own: Result, peer: Result, key: keyof Measure): number {
+  return median(own.rounds.map((round, i) => round[key] / (peer.rounds[i]?.[key] ?? Number.NaN)));
 }
 
 /** All results in Markdown, each figure of a peer with the ratio of this server's to it. */
 export function resultTable(results: Result[]): string {
   const rows = results.map((result) => {
-    const { scenario, connections, server, measure } = result;
+    const { scenario, connections, server, rounds } = result;
     const own = find(results, scenario, connections, ours);
-    const cells = columns.map(([key]) =>
-      own && server !== ours
-        ? `${figure(measure[key])} (${ratio(own[key], measure[key])})`
-        : figure(measure[key]),
-    );
+    const cells = columns.map(([key]) => {
+      const value = figure(median(rounds.map((round) => round[key])));
+      return own && server !== ours ? `${value} (${figure(ratioOf(own, result, key))} ×)` : value;
+    });
     return [scenario, connections, server, ...cells];
   });
   return table(['model', 'connections', 'server', ...columns.map(([, title]) => title)], rows);
@@ -57,7 +57,7 @@ export function targetTable(results: Result[]): string {
   const rows = targets.flatMap(([key, scenario, connections, of, against, bound, aim]) => {
     const own = find(results, scenario, connections, of);
     const peer = find(results, scenario, connections, against);
-    const reached = own && peer ? own[key] / peer[key] : Number.NaN;
+    const reached = own && peer ? ratioOf(own, peer, key) : Number.NaN;
     if (Number.isNaN(reached)) return [];
     const meets = (value: number) => (key === 'rate' ? reached >= value : reached <= value);
     const title = columns.find((column) => column[0] === key)?.[1];
@@ -87,18 +87,13 @@ const targets: Target[] = [
 ];
 
 function find(results: Result[], scenario: string, connections: number, server: string) {
-  return results.find((r) => r.scenario === scenario && r.connections === connections && r.server === server)
-    ?.measure;
+  return results.find((r) => r.scenario === scenario && r.connections === connections && r.server === server);
 }
 
 function figure(value: number): string {
   if (Number.isNaN(value)) return 'n/a';
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-function ratio(own: number, peer: number): string {
-  return `${figure(own / peer)} ×`;
 }
 
 function table(head: (string | number)[], rows: (string | number)[][]): string {
