@@ -9,14 +9,14 @@ import { flushLog, outliveStdout, requestLog } from './routes/log';
 import { type Options, readOptions } from './routes/options';
 import { predictRoutes } from './routes/predict';
 import { createHttpServer } from './routes/server';
-import { describeUsage } from './routes/usage';
+import { describeUsage, type Usage } from './routes/usage';
 
 /** Most milliseconds from the signal to the end: hosts kill what lives on for 30 s. */
 const gracePeriod = 25_000;
 /** Bytes of tensors that may wait in a process. */
 const maxBytes = 64 * 2 ** 20;
 
-export function createApp(model: Model, options: Options): Express {
+export function createApp(model: Model, options: Options, usage = describeUsage(model)): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -27,7 +27,7 @@ export function createApp(model: Model, options: Options): Express {
   app.use(checkHeaders(options));
   predictRoutes(app, model, options);
   app.use(notFound);
-  app.use(sendError(options, describeUsage(model).hint));
+  app.use(sendError(options, usage.hint));
   return app;
 }
 
@@ -38,7 +38,8 @@ export function openModel(options: Options): Promise<Model> {
 /** Loads the model, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function serve(options: Options): Promise<void> {
   const model = await openModel(options);
-  const app = createApp(model, options);
+  const usage = describeUsage(model);
+  const app = createApp(model, options, usage);
   const { server, drain } = createHttpServer(app, options);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
@@ -48,7 +49,9 @@ async function serve(options: Options): Promise<void> {
     () => drain().then(() => leave(0, model)),
     () => leave(1, model),
   );
-  if ((cluster.worker?.id ?? 1) === 1) await logBoot(model, options, (server.address() as AddressInfo).port);
+  if ((cluster.worker?.id ?? 1) === 1) {
+    await logBoot(model, usage, options, (server.address() as AddressInfo).port);
+  }
 }
 
 function listenError(error: NodeJS.ErrnoException, { port, host }: Options): BootError {
@@ -61,8 +64,7 @@ function listenError(error: NodeJS.ErrnoException, { port, host }: Options): Boo
   );
 }
 
-async function logBoot(model: Model, options: Options, port: number): Promise<void> {
-  const usage = describeUsage(model);
+async function logBoot(model: Model, usage: Usage, options: Options, port: number): Promise<void> {
   const hidden = model.inputs.filter(({ name }) => wrappers.includes(name));
   const notes = [
     ...model.notes,

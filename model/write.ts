@@ -14,7 +14,7 @@ export interface Output {
 }
 
 /** The JSON value of a tensor: nested arrays, their innermost replaced by objects where there are class labels. */
-export function writeTensor({ type, shape, data }: Tensor, { labels }: Output): unknown {
+export function writeTensor({ type, shape, data }: Tensor, { labels }: Pick<Output, 'labels'>): unknown {
   const { write } = elements[type];
   let at = 0;
   const writeAxis = (axis: number): unknown => {

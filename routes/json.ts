@@ -18,7 +18,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** The value of JSON. Throws BadInput, or HttpError for too much of it. */
 export function readJson(bytes: Buffer, options: Options): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
-  if (bytes.length > fewBrackets) checkBrackets(bytes, options);
+  checkBrackets(bytes, options);
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -51,7 +51,7 @@ const bytesPerBracket = 16;
 
 /** Throws where arrays and objects are so many, or nest so deep, that they would take many times a body's size in memory. */
 function checkBrackets(bytes: Buffer, { bodyLimit }: Options): void {
-  if (count(bytes, '[') + count(bytes, '{') <= fewBrackets) return;
+  if (bytes.length <= fewBrackets || count(bytes, '[') + count(bytes, '{') <= fewBrackets) return;
   const most = Math.max(fewBrackets, Math.floor(bodyLimit / bytesPerBracket));
   let opened = 0;
   let depth = 0;

@@ -2,8 +2,8 @@ import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import { isShape, readBuffer, readElement, readTensor } from '../model/read';
 import { constant, type Input, sampleFeeds } from '../model/sample';
-import { type ElementType, elements, type Feeds, sizeOf, type Tensor } from '../model/tensor';
-import type { Output } from '../model/write';
+import { type ElementType, type Feeds, sizeOf, type Tensor } from '../model/tensor';
+import { type Output, writeTensor } from '../model/write';
 import { checkNames, checkRows, isObject, namesOf, wrapperOf } from './bodies';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
@@ -218,9 +218,9 @@ export function exampleRequest({ inputs, sample: { size, value } }: Model): obje
   return { inputs: tensors };
 }
 
-function valuesOf({ type, data }: Tensor): unknown[] {
-  const { write } = elements[type];
-  return Array.from(data as ArrayLike<unknown>, (value) => write(value as never));
+/** The JSON values of a tensor, flat. */
+function valuesOf(tensor: Tensor): unknown {
+  return writeTensor({ ...tensor, shape: [tensor.data.length] }, {});
 }
 
 function bytesOf({ data }: Tensor): Uint8Array {

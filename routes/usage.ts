@@ -26,10 +26,8 @@ export function describeUsage(model: Model): Usage {
   const features = model.features ? ` (${model.features.join(', ')})` : '';
   const example = exampleOf(model);
   const body = JSON.stringify(example.value);
-  const [short, shortInfer] = [example.value, exampleRequest(model)].map((value) => {
-    const whole = JSON.stringify(value);
-    return whole.length <= longestExample ? whole : shorten(value);
-  });
+  const short = shortForm(example.value, body);
+  const shortInfer = shortForm(exampleRequest(model));
   const takes = `The model takes ${named || 'nothing'}${features}`;
   return {
     inputs: inputs.join(', ') + features,
@@ -79,6 +77,11 @@ function exampleOf(model: Model): { value: Record<string, unknown>; code: string
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   if (!entries.some(([name]) => wrappers.includes(name))) return { value, code };
   return { value: { instances: [value] }, code: `{instances: [${code}]}` };
+}
+
+/** An example as JSON, cut where that is long. */
+function shortForm(value: object, json = JSON.stringify(value)): string {
+  return json.length <= longestExample ? json : shorten(value);
 }
 
 /** An example with only the first of what repeats. */

@@ -19,8 +19,8 @@ export interface Scenario {
 export const root = path.resolve(__dirname, '../../..');
 export const bundledModel = path.join(root, 'model/model.onnx');
 export const serverScript = path.join(root, 'dist/app.js');
-/** What the Procfile says before the script. */
-const serverFlags = /^web: node (.*)dist\/app\.js$/m.exec(readFileSync(path.join(root, 'Procfile'), 'utf8'));
+const [, serverFlags = ''] =
+  /^web: node (.*) dist\/app\.js$/m.exec(readFileSync(path.join(root, 'Procfile'), 'utf8')) ?? [];
 export const ours = 'this server';
 export const oursBytes = 'this server, b64';
 export const handWritten = 'node:http';
@@ -74,8 +74,10 @@ function nodeServers(model: string, body: string): Entrant[] {
     body,
     server: { command: () => onServerCore([process.execPath, ...args, model]) },
   });
-  const flags = serverFlags?.[1].split(' ').filter(Boolean) ?? [];
-  return [node(ours, ...flags, serverScript), node(handWritten, path.join(__dirname, 'peers/node-http.js'))];
+  return [
+    node(ours, ...serverFlags.split(' ').filter(Boolean), serverScript),
+    node(handWritten, path.join(__dirname, 'peers/node-http.js')),
+  ];
 }
 
 function pythonServer(
