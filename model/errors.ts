@@ -1,19 +1,37 @@
-/** The caller's mistake: answered with 400 and this message. */
+/** Where a column does not fit: the input, the row if it is one row's fault, and the place within the row's value. */
+export interface Place {
+  input: string;
+  row?: number;
+  path: readonly (number | string)[];
+}
+
+/** The caller's mistake; where it lies at a place, `problem` is what is wrong there. */
 export class BadInput extends Error {
   readonly status = 400;
   readonly expose = true;
-}
+  readonly problem: string;
 
-/** The server cannot answer now, or not in time: 503 asks the client to come again, 504 does not. */
-export class Unavailable extends Error {
-  readonly expose = true;
   constructor(
-    readonly status: 503 | 504,
-    message: string,
+    problem: string,
+    readonly place?: Place,
   ) {
-    super(message);
+    super(place ? `${nameOf(place)} ${problem}` : problem);
+    this.problem = problem;
   }
 }
+
+/** A place as a column's: `age[2]`, `image[0][3][1]`. */
+export function nameOf({ input, row, path }: Place): string {
+  return `${input}${row === undefined ? '' : `[${row}]`}${showPath(path)}`;
+}
+
+/** Indices in brackets, keys behind a dot. */
+export function showPath(path: Place['path']): string {
+  return path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+}
+
+/** A run that failed by no fault of the caller's: the runtime's own error, or outputs that do not answer the question. */
+export class RunError extends Error {}
 
 /** What keeps the server from starting; its message is one line that says what to do. */
 export class BootError extends Error {}

@@ -1,266 +1,280 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { BadInput, BootError, messageOf } from './errors';
-import { callersFault, loadFault } from './faults';
-import { Line, type LineLimits, type Ticket } from './line';
-import { type Graph, patchModel, readGraph } from './onnx';
-import { sharingPays } from './proof';
-import type { Expected } from './read';
-import { constant, type Input, instanceOf, sampleFeeds } from './sample';
-import { openSession, type Runner, type Source, type Value } from './session';
-import { type ElementType, elements, type Feeds, type Tensor } from './tensor';
-import { startThread } from './thread';
-import type { Output } from './write';
+import { Batcher, type Signal } from './batcher';
+import { BadInput, BootError, messageOf, RunError } from './errors';
+import { charactersOf, type Observation, observe } from './experiment';
+import { callersFault, loadFault } from './runtime/faults';
+import { type Graph, readGraph } from './runtime/onnx';
+import { openSession, type Runner, type Source, type Value } from './runtime/session';
+import { startThread } from './runtime/thread';
+import { type Dim, type Input, type Output, runsTogether, type Signature } from './signature';
+import { type Column, decode, noRows } from './values/decode';
+import { elementOf, isElementType } from './values/elements';
+import { type Columns, encode, encodeTensor, type GivenTensor } from './values/encode';
+import { bytesOf, type Tensor } from './values/tensor';
 
-/**
- * What an instance is. Batched: a row of every input, whose first dimension is open. Single: the inputs, whose
- * first dimension is fixed at 1. Whole: the full value of every input.
- */
-export type Kind = 'batched' | 'single' | 'whole';
+/** Whole tensors by name. */
+export type Tensors = Record<string, Tensor>;
 
-/** The one shared inference helper: a loaded model that says what it takes and answers in turn. */
+/** A plain object whose functions use no `this`, so that `{ ...model, predict }` wraps it. */
 export interface Model {
-  name: string;
-  kind: Kind;
-  inputs: readonly Input[];
-  /** What each input takes as one instance. */
-  instance: readonly Expected[];
-  outputs: readonly Output[];
-  /** The column names of the one `[N,k]` input, where they were given. */
-  features?: readonly string[];
-  /** A made-up instance that the model is known to take: the length of open dimensions, and every number. */
-  sample: { size: number; value: 0 | 1 };
+  readonly name: string;
+  /** The file that was loaded. */
+  readonly path: string;
+  readonly signature: Signature;
   /** What the boot log should say beside the inputs and outputs. */
-  notes: string[];
-  /** Settles once it is known whether requests share runs; true where they do. */
-  sharing: Promise<boolean>;
-  /** Waits for the outputs of each run, in the model's order. Throws Unavailable where the line is full. */
-  ask(runs: Feeds[]): Ticket;
-  /** Whether a run is going on. */
-  isBusy(): boolean;
+  readonly notes: readonly string[];
+  /** What it is doing at the moment. */
+  readonly status: Status;
+  /**
+   * A column for each output, given for each input one value a row. Throws BadInput with the place that does not fit,
+   * RunError where the model fails, or the signal's reason.
+   */
+  predict(columns: Columns, signal?: Signal): Promise<Record<string, Column>>;
+  /** Whole tensors in one run, for the protocol that states type and shape itself. Throws as `predict` does. */
+  infer(tensors: Record<string, GivenTensor>, signal?: Signal): Promise<Tensors>;
+  /** Lets the requests that wait, and the run in progress, end. */
   close(): Promise<void>;
 }
 
-export interface ModelOptions extends LineLimits {
+export interface Status {
+  /** Bytes of the tensors that wait for a run. */
+  readonly bytes: number;
+  /** When the run in progress began, by performance.now(). */
+  readonly runningSince: number | undefined;
+  /** Whether requests share runs. */
+  readonly shares: boolean;
+}
+
+export interface ModelOptions {
+  /** The name in paths and replies; the file's, without it. */
   name?: string;
+  /** The column names of a model with one `[N,k]` input. */
   features?: readonly string[];
-  threads: number;
+  /** The outputs to give; the first is the prediction. */
+  outputs?: readonly string[];
+  /** Threads that share the work of one run. */
+  threads?: number;
+  /** Most rows that waiting requests may share in one run. */
+  maxBatch?: number;
+  /** Where a line goes that an operator should see. */
+  log?(line: string): void;
 }
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const smallModel = 16 * 2 ** 20;
-/** A run that is over within so many milliseconds is over in a moment. */
-const moment = 2;
-/** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
-const sampleSizes = [1, 8, 32, 224];
+/** Bytes of the outputs of one request: more cannot be answered. */
+const largestAnswer = 256 * 2 ** 20;
 
-/** Loads a model, warms it up and finds out what its metadata do not say. Throws BootError where it cannot serve. */
-export async function loadModel(path: string, options: ModelOptions): Promise<Model> {
+/** An output with the name under which the runtime is asked for it. */
+type Fetched = Output & { fetch: string };
+
+/** Loads a model, and sees what it takes and gives. Throws BootError where it cannot be served. */
+export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
+  const { maxBatch = 32, threads = 1 } = options;
   const graph = readGraph(path);
-  const small = graph.size <= smallModel && !graph.mayBeSlow;
-  const source: Source = { path, threads: options.threads };
-  if (small) source.bytes = patchModel(path) ?? readFileSync(path);
-  let runner = await (small ? openSession : startThread)(source).catch((error) => {
+  const source: Source = { path, threads };
+  const mayRunHere = graph.size <= smallModel && !graph.costVaries;
+  const runner = await (mayRunHere ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
+  try {
+    const seen = await look(runner, path, graph, maxBatch, options);
+    const place = mayRunHere ? await placeRuns(runner, source, seen.momentary) : runner;
+    return serveRunner(place, path, graph, seen, options);
+  } catch (error) {
+    await runner.close().catch(() => {});
+    throw error;
+  }
+}
 
+/** What there is to know of a model before it is served. */
+interface Look {
+  signature: Signature;
+  /** The names under which the runtime is asked for the outputs. */
+  fetches: readonly string[];
+  notes: string[];
+  momentary: Observation['momentary'];
+}
+
+async function look(
+  runner: Runner,
+  path: string,
+  graph: Graph,
+  maxBatch: number,
+  options: ModelOptions,
+): Promise<Look> {
   const notes: string[] = [];
   const inputs = runner.inputs.map((value) => asInput(value, path));
-  const outputs = runner.outputs.flatMap((value) => asOutput(value, graph, notes));
-  // Tensors that only a ZipMap made outputs of are served under the ZipMap's name.
-  const served = outputs.filter(({ name, labels }) => labels || !graph.hidden.has(name));
-  if (served.length === 0) {
-    throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
+  const wanted = options.outputs ?? listed(graph, 'outputs');
+  const outputs = chosen(servable(runner.outputs, graph, notes), wanted, path);
+  const features = options.features ?? listed(graph, 'features');
+  checkFeatures(features, inputs);
+  const { signature, fits, momentary } = await observe(runner, inputs, outputs, graph, maxBatch);
+  if (!fits) notes.push('no made-up input fits the model, so what it declares is believed');
+  if (runsTogether(signature) && graph.mixesRows) {
+    notes.push(`each request has a run of its own: ${graph.mixesRows}`);
   }
-  checkFeatures(options.features, inputs);
-  const kind = kindOf(inputs);
-  const fetches = served.map(({ fetch }) => fetch);
-
-  const sample = await warmUp(inputs, (feeds) => runner.run(feeds, fetches));
-  if (!sample) notes.push('no made-up input fits the model, so nothing is proven about it');
-  if (small) {
-    runner =
-      sample && sample.ms < moment / 4
-        ? await keepQuickRunsHere(runner, source, inputs, fetches, sample, options.maxBatch)
-        : await moveToThread(runner, source);
-  }
-  let ms = 0;
-  const run = async (feeds: Feeds) => {
-    const start = performance.now();
-    try {
-      return await runner.run(feeds, fetches);
-    } catch (error) {
-      throw callersFault(messageOf(error)) ?? error;
-    } finally {
-      ms = performance.now() - start;
-    }
-  };
-  const batchName =
-    kind === 'batched' ? inputs.map(({ shape }) => shape[0]).find((dim) => dim !== '') : undefined;
-  await findBatchOutputs(
-    served,
-    kind,
-    batchName,
-    sample && ((rows) => run(sampleFeeds(inputs, rows, sample.size, constant(sample.value, 1)))),
-  );
-
-  const line = new Line(run, options);
-  const canShare =
-    kind === 'batched' && options.maxBatch > 1 && !graph.mixesRows && served.every(({ batch }) => batch);
-  const tryOut = async (feeds: Feeds) => ({ outputs: (await line.join([feeds]).answer)[0], ms });
-  const sharing = (async () => {
-    if (canShare && sample) line.shares = await sharingPays(inputs, sample.size, graph.words, tryOut);
-    return line.shares;
-  })();
-  // A proof that takes long may follow listening.
-  if (sample && sample.ms < moment) await sharing;
-
+  const named = wanted ? undefined : outputs.find(({ name }) => name === 'prediction');
+  const { name: prediction } = named ?? outputs[0];
   return {
-    name: options.name ?? basename(path).replace(/\.onnx$/i, ''),
-    kind,
-    inputs,
-    instance: inputs.map((input) => instanceOf(input, kind)),
-    outputs: served,
-    features: options.features,
-    sample: sample ?? { size: 1, value: 0 },
+    signature: { ...signature, prediction, ...(features && { features }) },
+    fetches: outputs.map(({ fetch }) => fetch),
     notes,
-    sharing,
-    ask: (runs) => {
-      if (kind === 'batched' && runs.some(([{ shape }]) => shape[0] === 0)) return noRows(served);
-      if (graph.diesOfEmpty) refuseEmpty(runs);
-      return line.join(runs);
-    },
-    isBusy: () => line.isBusy,
-    close: async () => {
-      await sharing;
+    momentary,
+  };
+}
+
+/** The model around what runs it. */
+function serveRunner(
+  runner: Runner,
+  path: string,
+  graph: Graph,
+  { signature, fetches, notes }: Look,
+  { name = basename(path).replace(/\.onnx$/i, ''), maxBatch = 32, log = console.log }: ModelOptions,
+): Model {
+  const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
+    maxBatch,
+    mayShare: runsTogether(signature) && graph.mixesRows === undefined,
+    onDependence: (reason) => log(`${name}: requests no longer share runs: ${reason}`),
+  });
+  const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
+    if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
+    if (graph.diesOfEmpty && feeds.some(({ shape }) => shape.includes(0))) {
+      throw new BadInput('an input has a dimension of length 0, which this model does not take');
+    }
+    checkSize(answerBytes(feeds, signature));
+    const outputs = await batcher.run(feeds, signal);
+    checkSize(sumOf(outputs));
+    return outputs;
+  };
+  const predict: Model['predict'] = async (columns, signal) => {
+    const { runs, rows } = encode(columns, signature);
+    if (rows === 0) return decode([noRows(signature)], rows, signature);
+    const answers: Tensor[][] = [];
+    let bytes = 0;
+    for (const feeds of runs) {
+      const outputs = await answer(feeds, signal);
+      answers.push(outputs);
+      bytes += sumOf(outputs);
+      checkSize(bytes);
+    }
+    return decode(answers, rows, signature);
+  };
+  const infer: Model['infer'] = async (tensors, signal) => {
+    const outputs = await answer(readFeeds(tensors, signature), signal);
+    return Object.fromEntries(outputs.map((tensor, i) => [signature.outputs[i].name, tensor]));
+  };
+  doors.set(infer, predict);
+  return {
+    name,
+    path,
+    signature,
+    notes,
+    status: batcher,
+    predict,
+    infer,
+    async close() {
+      await batcher.idle();
       await runner.close();
     },
   };
 }
 
-function asInput({ name, type, shape }: Value, path: string): Input {
-  if (!type || !Object.hasOwn(elements, type)) {
-    throw new BootError(
-      `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
-    );
-  }
-  return { name, type: type as ElementType, shape };
+const doors = new WeakMap<Model['infer'], Model['predict']>();
+
+/** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
+export function isWrapped({ predict, infer }: Model): boolean {
+  return doors.has(infer) && doors.get(infer) !== predict;
 }
 
-function asOutput({ name, type, shape }: Value, graph: Graph, notes: string[]): Output[] {
-  const zipMap = graph.zipMaps.get(name);
-  if (zipMap) {
-    const { tensor, labels } = zipMap;
-    return [{ name, type: 'float32', shape: ['', labels.length], fetch: tensor, batch: true, labels }];
+/** Names that the model's own metadata list. */
+function listed(graph: Graph, key: string): string[] | undefined {
+  return graph.metadata
+    .get(key)
+    ?.split(',')
+    .map((name) => name.trim());
+}
+
+function asInput({ name, type, dims }: Value, path: string): Input {
+  if (isElementType(type)) return { name, type, dims };
+  throw new BootError(
+    `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
+  );
+}
+
+/** The outputs that are tensors, or made of one, in the file's order. */
+function servable(values: readonly Value[], graph: Graph, notes: string[]): Fetched[] {
+  const byName = new Map(values.map((value) => [value.name, value]));
+  return graph.outputs.flatMap((name) => {
+    const zipMap = graph.zipMaps.get(name);
+    const { type, dims } = byName.get(zipMap?.tensor ?? name) ?? { dims: [] };
+    if (isElementType(type)) {
+      const labels = zipMap?.labels;
+      const shape: Dim[] = labels ? [dims[0] ?? '', labels.length] : dims;
+      return [
+        { name, type, dims: shape, batch: false, fetch: zipMap?.tensor ?? name, ...(labels && { labels }) },
+      ];
+    }
+    notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
+    return [];
+  });
+}
+
+/** The outputs that were asked for, in that order. */
+function chosen(outputs: Fetched[], wanted: readonly string[] | undefined, path: string): Fetched[] {
+  const names = outputs.map(({ name }) => name);
+  if (names.length === 0) {
+    throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
   }
-  if (type && Object.hasOwn(elements, type)) {
-    return [{ name, type: type as ElementType, shape, fetch: name, batch: false }];
+  const unknown = wanted?.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new BootError(
+      `OUTPUTS names ${unknown}, which ${path} does not give: it gives ${names.join(', ')}.`,
+    );
   }
-  notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
-  return [];
+  const twice = wanted?.find((name, i) => wanted.indexOf(name) !== i);
+  if (twice !== undefined) throw new BootError(`OUTPUTS names ${twice} twice.`);
+  return wanted ? wanted.flatMap((name) => outputs.filter((output) => output.name === name)) : outputs;
 }
 
 function checkFeatures(features: readonly string[] | undefined, inputs: readonly Input[]): void {
   if (!features) return;
   const [input] = inputs;
-  if (inputs.length !== 1 || input.shape.length !== 2) {
+  if (inputs.length !== 1 || input.dims.length !== 2) {
     throw new BootError(
-      `FEATURES names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.shape.length}` : `${inputs.length} inputs`}: unset it.`,
+      `FEATURES names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`}: unset it.`,
     );
   }
-  const [, width] = input.shape;
+  const [, width] = input.dims;
   if (typeof width === 'number' && width !== features.length) {
     throw new BootError(
       `FEATURES names ${features.length} columns, but the input ${input.name} has ${width}.`,
     );
   }
+  const twice = features.find((name, i) => features.indexOf(name) !== i);
+  if (twice !== undefined) throw new BootError(`FEATURES names ${twice} twice.`);
+  if (features.includes('')) throw new BootError('FEATURES has an empty name between two commas.');
   if (features.includes(input.name)) {
     throw new BootError(`FEATURES holds ${input.name}, which is the input's own name: rename the column.`);
   }
-}
-
-function kindOf(inputs: readonly Input[]): Kind {
-  const first = inputs.map(({ shape }) => shape[0]);
-  if (inputs.length === 0) return 'whole';
-  const names = new Set(first.filter((dim) => dim !== ''));
-  if (first.every((dim) => typeof dim === 'string') && names.size <= 1) return 'batched';
-  return first.every((dim) => dim === 1) ? 'single' : 'whole';
-}
-
-interface Sample {
-  /** The length of open dimensions. */
-  size: number;
-  /** Every number of it: some models divide by their inputs. */
-  value: 0 | 1;
-  /** Milliseconds of a warm run. */
-  ms: number;
-}
-
-/** Runs made-up inputs until one fits. */
-async function warmUp(
-  inputs: readonly Input[],
-  run: (feeds: Feeds) => Promise<Tensor[]>,
-): Promise<Sample | undefined> {
-  for (const value of [0, 1] as const) {
-    for (const size of sampleSizes) {
-      const tryOut = () => run(sampleFeeds(inputs, 1, size, constant(value, 1)));
-      try {
-        let ms = await timeOf(tryOut);
-        // The first run allocates, and others may meet a busy machine.
-        for (let i = 0; i < 5 && ms < 50; i++) ms = Math.min(ms, await timeOf(tryOut));
-        return { size, value, ms };
-      } catch {
-        // Another size or value may fit.
-      }
-    }
-  }
-  return undefined;
-}
-
-async function timeOf(work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-async function moveToThread(runner: Runner, source: Source): Promise<Runner> {
-  await runner.close();
-  return startThread(source);
 }
 
 /**
  * A runner that keeps runs here which are no larger than made-up ones that were over in a moment, and gives the others
  * to a thread, started when first needed: crossing to a thread costs a tiny model as much as its run.
  */
-async function keepQuickRunsHere(
-  here: Runner,
-  source: Source,
-  inputs: readonly Input[],
-  fetches: readonly string[],
-  sample: Sample,
-  maxBatch: number,
-): Promise<Runner> {
-  let quick = 0;
-  for (const rows of [1, maxBatch, 1024]) {
-    for (const size of sampleSizes.filter((size) => size >= sample.size)) {
-      const feeds = sampleFeeds(inputs, rows, size, constant(sample.value, size));
-      const work = workOf(feeds);
-      if (work <= quick) continue;
-      if (work > 1e6) break;
-      try {
-        const tryOut = () => here.run(feeds, fetches);
-        if (Math.min(await timeOf(tryOut), await timeOf(tryOut)) > moment) break;
-        quick = work;
-      } catch {
-        break;
-      }
-    }
+async function placeRuns(here: Runner, source: Source, momentary: Observation['momentary']): Promise<Runner> {
+  if (!momentary) {
+    await here.close();
+    return startThread(source);
   }
   let thread: Promise<Runner> | undefined;
   return {
     ...here,
     async run(feeds, fetches) {
-      if (workOf(feeds) <= quick) return here.run(feeds, fetches);
+      const rows = feeds[0]?.shape[0] ?? 1;
+      if (rows <= momentary.rows && charactersOf(feeds) <= momentary.characters)
+        return here.run(feeds, fetches);
       thread ??= startThread(source).catch((error) => {
         thread = undefined;
         throw error;
@@ -274,53 +288,67 @@ async function keepQuickRunsHere(
   };
 }
 
-/** How much there is to compute: the number of values, or characters. */
-function workOf(feeds: Feeds): number {
-  return feeds.reduce(
-    (sum, { type, data }) =>
-      sum +
-      (type === 'string'
-        ? (data as string[]).reduce((size, text) => size + text.length, data.length)
-        : data.length),
-    0,
-  );
-}
-
-/** Marks the outputs whose first dimension counts rows: by name, or by what 1, 2 and 3 rows give. */
-async function findBatchOutputs(
-  outputs: Output[],
-  kind: Kind,
-  batchName: Value['shape'][number] | undefined,
-  run: ((rows: number) => Promise<Tensor[]>) | undefined,
-): Promise<void> {
-  const unsure: number[] = [];
-  outputs.forEach((output, i) => {
-    const [first] = output.shape;
-    if (kind === 'whole') output.batch = false;
-    else if (kind === 'single') output.batch = first === 1 || output.labels !== undefined;
-    else if (batchName !== undefined && first === batchName) output.batch = true;
-    else unsure.push(i);
-  });
-  if (unsure.length === 0) return;
-  for (const i of unsure)
-    outputs[i].batch =
-      run !== undefined || typeof outputs[i].shape[0] === 'string' || outputs[i].labels !== undefined;
-  for (const rows of run ? [1, 2, 3] : []) {
-    const tensors = await run?.(rows).catch(() => undefined);
-    for (const i of unsure) outputs[i].batch &&= tensors?.[i].shape[0] === rows;
+async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]): Promise<Tensor[]> {
+  try {
+    return await runner.run(feeds, fetches);
+  } catch (error) {
+    throw callersFault(messageOf(error)) ?? new RunError(messageOf(error), { cause: error });
   }
 }
 
-function refuseEmpty(runs: Feeds[]): void {
-  const isEmpty = runs.some((feeds) => feeds.some(({ shape }) => shape.includes(0)));
-  if (isEmpty) throw new BadInput('an input has a dimension of length 0, which this model does not take');
+function readFeeds(tensors: Record<string, GivenTensor>, { inputs, kind }: Signature): Tensor[] {
+  for (const name of Object.keys(tensors)) {
+    if (!inputs.some((input) => input.name === name))
+      throw new BadInput(`unknown input ${JSON.stringify(name)}`);
+  }
+  const feeds = inputs.map((input) => {
+    if (!Object.hasOwn(tensors, input.name))
+      throw new BadInput(`missing input ${JSON.stringify(input.name)}`);
+    return encodeTensor(tensors[input.name], input);
+  });
+  const odd = feeds.findIndex(({ shape }) => kind === 'batched' && shape[0] !== feeds[0].shape[0]);
+  if (odd >= 0) {
+    throw new BadInput(
+      `${inputs[odd].name} has ${feeds[odd].shape[0]} rows but ${inputs[0].name} has ${feeds[0].shape[0]}`,
+    );
+  }
+  return feeds;
 }
 
-/** The answer to no rows, without a run: some operators end the process on them. */
-function noRows(outputs: readonly Output[]): Ticket {
-  const tensors = outputs.map(({ type, shape }) => {
-    const lengths = [0, ...shape.slice(1).map((dim) => (typeof dim === 'number' ? dim : 0))];
-    return { type, shape: lengths, data: elements[type].create(0) };
-  });
-  return { answer: Promise.resolve([tensors]), leave: () => {} };
+/** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */
+function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
+  let bytes = 0;
+  for (const { type, dims, batch } of outputs) {
+    let size = elementOf(type).bytes;
+    for (let axis = 0; axis < dims.length; axis++) {
+      const dim = dims[axis];
+      if (axis === 0 && batch) size *= feeds[0].shape[0];
+      else size *= typeof dim === 'number' ? dim : lengthOf(dim, feeds, inputs);
+    }
+    bytes += size;
+  }
+  return bytes;
+}
+
+/** The length of an open dimension in these feeds; 1 where they do not tell. */
+function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input[]): number {
+  for (let i = 0; i < inputs.length && name !== ''; i++) {
+    const axis = inputs[i].dims.indexOf(name);
+    if (axis >= 0) return feeds[i].shape[axis];
+  }
+  return 1;
+}
+
+function sumOf(tensors: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const tensor of tensors) bytes += bytesOf(tensor);
+  return bytes;
+}
+
+function checkSize(bytes: number): void {
+  if (bytes > largestAnswer) {
+    throw new BadInput(
+      'the answer would be larger than 256 MB: ask for fewer rows, or shorter ones, at once',
+    );
+  }
 }

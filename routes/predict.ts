@@ -1,118 +1,87 @@
 import bodyParser from 'body-parser';
-import type { Express, Request, RequestHandler, Response } from 'express';
-import { BadInput, Unavailable } from '../model/errors';
-import type { Model } from '../model/model';
-import type { Feeds, Tensor } from '../model/tensor';
-import { readBody } from './bodies';
-import { HttpError, send, sendJson, sendOptions } from './errors';
-import { bodyOf, free, readJson } from './json';
-import { requireKey } from './key';
-import {
-  describeModel,
-  type InferReply,
-  type InferRequest,
-  isInferRequest,
-  readInferRequest,
-  writeInferReply,
-} from './open-inference';
-import type { Options } from './options';
-import { type Style, writeReply } from './replies';
+import { type Request, type RequestHandler, type Response, Router } from 'express';
+import { BadInput } from '../model/errors';
+import { isWrapped, type Model } from '../model/model';
+import type { Asked } from './dialects/asked';
+import { readForm } from './dialects/forms';
+import { describeModel, readInferBody, writeInferReply } from './dialects/open-inference';
+import { type Answer, type Style, styles, writeReply } from './dialects/styles';
+import { hintFor } from './dialects/usage';
+import { HttpError } from './http/errors';
+import { jsonOf, takeBytes, takeTurns } from './http/json';
+import type { Options } from './http/options';
+import { sendBinary, sendJson, sendOptions } from './http/reply';
 
-/** What a request asks for, and how its answer is written. */
-interface Asked {
-  runs: Feeds[];
-  reply(outputs: Tensor[][]): InferReply;
+/** Answers a prediction as the clients of one tradition want it. */
+const predict =
+  (style: Style): RequestHandler =>
+  async (req, res) => {
+    const model: Model = res.locals.model;
+    const asked = readForm(jsonOf(req, model.signature), model.signature); // parses JSON,
+    const answer = await ask(model, asked, res); // runs the model,
+    reply(res, style, answer, asked, model); // returns JSON.
+  };
+
+/** Answers a request of the Open Inference Protocol, whose tensors may follow the JSON as bytes. */
+const infer: RequestHandler = async (req, res) => {
+  const model: Model = res.locals.model;
+  const asked = readInferBody(takeBytes(req), req.get('Inference-Header-Content-Length'), model.signature);
+  reply(res, styles.predict, await ask(model, asked, res), asked, model);
+};
+
+/** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
+async function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
+  const { signal } = res.locals;
+  // What stands around a model's `predict` is not to be left out.
+  const wrapped = isWrapped(model);
+  if (asked.form === 'infer' && wrapped) {
+    throw new HttpError(501, 'this model is asked by its columns only: POST /predict');
+  }
+  try {
+    if (asked.tensors && !wrapped) return { tensors: await model.infer(asked.tensors, signal) };
+    return { columns: await model.predict(asked.columns, signal) };
+  } catch (error) {
+    if (!(error instanceof BadInput && error.place) || wrapped) throw error;
+    throw new BadInput(`${asked.nameOf(error.place)} ${error.problem}`);
+  }
 }
 
-/** Serves every path, each with its methods; the paths of other servers' clients lead to the same handlers. */
-export function predictRoutes(app: Express, model: Model, options: Options): void {
-  const readRaw = bodyParser.raw({ type: () => true, limit: options.bodyLimit });
-  const key = requireKey(options.apiKeys);
+function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): void {
+  if (!asked.infer || !('tensors' in answer)) {
+    sendJson(res, 200, writeReply(style, answer, asked, model.signature));
+    return;
+  }
+  const { json, binary } = writeInferReply(model, asked.infer, answer.tensors);
+  if (binary.length === 0) sendJson(res, 200, json);
+  else sendBinary(res, json, binary);
+}
 
-  /** Reads a request, waits for the model, replies. */
-  const predict = (read: (req: Request) => Asked): RequestHandler[] => [
-    ...key,
-    readRaw,
-    async (req, res) => {
-      const { runs, reply } = read(req);
-      // A big body is let go before the model runs.
-      req.body = undefined;
-      const { json, binary } = reply(await answer(res, runs));
-      if (binary.length === 0) return sendJson(res, 200, json);
-      const header = Buffer.from(JSON.stringify(json));
-      res.setHeader('Inference-Header-Content-Length', header.length);
-      send(res, 200, 'application/octet-stream', Buffer.concat([header, ...binary]));
-    },
-  ];
-
-  const readAny =
-    (style: Style) =>
-    (req: Request): Asked => {
-      const bytes = bodyOf(req);
-      const body = readJson(bytes, options);
-      free(bytes);
-      if (isInferRequest(body) && body.inputs.length > 0)
-        return askedOf(readInferRequest(body, new Uint8Array(), model));
-      const { runs, form } = readBody(body, model);
-      return { runs, reply: (outputs) => ({ json: writeReply(model, form, outputs, style), binary: [] }) };
-    };
-
-  const readInfer = (req: Request): Asked => {
-    const { json, binary } = splitBody(req);
-    return askedOf(readInferRequest(json, binary, model));
-  };
-
-  const askedOf = (request: InferRequest): Asked => ({
-    runs: [request.feeds],
-    reply: ([tensors]) => writeInferReply(model, request, tensors),
-  });
-
-  /** The outputs of each run; a request whose client is gone, or whose time is up, leaves the line. */
-  const answer = async (res: Response, runs: Feeds[]): Promise<Tensor[][]> => {
-    const ticket = model.ask(runs);
-    const timer = setTimeout(
-      () => ticket.leave(new Unavailable(504, `no answer within TIMEOUT, ${options.timeout / 1000} s`)),
-      options.timeout,
-    );
-    const leave = () => ticket.leave(new HttpError(499, 'the client closed the connection'));
-    res.once('close', leave);
-    try {
-      return await ticket.answer;
-    } finally {
-      clearTimeout(timer);
-      res.off('close', leave);
+/** Every path with its methods; those of other servers' clients lead to the same handlers. */
+export function predictRoutes(models: readonly Model[], options: Options, guard: RequestHandler[]): Router {
+  const router = Router({ caseSensitive: true, strict: true });
+  const byName = new Map(models.map((model) => [model.name, model]));
+  const findModel: RequestHandler<{ name?: string; version?: string }> = (
+    { params: { name, version } },
+    res,
+    next,
+  ) => {
+    [res.locals.model] = models;
+    const model = name === undefined ? models[0] : byName.get(name);
+    if (!model)
+      throw new HttpError(404, `there is no model of this name, ${[...byName.keys()].join(', ')} is served`);
+    res.locals.model = model;
+    // TorchServe calls the first version 1.0.
+    if (version !== undefined && version !== '1' && version !== '1.0') {
+      throw new HttpError(404, `there is no such version, version 1 of ${model.name} is served`);
     }
+    next();
   };
-
-  const splitBody = (req: Request): { json: unknown; binary: Uint8Array } => {
-    const bytes = bodyOf(req);
-    const given = req.get('Inference-Header-Content-Length');
-    const length = given === undefined ? bytes.length : /^\d{1,15}$/.test(given) ? Number(given) : Number.NaN;
-    if (!(length <= bytes.length)) {
-      throw new BadInput(
-        `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
-      );
-    }
-    return { json: readJson(bytes.subarray(0, length), options), binary: bytes.subarray(length) };
-  };
-
-  const say =
-    (reply: object): RequestHandler =>
-    (_req, res) =>
-      sendJson(res, 200, reply);
-
-  /** Says so as long as requests are taken, and 503 while the process drains. */
-  const health =
-    (reply: object): RequestHandler =>
-    (_req, res, next) => {
-      if (app.locals.draining) next(new Unavailable(503, 'the server is shutting down'));
-      else sendJson(res, 200, reply);
-    };
+  const read = [...guard, bodyParser.raw({ type: () => true, limit: options.bodyLimit }), takeTurns];
 
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
     const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
-    const route = app.route(path);
-    if (path.includes(':')) route.all(isServed(model));
+    const route = router.route(path);
+    route.all(findModel as RequestHandler);
     route[method](...handlers);
     route.all((req, res) => {
       if (req.method === 'OPTIONS') return sendOptions(res, allow);
@@ -121,41 +90,76 @@ export function predictRoutes(app: Express, model: Model, options: Options): voi
     });
   };
 
-  serve('post', '/predict', ...predict(readAny('predict')));
+  serve('post', '/predict{/:name}', ...read, predict(styles.predict));
   serve('get', '/health', health({ status: 'ok' }));
+  serve('get', '/', describeServer);
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
-  const state = { version: '1', state: 'AVAILABLE', status: { error_code: 'OK', error_message: '' } };
-  const status = { name: model.name, ready: true, model_version_status: [state] };
-  serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...predict(readAny('tensorflow')));
-  serve('get', '/v1/models/:name{/versions/:version}', say(status));
-  serve('get', '/v1/models', say({ models: [model.name] }));
+  serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...read, predict(styles.tensorflow));
+  router.all('/v1/models/:name{/versions/:version}\\::verb', (_req, res) => {
+    [res.locals.model] = models;
+    throw new HttpError(404, 'of the verbs, only :predict is served');
+  });
+  serve('get', '/v1/models/:name{/versions/:version}', say(modelStatus));
+  serve(
+    'get',
+    '/v1/models',
+    say(() => ({ models: [...byName.keys()] })),
+  );
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
-  serve('post', '/v2/models/:name{/versions/:version}/infer', ...predict(readInfer));
-  serve('get', '/v2/models/:name{/versions/:version}', say(describeModel(model)));
-  serve('get', '/v2/models/:name{/versions/:version}/ready', health({ name: model.name, ready: true }));
-  serve('get', '/v2', say(server));
-  serve('get', '/v2/health/live', say({ live: true }));
+  serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
+  serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
+  serve(
+    'get',
+    '/v2/models/:name{/versions/:version}/ready',
+    health(({ name }) => ({ name, ready: true })),
+  );
+  serve(
+    'get',
+    '/v2',
+    say(() => ({ name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] })),
+  );
+  serve(
+    'get',
+    '/v2/health/live',
+    say(() => ({ live: true })),
+  );
   serve('get', '/v2/health/ready', health({ live: true, ready: true }));
 
   // TorchServe, MLflow, SageMaker.
-  serve('post', '/predictions/:name{/:version}', ...predict(readAny('predict')));
-  serve('post', '/invocations', ...predict(readAny('mlflow')));
+  serve('post', '/predictions/:name{/:version}', ...read, predict(styles.predict));
+  serve('post', '/invocations', ...read, predict(styles.mlflow));
   serve('get', '/ping', health({ status: 'Healthy' }));
+  return router;
 }
 
-/** Answers 404 for another model, or another version than the only one. */
-function isServed(model: Model): RequestHandler<{ name?: string; version?: string }> {
-  return ({ params: { name, version } }, _res, next) => {
-    if (name !== undefined && name !== model.name) {
-      throw new HttpError(404, `there is no model of this name, ${model.name} is served`);
-    }
-    // TorchServe calls the first version 1.0.
-    if (version !== undefined && version !== '1' && version !== '1.0') {
-      throw new HttpError(404, `there is no such version, version 1 of ${model.name} is served`);
-    }
-    next();
+const say =
+  (write: (model: Model) => object): RequestHandler =>
+  (_req, res) =>
+    sendJson(res, 200, write(res.locals.model));
+
+/** Says so as long as requests are taken, and 503 where the process drains or a run does not end. */
+const health =
+  (words: object | ((model: Model) => object)): RequestHandler =>
+  (_req, res) => {
+    const { draining, stuck } = res.app.locals;
+    if (stuck) throw new HttpError(503, 'a run does not end');
+    if (draining) throw new HttpError(503, 'the server is shutting down');
+    sendJson(res, 200, typeof words === 'function' ? words(res.locals.model) : words);
   };
+
+/** KServe's clients look for `alive`, a person for how to ask. */
+const describeServer: RequestHandler = (req: Request, res) => {
+  const { name, signature }: Model = res.locals.model;
+  sendJson(res, 200, {
+    status: 'alive',
+    model: name,
+    usage: `POST ${req.baseUrl}/predict. ${hintFor(signature, false)}`,
+  });
+};
+
+function modelStatus({ name }: Model): object {
+  const status = { error_code: 'OK', error_message: '' };
+  return { name, ready: true, model_version_status: [{ version: '1', state: 'AVAILABLE', status }] };
 }

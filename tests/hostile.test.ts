@@ -1,8 +1,8 @@
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { readOptions } from '../routes/options';
-import { createHttpServer } from '../routes/server';
+import { readOptions } from '../routes/http/options';
+import { createHttpServer } from '../routes/http/server';
 import { exchange, repliesIn } from './process';
 import { closeModels, modelPath, root, serveModel } from './serve';
 
@@ -373,7 +373,9 @@ test(`Whatever headers, path and method are sent, the answer is 2xx or 4xx, in J
   );
   await fc.assert(
     fc.asyncProperty(method, path, query, headers, body, async (method, path, query, headers, body) => {
-      expectGood(await send(port, { method, path: path + query, headers }, body), method);
+      // Without it, Node.js sends the body of a GET as something that is not HTTP.
+      const framed = { ...headers, 'Content-Length': Buffer.byteLength(body) };
+      expectGood(await send(port, { method, path: path + query, headers: framed }, body), method);
     }),
     { seed, numRuns: 4000 },
   );
@@ -385,7 +387,7 @@ test(`Whatever headers, path and method are sent, the answer is 2xx or 4xx, in J
   expect(JSON.parse(last.text).prediction).toBe('setosa');
 });
 
-test(`Whatever bytes come over a connection, what is answered is 2xx or 4xx, in JSON (seed ${seed})`, async () => {
+test(`Whatever bytes come over a connection, what is answered is 2xx or 4xx, in JSON or without a body (seed ${seed})`, async () => {
   const port = await listen('model', { TIMEOUT: '1' });
   const line = fc.oneof(
     fc.constantFrom(

@@ -75,10 +75,9 @@ test('POST /predict with a body at BODY_LIMIT is read, with a byte more it is a 
 });
 
 test.each([
-  ['/'],
   ['/Predict'],
   ['/predict/'],
-  ['/predict/model'],
+  ['/predict/nobody'],
   ['//predict'],
   ['/predict%00'],
   ['/%zz'],

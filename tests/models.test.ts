@@ -1,14 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openModel } from '../app';
 import { BootError } from '../model/errors';
-import { readGraph } from '../model/onnx';
-import { message, number } from '../model/protobuf';
-import { readOptions } from '../routes/options';
+import { readGraph } from '../model/runtime/onnx';
+import { message, number } from '../model/runtime/protobuf';
 import { ask } from './ask';
 import { near } from './near';
-import { closeModels, modelPath, root, serveModel } from './serve';
+import { closeModels, modelPath, openModel, root, serveModel } from './serve';
 
 afterAll(closeModels);
 
@@ -189,7 +187,7 @@ test.each([
   ['optional-output', ['y'], 'maybe'],
 ])('%s leaves an output out and says so', async (name, outputs, leftOut) => {
   const { model } = await serveModel(name);
-  expect(model.outputs.map(({ name }) => name)).toEqual(outputs);
+  expect(model.signature.outputs.map(({ name }) => name)).toEqual(outputs);
   expect(model.notes).toEqual([expect.stringContaining(leftOut)]);
 });
 
@@ -213,7 +211,6 @@ test.each([
   ['unknown-domain', 'com.example:Magic', 'export'],
   ['unknown-op', 'Magic', 'export'],
   ['external-missing', 'gone.onnx.data', 'put that file beside it'],
-  ['zipmap-double', 'ZipMap', 'zipmap'],
   ['no-such-file', 'no such file', 'path'],
 ])('%s does not boot: one line names %s and says what to do', async (name, what, remedy) => {
   const error = await serveModel(name).catch((error) => error);
@@ -231,7 +228,7 @@ test.each([
   ['slow-batched', false],
   ['model', false],
 ])('the graph of %s mixes rows: %s', (name, mixes) => {
-  expect(readGraph(modelPath(name)).mixesRows).toBe(mixes);
+  expect(readGraph(modelPath(name)).mixesRows !== undefined).toBe(mixes);
 });
 
 describe('files written for a test', () => {
@@ -257,7 +254,7 @@ describe('files written for a test', () => {
     ['the body of a Scan', message(7, message(1, within('Scan', message(1, node))))],
     ['a local function', Buffer.concat([message(7, ''), message(25, message(7, node))])],
   ])('a random operator is found in %s', (_where, bytes) => {
-    expect(readGraph(write('random.onnx', bytes)).mixesRows).toBe(true);
+    expect(readGraph(write('random.onnx', bytes)).mixesRows).toContain('RandomNormalLike');
   });
 
   test.each([
@@ -266,7 +263,7 @@ describe('files written for a test', () => {
     ['cut short', readFileSync(modelPath('logreg')).subarray(0, 300)],
     ['JSON', '{"a": 1}'],
   ])('a file that is %s is no ONNX model', async (_what, bytes) => {
-    const error = await openModel(readOptions({}, [write('odd.onnx', bytes)])).catch((error) => error);
+    const error = await openModel(write('odd.onnx', bytes)).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
     expect(error.message).toMatch(/odd\.onnx.* not an ONNX model/);
   });
@@ -279,7 +276,7 @@ describe('files written for a test', () => {
     ['weights that are cut short', readFileSync(modelPath('external')), /weights/],
   ])('a model with %s does not boot: one line says what to do', async (_what, bytes, says) => {
     write('external.onnx.data', 'too short');
-    const error = await openModel(readOptions({}, [write('odd.onnx', bytes)])).catch((error) => error);
+    const error = await openModel(write('odd.onnx', bytes)).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
     expect(error.message).toMatch(says);
     expect(error.message).not.toMatch(/\n|onnxruntime/);

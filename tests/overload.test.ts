@@ -39,7 +39,7 @@ test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in o
     );
     expect((await reply).body).toEqual({ prediction: 3000, y: 256 });
     // The refusals came before the run was over that kept the others waiting.
-    expect(order).toEqual([...Array(35).fill('503'), ...Array(6).fill('200')]);
+    expect(order).toEqual([...Array(36).fill('503'), ...Array(5).fill('200')]);
     for (const { n, status, body, headers } of replies) {
       if (status === 200) expect(body).toEqual({ prediction: n, y: 256 });
       else {
@@ -50,6 +50,14 @@ test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in o
   }
   expect((await ask(port, '/predict', { n: 7 })).body).toEqual({ prediction: 7, y: 256 });
 });
+
+/** The `n` for which a run of slow-single takes so many milliseconds on this machine. */
+async function sizeOfRun(port: number, milliseconds: number): Promise<number> {
+  await ask(port, '/predict', { n: 1 });
+  const start = performance.now();
+  await ask(port, '/predict', { n: 2000 });
+  return Math.ceil((2000 * milliseconds) / (performance.now() - start));
+}
 
 test('Health is answered while a run goes on', async () => {
   const { port } = await startServer('slow-single', { LOG_FORMAT: 'off' });
@@ -65,15 +73,16 @@ test('Health is answered while a run goes on', async () => {
 });
 
 test('Requests past TIMEOUT get a 504, and those that waited are not run', async () => {
-  const { port } = await startServer('slow-single', { TIMEOUT: '2', LOG_FORMAT: 'off' });
-  const { reply } = await occupy(port, 10_000);
+  const { port } = await startServer('slow-single', { TIMEOUT: '3', LOG_FORMAT: 'off' });
+  // Longer than TIMEOUT, and shorter than twice as long, after which the process would end itself.
+  const { reply } = await occupy(port, await sizeOfRun(port, 4200));
   const waiting = Promise.all(Array.from({ length: 40 }, () => ask(port, '/predict', { n: 3000 })));
   expect((await reply).status).toBe(504);
   for (const { status, body } of await waiting) {
     expect(status).toBe(504);
     expect(body).toEqual({ error: expect.stringContaining('TIMEOUT') });
   }
-  // The 40 would take the model 40 s, so it would be too late for these too.
+  // The 40 would take the model far longer, so it would be too late for these too.
   const statuses = [];
   while (statuses.at(-1) !== 200 && statuses.length < 5)
     statuses.push((await ask(port, '/predict', { n: 1 })).status);
@@ -140,7 +149,7 @@ function residentMemory({ child }: ServerProcess, which: 'VmRSS' | 'VmHWM' = 'Vm
   return Number(new RegExp(`${which}:\\s+(\\d+) kB`).exec(readFileSync(file, 'utf8'))?.[1]) / 1024;
 }
 
-test('Tensors beyond 64 MB that wait get a 503, and memory does not grow', async () => {
+test('Bodies and tensors beyond 256 MB get a 503, and memory does not grow', async () => {
   const env = { BODY_LIMIT: '64mb', MAX_BATCH: '1', LOG_FORMAT: 'off' };
   const server = await startServer('slow-batched', env);
   const { port } = server;
@@ -149,12 +158,12 @@ test('Tensors beyond 64 MB that wait get a 503, and memory does not grow', async
     // Small ones that each take 0.2 s keep the large ones waiting.
     const small = Array.from({ length: 12 }, (_, x) => ask(port, '/predict', { x }));
     await ask(port, '/health');
-    const large = await Promise.all(Array.from({ length: 8 }, () => sendRows(port)));
+    const large = await Promise.all(Array.from({ length: 24 }, () => sendRows(port)));
     const answered = large.filter(({ status }) => status === 200);
     const refused = large.filter(({ status }) => status === 503);
     expect(answered.length).toBeGreaterThanOrEqual(3);
     expect(refused.length).toBeGreaterThanOrEqual(1);
-    expect(answered.length + refused.length).toBe(8);
+    expect(answered.length + refused.length).toBe(24);
     for (const { values } of answered) {
       expect(values.length).toBe(4 * rows);
       expect(values.equals(repeat(3))).toBe(true);
@@ -176,8 +185,6 @@ test.each([
   ['one string', `"${filled('\\"[{')}"`, 400, 'an object, not a string'],
   ['nothing but open arrays', filled('['), 400, 'nests deeper'],
   ['nothing but open objects', filled('{"a":'), 400, 'nests deeper'],
-  ['empty arrays', `[${filled('[],')}[]]`, 413, 'more than 655360 arrays and objects'],
-  ['tiny objects', `{"instances":[${filled('{},').slice(20)}{}]}`, 413, 'BODY_LIMIT'],
 ])('A body of 10 MB of %s takes a few times its size', async (_what, body, status, message) => {
   const server = await startServer('model', { LOG_FORMAT: 'off' });
   const before = residentMemory(server, 'VmHWM');

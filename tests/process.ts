@@ -176,10 +176,12 @@ export function repliesIn(received: string): { status: number; head: string; bod
     const end = rest.indexOf('\r\n\r\n');
     if (end < 0 || !rest.startsWith('HTTP/1.1 ')) throw new Error(`not a reply: ${rest.slice(0, 200)}`);
     const head = rest.slice(0, end);
-    const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    // What Node.js answers by itself may be an empty list of chunks.
+    const isChunked = /^transfer-encoding: chunked$/im.test(head);
+    const length = isChunked ? 5 : Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
     const status = Number(head.slice(9, 12));
-    const body = rest.slice(end + 4, end + 4 + length);
-    if (body.length < length) throw new Error(`a reply cut short: ${rest.slice(0, 200)}`);
+    const body = isChunked ? '' : rest.slice(end + 4, end + 4 + length);
+    if (rest.length < end + 4 + length) throw new Error(`a reply cut short: ${rest.slice(0, 200)}`);
     rest = rest.slice(end + 4 + length);
     if (status !== 100) replies.push({ status, head, body });
   }

@@ -287,12 +287,32 @@ describe('POST /v2/models/:name/infer', () => {
   });
 
   const x = { name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] };
+  test.each([
+    ['FP64', 'float32'],
+    ['INT64', 'float16'],
+    ['FP32', 'int8'],
+    ['UINT8', 'uint64'],
+  ])('reads JSON data of datatype %s for %s value by value', async (datatype, type) => {
+    const { body } = await infer(`identity-${type}`, { inputs: [{ ...x, datatype }] });
+    expect(body.outputs).toMatchObject([{ shape: [1, 2], data: [1, 2] }]);
+  });
+
+  test('takes input-0 for the one input of another name', async () => {
+    const { body } = await infer('identity-float32', { inputs: [{ ...x, name: 'input-0' }] });
+    expect(body.outputs).toMatchObject([{ name: 'y', data: [1, 2] }]);
+  });
+
   test.each<[string, object, string]>([
     ['no inputs', { inputs: [] }, 'inputs'],
     ['no inputs at all', { instances: [[1, 2]] }, 'inputs'],
     ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
     ['the same input twice', { inputs: [x, x] }, 'x'],
-    ['another datatype', { inputs: [{ ...x, datatype: 'FP64' }] }, 'FP32'],
+    ['the datatype of texts', { inputs: [{ ...x, datatype: 'BYTES' }] }, 'FP32'],
+    [
+      'a value beyond the range under another datatype',
+      { inputs: [{ ...x, datatype: 'FP64', data: [1, 1e39] }] },
+      'data[1]',
+    ],
     ['a datatype that there is not', { inputs: [{ ...x, datatype: 'BF16' }] }, 'FP32'],
     ['no shape', { inputs: [{ ...x, shape: undefined }] }, 'shape'],
     ['a shape that does not fit the model', { inputs: [{ ...x, shape: [2, 1] }] }, '[-1,2]'],

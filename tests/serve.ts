@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import request from 'supertest';
-import { createApp, openModel } from '../app';
+import { createApp } from '../app';
 import type { Model } from '../model/model';
-import { readOptions } from '../routes/options';
+import { loadModels } from '../model/models';
+import { readOptions } from '../routes/http/options';
 
 /** The repository's root: tests run compiled, from dist/tests. */
 export const root = join(__dirname, '..', '..');
@@ -13,11 +14,18 @@ export function modelPath(name: string): string {
 
 const opened: Model[] = [];
 
+/** The one model of a path, loaded as the server does. */
+export async function openModel(path: string, env: NodeJS.ProcessEnv = {}): Promise<Model> {
+  const options = readOptions(env, [path]);
+  const [model] = await loadModels(options.modelPaths, { ...options, name: options.modelName });
+  opened.push(model);
+  return model;
+}
+
 /** An app that serves one of tests/models, or the bundled one as `model`, under an environment; the log is off. */
 export async function serveModel(name: string, env: NodeJS.ProcessEnv = {}) {
   const options = readOptions({ LOG_FORMAT: 'off', ...env }, [modelPath(name)]);
-  const model = await openModel(options);
-  opened.push(model);
+  const model = await openModel(modelPath(name), env);
   const app = createApp(model, options);
   const agent = request(app);
   return {

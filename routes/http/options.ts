@@ -1,44 +1,49 @@
 import { availableParallelism } from 'node:os';
-import { BootError } from '../model/errors';
-import { wrappers } from './bodies';
-import { compileFormat, type LogFormat } from './log';
+import { join } from 'node:path';
 
 /** What the environment decides; README.md says the same in words. */
 export interface Options {
   port: number;
   /** The address to listen on; undefined is all of them, IPv4 and IPv6. */
   host?: string;
-  modelPath: string;
+  /** Files, or folders of them. */
+  modelPaths: readonly string[];
   /** The name in paths and replies; undefined is the file's. */
   modelName?: string;
   /** The column names of a model with one `[N,k]` input. */
-  features?: string[];
+  features?: readonly string[];
+  /** The outputs to give; the first is the prediction. */
+  outputs?: readonly string[];
   /** Any of these lets a prediction in; none means that all may. */
-  apiKeys: string[];
+  apiKeys: readonly string[];
   /** Bytes of the largest body, after decompression. */
   bodyLimit: number;
   /** Most rows that waiting requests may share in one run. */
   maxBatch: number;
-  /** Most requests that may wait in a process. */
+  /** Most requests in flight in a process whose body has arrived. */
   maxQueue: number;
-  /** Milliseconds until a request without an answer gets a 504. */
+  /** Milliseconds from a request's arrival until it gets a 504. */
   timeout: number;
   processes: number;
-  /** Inference threads of a process. */
+  /** Threads of one run. */
   threads: number;
-  logFormat: LogFormat | undefined;
+  /** A morgan format name or string, or `off`; undefined is a line of our own. */
+  logFormat?: string;
 }
 
-/** Reads the environment and the command line. Throws BootError that names a variable which makes no sense. */
+/** The bundled model, beside the compiled code. */
+const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
+
+/** Reads the environment and the command line. Throws an Error that names a variable which makes no sense. */
 export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Options {
-  if (args.length > 1) throw new BootError(`One model is served, not ${args.length}: give one path.`);
   const processes = readNumber(env, 'WEB_CONCURRENCY', 1, 1, 512);
   return {
     port: readNumber(env, 'PORT', 3000, 0, 65535),
     host: env.HOST || undefined,
-    modelPath: args[0] ?? (env.MODEL_PATH || 'model/model.onnx'),
+    modelPaths: args.length > 0 ? args : (readList(env, 'MODEL_PATH') ?? [ownModel]),
     modelName: readName(env),
-    features: readFeatures(env),
+    features: readList(env, 'FEATURES'),
+    outputs: readList(env, 'OUTPUTS'),
     apiKeys: readKeys(env),
     bodyLimit: readBytes(env, 'BODY_LIMIT', '10mb'),
     maxBatch: readNumber(env, 'MAX_BATCH', 32, 1, 1e6),
@@ -46,9 +51,12 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[]
     timeout: Math.round(1000 * readNumber(env, 'TIMEOUT', 25, 0.001, 86400, 'seconds')),
     processes,
     threads: readNumber(env, 'THREADS', Math.max(1, Math.floor(availableParallelism() / processes)), 1, 1024),
-    logFormat: env.LOG_FORMAT === 'off' ? undefined : compileFormat(env.LOG_FORMAT || undefined),
+    logFormat: env.LOG_FORMAT || undefined,
   };
 }
+
+/** What holds where nothing is set. */
+export const defaults: Options = readOptions();
 
 function readNumber(
   env: NodeJS.ProcessEnv,
@@ -63,7 +71,7 @@ function readNumber(
   const value = Number(text);
   if (!(value >= min && value <= max) || (unit === 'whole' && !Number.isInteger(value))) {
     const kind = unit === 'whole' ? 'a whole number' : `a number of ${unit}`;
-    throw new BootError(`${name} must be ${kind} from ${min} to ${max}, not ${JSON.stringify(text)}.`);
+    throw new Error(`${name} must be ${kind} from ${min} to ${max}, not ${JSON.stringify(text)}.`);
   }
   return value;
 }
@@ -75,9 +83,7 @@ function readBytes(env: NodeJS.ProcessEnv, name: string, fallback: string): numb
     ? Math.floor(Number(match[1]) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf((match[2] ?? 'b').toLowerCase()))
     : 0;
   if (!(bytes >= 1 && bytes <= 2 ** 29)) {
-    throw new BootError(
-      `${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`,
-    );
+    throw new Error(`${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`);
   }
   return bytes;
 }
@@ -85,20 +91,17 @@ function readBytes(env: NodeJS.ProcessEnv, name: string, fallback: string): numb
 function readName(env: NodeJS.ProcessEnv): string | undefined {
   const name = env.MODEL_NAME?.trim();
   if (name && /[/\s]/.test(name)) {
-    throw new BootError(`MODEL_NAME is part of paths and cannot hold a slash or a space.`);
+    throw new Error('MODEL_NAME is part of paths and cannot hold a slash or a space.');
   }
   return name || undefined;
 }
 
-function readFeatures(env: NodeJS.ProcessEnv): string[] | undefined {
-  if (!env.FEATURES?.trim()) return undefined;
-  const names = env.FEATURES.split(',').map((name) => name.trim());
+function readList(env: NodeJS.ProcessEnv, variable: string): string[] | undefined {
+  if (!env[variable]?.trim()) return undefined;
+  const names = env[variable].split(',').map((name) => name.trim());
+  if (names.includes('')) throw new Error(`${variable} has an empty name between two commas.`);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (names.includes('')) throw new BootError('FEATURES has an empty name between two commas.');
-  if (twice !== undefined) throw new BootError(`FEATURES names ${twice} twice.`);
-  const taken = names.find((name) => wrappers.includes(name));
-  if (taken !== undefined)
-    throw new BootError(`FEATURES holds ${taken}, which is the name of a wrapper: rename the column.`);
+  if (twice !== undefined) throw new Error(`${variable} names ${twice} twice.`);
   return names;
 }
 
@@ -107,6 +110,6 @@ function readKeys(env: NodeJS.ProcessEnv): string[] {
   const keys = env.API_KEY.split(',').map((key) => key.trim());
   // What Node.js' own parser lets into a header; and an empty key would let everybody in.
   if (keys.some((key) => !/^[\x21-\x7e]+$/.test(key)))
-    throw new BootError('API_KEY must be keys of printable ASCII without spaces, with a comma between two.');
+    throw new Error('API_KEY must be keys of printable ASCII without spaces, with a comma between two.');
   return keys;
 }

@@ -4,7 +4,8 @@ import { readSync } from 'node:fs';
 export interface Field {
   number: number;
   value: number;
-  /** Where the length before its content begins. */
+  /** Where the field begins, and the length before its content. */
+  start: number;
   lengthAt: number;
   /** The content, for a field that has a length. */
   from: number;
@@ -31,7 +32,8 @@ export class ProtobufFile {
     let at = from;
     while (at < to) {
       const tag = this.varint(at);
-      const field = { number: Math.floor(tag.value / 8), value: 0, lengthAt: tag.end, from: 0, to: 0 };
+      const number = Math.floor(tag.value / 8);
+      const field = { number, value: 0, start: at, lengthAt: tag.end, from: 0, to: 0 };
       const wire = tag.value % 8;
       if (wire === 0) {
         const { value, end } = this.varint(tag.end);
@@ -42,7 +44,7 @@ export class ProtobufFile {
       } else if (wire === 1 || wire === 5) {
         Object.assign(field, { from: tag.end, to: tag.end + (wire === 1 ? 8 : 4) });
       } else throw new RangeError('not protobuf');
-      if (field.to > to || field.number === 0) throw new RangeError('not protobuf');
+      if (field.to > to || number === 0) throw new RangeError('not protobuf');
       yield field;
       at = field.to;
     }
@@ -57,6 +59,11 @@ export class ProtobufFile {
       this.start = from;
     }
     return this.window.subarray(from - this.start, to - this.start);
+  }
+
+  /** The fields of a message that have one number. */
+  *parts({ from, to }: Field, number: number): Generator<Field> {
+    for (const field of this.fields(from, to)) if (field.number === number) yield field;
   }
 
   text({ from, to }: Field): string {
@@ -92,4 +99,30 @@ export function message(number: number, ...content: (Buffer | string)[]): Buffer
 /** A field that is a whole number of zero or more. */
 export function number(field: number, value: number): Buffer {
   return Buffer.concat([varint(field * 8), varint(value)]);
+}
+
+/** A stretch of a file, and what stands there instead. */
+export interface Edit {
+  from: number;
+  to: number;
+  bytes: Buffer;
+}
+
+/** The bytes of a file with some stretches replaced, given in their order. */
+export function applyEdits(file: number, size: number, edits: readonly Edit[]): Buffer {
+  const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
+  const result = Buffer.allocUnsafe(size + growth);
+  let at = 0;
+  let read = 0;
+  for (const { from, to, bytes } of [...edits, { from: size, to: size, bytes: Buffer.alloc(0) }]) {
+    while (read < from) {
+      const got = readSync(file, result, at, from - read, read);
+      if (got === 0) throw new RangeError('the file ended early');
+      at += got;
+      read += got;
+    }
+    at += bytes.copy(result, at);
+    read = to;
+  }
+  return result;
 }

@@ -1,30 +1,38 @@
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
-import { messageOf } from './errors';
+import { messageOf } from '../errors';
+import type { Tensor } from '../values/tensor';
 import { openSession, type Runner, type Source } from './session';
-import type { Feeds, Tensor } from './tensor';
 
 type Values = Pick<Runner, 'inputs' | 'outputs'>;
 type Reply = { ready: Values } | { tensors: Tensor[] } | { error: string };
 
 /**
- * Loads a model on a thread of its own, so that its runs do not block this one. It takes one run at a time.
+ * Loads a model on a thread of its own, so that its runs do not block this one.
  * Rejects with the runtime's error; a run whose thread dies rejects, and the next run starts a new thread.
  */
 export async function startThread(source: Source): Promise<Runner> {
   let [worker, values] = await start(source);
+  let idle: Promise<unknown> = Promise.resolve();
+  const runNow = async (feeds: readonly Tensor[], fetches: readonly string[]) => {
+    // A thread that has ended has the id -1.
+    if (worker.threadId === -1) [worker] = await start(source);
+    const reply = ask(worker);
+    const own = feeds.map(withOwnMemory);
+    worker.postMessage({ feeds: own, fetches }, own.flatMap(bufferOf));
+    const answer = await reply;
+    if ('tensors' in answer) return answer.tensors;
+    throw new Error('error' in answer ? answer.error : 'the inference thread gave no answer');
+  };
   return {
     ...values,
-    async run(feeds, fetches) {
-      // A thread that has ended has the id -1.
-      if (worker.threadId === -1) [worker] = await start(source);
-      const reply = ask(worker);
-      worker.postMessage({ feeds, fetches }, feeds.flatMap(bufferOf));
-      const answer = await reply;
-      if ('tensors' in answer) return answer.tensors;
-      throw new Error('error' in answer ? answer.error : 'the inference thread gave no answer');
+    run(feeds, fetches) {
+      // One that nobody waits for any more may still be going on.
+      const answer = idle.then(() => runNow(feeds, fetches));
+      idle = answer.catch(() => {});
+      return answer;
     },
-    // Only ever called between runs: ending a thread during one aborts the process.
-    close: async () => void (await worker.terminate()),
+    // Ending a thread during a run aborts the process.
+    close: () => idle.then(async () => void (await worker.terminate())),
   };
 }
 
@@ -58,9 +66,16 @@ function ask(worker: Worker): Promise<Reply> {
   });
 }
 
+/** A tensor that shares its memory with nothing else: what is handed over is gone here. */
+function withOwnMemory(tensor: Tensor): Tensor {
+  const { data } = tensor;
+  if (Array.isArray(data) || data.byteLength === data.buffer.byteLength) return tensor;
+  return { ...tensor, data: data.slice() };
+}
+
 /** The memory of a tensor, to be handed over in place of a copy; strings have none. */
 function bufferOf({ data }: Tensor): ArrayBuffer[] {
-  return Array.isArray(data) ? [] : [data.buffer as ArrayBuffer];
+  return Array.isArray(data) || !(data.buffer instanceof ArrayBuffer) ? [] : [data.buffer];
 }
 
 async function serve(port: MessagePort, source: Source): Promise<void> {
@@ -73,7 +88,7 @@ async function serve(port: MessagePort, source: Source): Promise<void> {
   } catch (error) {
     return reply({ error: messageOf(error) });
   }
-  port.on('message', async ({ feeds, fetches }: { feeds: Feeds; fetches: string[] }) => {
+  port.on('message', async ({ feeds, fetches }: { feeds: Tensor[]; fetches: string[] }) => {
     try {
       const tensors = await session.run(feeds, fetches);
       reply({ tensors }, tensors.flatMap(bufferOf));

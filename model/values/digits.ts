@@ -1,37 +1,4 @@
-// float16 crosses the runtime as raw bits: a Float16Array exists from Node.js 24 on only.
-
-/** The number that 16 bits of IEEE 754 binary16 stand for. */
-export function fromHalf(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  const magnitude =
-    exponent === 31
-      ? fraction
-        ? Number.NaN
-        : Number.POSITIVE_INFINITY
-      : exponent === 0
-        ? fraction * 2 ** -24
-        : (1024 + fraction) * 2 ** (exponent - 25);
-  return bits & 0x8000 ? -magnitude : magnitude;
-}
-
-/** The 16 bits of IEEE 754 binary16 nearest to a number, ties to even. */
-export function toHalf(value: number): number {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  if (Number.isNaN(value)) return 0x7e00;
-  if (magnitude >= 65520) return sign | 0x7c00;
-  // Bits of a half count upwards as its values do, so rounding up may carry into the exponent.
-  const exponent = Math.max(Math.floor(Math.log2(magnitude || 2 ** -15)), -14);
-  const scaled = magnitude / 2 ** (exponent - 10);
-  return sign | (((exponent + 14) << 10) + roundToEven(scaled));
-}
-
-function roundToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
-}
+import { f16round } from '@petamoriken/float16';
 
 const powersOfTen = Array.from({ length: 23 }, (_, power) => 10 ** power);
 
@@ -55,7 +22,7 @@ export function shortenFloat32(value: number): number {
 
 /** The same for a number that came from a float16. */
 export function shortenFloat16(value: number): number {
-  return shorten(value, (short) => fromHalf(toHalf(short)), 1, 5);
+  return shorten(value, f16round, 1, 5);
 }
 
 function shorten(value: number, round: (short: number) => number, from: number, to: number): number {

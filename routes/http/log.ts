@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
-import { BootError } from '../model/errors';
+import { BootError } from '../../model/errors';
+import type { Options } from './options';
 
-export type LogFormat = morgan.FormatFn<Request, Response>;
+type LogFormat = morgan.FormatFn<Request, Response>;
 
 const names = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
 
@@ -34,14 +35,18 @@ function compile(format: string): LogFormat {
 }
 
 /** A morgan format name or string as a function. Throws BootError for one that makes no sense. */
-export function compileFormat(format: string | undefined): LogFormat {
+function compileFormat(format: string | undefined): LogFormat {
   if (format === undefined) return withReason;
+  const known: object = morgan;
+  const entry = (name: string): unknown => Object.getOwnPropertyDescriptor(known, name)?.value;
   if (names.includes(format)) {
-    const named = (morgan as unknown as Record<string, LogFormat | string>)[format];
-    return typeof named === 'string' ? compile(named) : named;
+    const named = entry(format);
+    return typeof named === 'string' ? compile(named) : (named as LogFormat);
   }
   const tokens = [...format.matchAll(/:([-\w]{2,})/g)].map(([, token]) => token);
-  const unknown = tokens.find((token) => !Object.hasOwn(morgan, token));
+  // Formats and morgan's own functions are there beside the tokens.
+  const others = [...names, 'compile', 'format', 'token'];
+  const unknown = tokens.find((token) => typeof entry(token) !== 'function' || others.includes(token));
   if (tokens.length === 0 || unknown !== undefined) {
     const why = unknown === undefined ? 'it names no token' : `there is no token :${unknown}`;
     throw new BootError(`LOG_FORMAT must be off, ${names.join(', ')} or a morgan format string: ${why}.`);
@@ -49,10 +54,10 @@ export function compileFormat(format: string | undefined): LogFormat {
   return compile(format);
 }
 
-/** Gives each request its id, the caller's own if that is sane, and logs it once it is answered. */
-export function requestLog(format: LogFormat | undefined): RequestHandler[] {
-  const log = format && morgan(format, { stream: { write: writeSoon } });
-  return log ? [identify, log] : [identify];
+/** Gives each request its id, the caller's own if that is sane, and logs it once it is answered. Throws BootError. */
+export function requestLog({ logFormat }: Pick<Options, 'logFormat'>): RequestHandler[] {
+  if (logFormat === 'off') return [identify];
+  return [identify, morgan(compileFormat(logFormat), { stream: { write: writeSoon } })];
 }
 
 const identify: RequestHandler = (req, res, next) => {

@@ -1,4 +1,4 @@
-import { BadInput } from './errors';
+import { BadInput } from '../errors';
 
 // ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
 

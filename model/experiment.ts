@@ -1,0 +1,289 @@
+import type { Graph } from './runtime/onnx';
+import type { Runner } from './runtime/session';
+import type { Dim, Input, Kind, Output, Signature } from './signature';
+import { agree } from './values/compare';
+import { elementOf } from './values/elements';
+import { rowsOf, type Shape, sizeOf, stack, type Tensor } from './values/tensor';
+
+/** What a model shows when made-up rows are run, which decides over what its file declares. */
+export interface Observation {
+  signature: Omit<Signature, 'prediction'>;
+  /** Whether any made-up rows fit the model. */
+  fits: boolean;
+  /** A run of so many rows, with texts of so many characters in all, was over in a moment; none where undefined. */
+  momentary?: { rows: number; characters: number };
+}
+
+/** A run that is over within so many milliseconds is over in a moment. */
+const moment = 2;
+/** Milliseconds from the first run that fits to the end of the experiment. */
+const patience = 2000;
+/** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
+const sizes = [1, 8, 32, 224];
+/** Every number of the made-up rows: some models divide by their inputs. */
+const numbers = [0, 1];
+
+/** How made-up feeds look: the length of open dimensions, and what stands in each row. */
+interface Recipe {
+  size: number;
+  valueFor(input: Input, row: number): number | string | boolean;
+}
+
+/**
+ * Runs 1, 2 and 3 made-up rows, together and alone, to see the model's kind, which outputs follow the rows, and whether
+ * a run of `maxBatch` rows is over in a moment. What it does not see is believed as declared.
+ */
+export async function observe(
+  runner: Pick<Runner, 'run'>,
+  inputs: readonly Input[],
+  outputs: readonly (Output & { fetch: string })[],
+  graph: Graph,
+  maxBatch: number,
+): Promise<Observation> {
+  const fetches = outputs.map(({ fetch }) => fetch);
+  const declared = declaredKind(inputs);
+  const feed = (rows: number, recipe: Recipe) => madeUp(inputs, declared, rows, recipe);
+  const first = await firstThatFits(inputs, graph, (recipe) => runner.run(feed(1, recipe), fetches));
+  if (!first) {
+    return {
+      fits: false,
+      signature: { kind: declared, inputs, outputs: outputs.map((output) => asDeclared(output, declared)) },
+    };
+  }
+  const { recipe } = first;
+  const end = performance.now() + patience;
+  /** The outputs of a run, or undefined where it fails or the experiment is over. */
+  const attempt = async (feeds: Tensor[]): Promise<Tensor[] | undefined> => {
+    const left = end - performance.now();
+    if (left <= 0) return undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, left, undefined);
+    });
+    const outputs = runner.run(feeds, fetches).catch(() => undefined);
+    return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
+  };
+
+  // Several rows, in which each holds the same; and, where lengths are open, one row of another length.
+  const seen: { rows: number; shapes: Shape[] }[] = [{ rows: 1, shapes: shapesOf(first.outputs) }];
+  const see = async (rows: number, size: number) => {
+    const given = await attempt(feed(rows, { ...recipe, size }));
+    if (given) seen.push({ rows, shapes: shapesOf(given) });
+    return given !== undefined;
+  };
+  if (declared === 'batched') for (const rows of [2, 3]) await see(rows, recipe.size);
+  const others = hasOpenLength(inputs, declared) ? sizes.filter((size) => size > recipe.size) : [];
+  let severalSizes = others.length === 0;
+  for (const size of others) severalSizes ||= await see(1, size);
+
+  const follows = outputs.map((_, o) => seen.every(({ rows, shapes }) => shapes[o][0] === rows));
+  const kind = declared === 'batched' && !haveOneBatch(inputs) ? await kindOfUnlike() : declared;
+  async function kindOfUnlike(): Promise<Kind> {
+    const rows = seen.map(({ rows }) => rows);
+    const isOne = rows.includes(3) && follows.every(Boolean) && (await addUp(inputs, recipe, attempt));
+    return isOne ? 'batched' : 'whole';
+  }
+  const sawRows = seen.some(({ rows }) => rows > 1);
+  const signature: Observation['signature'] = {
+    kind,
+    inputs: inputs.map((input) => withExample(input, kind, declared, recipe)),
+    outputs: outputs.map((output, o) => {
+      const batch =
+        kind === 'batched' && !sawRows ? asDeclared(output, kind).batch : kind !== 'whole' && follows[o];
+      return asSeen(
+        { ...output, batch },
+        kind,
+        seen.map(({ shapes }) => shapes[o]),
+        severalSizes,
+      );
+    }),
+  };
+  return { signature, fits: true, momentary: await largestMoment(inputs, kind, recipe, maxBatch, attempt) };
+}
+
+/** The kind by the declared first dimensions, whatever their names. */
+function declaredKind(inputs: readonly Input[]): Kind {
+  const first = inputs.map(({ dims }) => dims[0]);
+  if (inputs.length === 0) return 'whole';
+  if (first.every((dim) => typeof dim === 'string')) return 'batched';
+  return first.every((dim) => dim === 1) ? 'single' : 'whole';
+}
+
+/** Whether all first dimensions are open under one name, or none. */
+function haveOneBatch(inputs: readonly Input[]): boolean {
+  return new Set(inputs.map(({ dims }) => dims[0]).filter((dim) => dim !== '')).size <= 1;
+}
+
+function hasOpenLength(inputs: readonly Input[], kind: Kind): boolean {
+  return inputs.some(({ dims }) =>
+    dims.slice(kind === 'whole' ? 0 : 1).some((dim) => typeof dim === 'string'),
+  );
+}
+
+async function firstThatFits(
+  inputs: readonly Input[],
+  graph: Graph,
+  run: (recipe: Recipe) => Promise<Tensor[]>,
+): Promise<{ recipe: Recipe; outputs: Tensor[] } | undefined> {
+  const isOpen = inputs.some(({ dims }) => dims.some((dim) => typeof dim === 'string'));
+  for (const number of numbers) {
+    for (const size of isOpen ? sizes : sizes.slice(0, 1)) {
+      const recipe: Recipe = { size, valueFor: (input) => plainValue(input, graph, number) };
+      try {
+        return { recipe, outputs: await run(recipe) };
+      } catch {
+        // Another size or value may fit.
+      }
+    }
+  }
+  return undefined;
+}
+
+function plainValue(
+  { name, type }: Input,
+  { categories, words }: Graph,
+  number: number,
+): number | string | boolean {
+  const known = categories.get(name);
+  if (type === 'string') return typeof known === 'string' ? known : (words[0] ?? 'a');
+  if (typeof known === 'number') return known;
+  return type === 'bool' ? number === 1 : number;
+}
+
+/** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. */
+function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Recipe): Tensor[] {
+  return inputs.map((input) => {
+    const shape = lengths(input.dims, batchName(inputs), kind, rows, recipe.size);
+    const element = elementOf(input.type);
+    const data = element.create(sizeOf(shape));
+    const size = sizeOf(shape.slice(1)) || 1;
+    for (let i = 0; i < data.length; i++)
+      element.fill(data, i, [recipe.valueFor(input, Math.floor(i / size))]);
+    return { type: input.type, shape, data };
+  });
+}
+
+function batchName([first]: readonly Input[]): Dim | undefined {
+  const dim = first?.dims[0];
+  return dim === '' ? undefined : dim;
+}
+
+function lengths(
+  dims: readonly Dim[],
+  batch: Dim | undefined,
+  kind: Kind,
+  rows: number,
+  size: number,
+): number[] {
+  return dims.map((dim, axis) => {
+    if (typeof dim === 'number') return dim;
+    return (axis === 0 && kind === 'batched') || dim === batch ? rows : size;
+  });
+}
+
+function shapesOf(tensors: readonly Tensor[]): Shape[] {
+  return tensors.map(({ shape }) => shape);
+}
+
+/** Whether different rows give together what they give alone: then first dimensions of different names are one batch. */
+async function addUp(
+  inputs: readonly Input[],
+  { size, valueFor }: Recipe,
+  attempt: (feeds: Tensor[]) => Promise<Tensor[] | undefined>,
+): Promise<boolean> {
+  const vary = (row: number): Recipe => ({
+    size,
+    valueFor: (input) => {
+      const value = valueFor(input, row);
+      return typeof value === 'number' ? (value + row) % 3 : value;
+    },
+  });
+  const alone: Tensor[][] = [];
+  const rows = [0, 1, 2].map((row) => madeUp(inputs, 'batched', 1, vary(row)));
+  for (const feeds of rows) {
+    const outputs = await attempt(feeds.map((tensor) => ({ ...tensor, data: tensor.data.slice() })));
+    if (!outputs) return false;
+    alone.push(outputs);
+  }
+  const together = await attempt(inputs.map((_, i) => stack(rows.map((feeds) => feeds[i]))));
+  return (
+    together?.every((tensor, o) =>
+      alone.every(
+        (outputs, row) => tensor.shape[0] === 3 && agree(outputs[o], rowsOf(tensor, row, row + 1), 0),
+      ),
+    ) ?? false
+  );
+}
+
+function withExample(input: Input, kind: Kind, declared: Kind, { size, valueFor }: Recipe): Input {
+  const first = kind === 'whole' ? 0 : 1;
+  const shape = lengths(input.dims, batchName([input]), declared, 1, size).slice(first);
+  return { ...input, example: { value: valueFor(input, 0), shape } };
+}
+
+function asDeclared({ name, type, dims, labels }: Output, kind: Kind): Output {
+  const [first] = dims;
+  const batch = kind === 'batched' ? typeof first === 'string' : kind === 'single' && first === 1;
+  return { name, type, dims, labels, batch: batch || (labels !== undefined && kind !== 'whole') };
+}
+
+/** Lengths that were the same at all sizes are fixed; what the file declares of others is kept where it can be so. */
+function asSeen(
+  { name, type, dims: declared, labels, batch }: Output,
+  kind: Kind,
+  shapes: readonly Shape[],
+  severalSizes: boolean,
+): Output {
+  const [first] = shapes;
+  if (!shapes.every(({ length }) => length === first.length))
+    return { name, type, dims: declared, labels, batch };
+  const dims = first.map((length, axis): Dim => {
+    const dim = declared.length === first.length ? declared[axis] : '';
+    if (axis === 0 && batch && kind === 'batched') return typeof dim === 'string' ? dim : '';
+    if (!shapes.every((shape) => shape[axis] === length)) return typeof dim === 'string' ? dim : '';
+    if (dim === length || severalSizes) return length;
+    return typeof dim === 'string' ? dim : '';
+  });
+  return { name, type, dims, labels, batch };
+}
+
+/** Whether a run of `maxBatch` rows is over in a moment, with texts much longer than one word. */
+async function largestMoment(
+  inputs: readonly Input[],
+  kind: Kind,
+  recipe: Recipe,
+  maxBatch: number,
+  attempt: (feeds: Tensor[]) => Promise<Tensor[] | undefined>,
+): Promise<Observation['momentary']> {
+  const rows = kind === 'batched' ? maxBatch : 1;
+  const longer: Recipe = {
+    ...recipe,
+    valueFor: (input, row) => {
+      const value = recipe.valueFor(input, row);
+      return typeof value === 'string' ? `${value} `.repeat(40) : value;
+    },
+  };
+  const hasText = inputs.some(({ type }) => type === 'string');
+  for (const tried of hasText ? [longer, recipe] : [recipe]) {
+    let best = Number.POSITIVE_INFINITY;
+    let characters = 0;
+    // The first run allocates, and others may meet a busy machine.
+    for (let i = 0; i < 6; i++) {
+      const feeds = madeUp(inputs, kind, rows, tried);
+      characters = charactersOf(feeds);
+      const start = performance.now();
+      if (!(await attempt(feeds))) break;
+      best = Math.min(best, performance.now() - start);
+      if (best > 50 * moment) break;
+    }
+    if (best < moment) return { rows, characters };
+  }
+  return undefined;
+}
+
+/** The characters of all texts. */
+export function charactersOf(feeds: readonly Tensor[]): number {
+  let characters = 0;
+  for (const { data } of feeds) if (Array.isArray(data)) for (const text of data) characters += text.length;
+  return characters;
+}

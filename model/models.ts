@@ -1,0 +1,43 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { BootError } from './errors';
+import { loadModel, type Model, type ModelOptions } from './model';
+
+/**
+ * Loads the models of files and folders, in their order; in a folder, by name. Throws BootError for two of one name, a
+ * folder without models, or options that are for one model only.
+ */
+export async function loadModels(paths: readonly string[], options: ModelOptions = {}): Promise<Model[]> {
+  const files = paths.flatMap(filesOf);
+  const { name, features, outputs } = options;
+  const forOne = Object.entries({ MODEL_NAME: name, FEATURES: features, OUTPUTS: outputs }).find(
+    ([, value]) => value,
+  );
+  if (files.length > 1 && forOne) {
+    throw new BootError(`${forOne[0]} is for one model, but ${files.length} are served: unset it.`);
+  }
+  const models: Model[] = [];
+  for (const file of files) models.push(await loadModel(file, options));
+  checkModelNames(models);
+  return models;
+}
+
+/** Throws BootError for two models of one name. */
+export function checkModelNames(models: readonly Model[]): void {
+  models.forEach((model, i) => {
+    const other = models.slice(0, i).find(({ name }) => name === model.name);
+    if (other) {
+      throw new BootError(
+        `${other.path} and ${model.path} are both named ${model.name}: rename one of the files.`,
+      );
+    }
+  });
+}
+
+function filesOf(path: string): string[] {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
+  const names = readdirSync(path).filter((name) => /\.onnx$/i.test(name));
+  if (names.length === 0)
+    throw new BootError(`${path} is a folder without .onnx files: give the path of an ONNX file.`);
+  return names.sort().map((name) => join(path, name));
+}

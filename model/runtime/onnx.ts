@@ -1,0 +1,319 @@
+import { closeSync, openSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { BootError } from '../errors';
+import { applyEdits, type Edit, type Field, message, number, ProtobufFile, varint } from './protobuf';
+
+// Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+
+/** What a model file states that the runtime does not tell. */
+export interface Graph {
+  /** The names of the outputs, in the file's order. */
+  outputs: string[];
+  /** ZipMap outputs: the tensor that feeds each, and the class labels of its columns. */
+  zipMaps: Map<string, { tensor: string; labels: string[] }>;
+  /** Why rows of different requests can never be told apart from rows run alone. */
+  mixesRows?: string;
+  /** Whether it holds an operator that ends the process when an input is empty. */
+  diesOfEmpty: boolean;
+  /** Whether values, or lengths that are open, decide how much there is to compute for a row. */
+  costVaries: boolean;
+  /** A category that an encoder knows, by the name of the tensor that it reads. */
+  categories: Map<string, string | number>;
+  /** Some strings that the model knows, from its encoders' and vocabularies' tables. */
+  words: string[];
+  /** The model's own `metadata_props`. */
+  metadata: Map<string, string>;
+  /** Bytes of the model and of its external data. */
+  size: number;
+  /** What the runtime needs changed, to serve it: see `edit`. */
+  edits: Edit[];
+}
+
+const random = /^(Random(Normal|Uniform)(Like)?|Multinomial|Bernoulli)$/;
+const scaledByAll = /^DynamicQuantize(Linear|MatMul|LSTM)$/;
+const byValues =
+  /^(Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
+const tables = /^(OneHotEncoder|LabelEncoder|TfIdfVectorizer|CategoryMapper)$/;
+const withBodies = /^(If|Loop|Scan|SequenceMap)$/;
+
+// Element types that the runtime cannot load, cannot run, or dies of (TensorProto.DataType).
+const unservable: Record<number, string> = {
+  14: 'complex64',
+  15: 'complex128',
+  16: 'bfloat16',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+  21: 'uint4',
+  22: 'int4',
+  23: 'float4e2m1',
+};
+
+/** Reads what the runtime does not tell of a model file. Throws BootError for one that cannot be served. */
+export function readGraph(path: string): Graph {
+  return withFile(path, (file, size) => new GraphReader(new ProtobufFile(file, size), path).graph);
+}
+
+/** The file's bytes with what the runtime needs to serve it, or undefined where it can load the file as it is. */
+export function editModel(path: string): Buffer | undefined {
+  const { edits } = readGraph(path);
+  return edits.length === 0 ? undefined : withFile(path, (file, size) => applyEdits(file, size, edits));
+}
+
+function withFile<T>(path: string, use: (file: number, size: number) => T): T {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  // A pipe would be waited for.
+  if (stat && !stat.isFile()) throw new BootError(`${path} is not a file. Give the path of an ONNX file.`);
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch {
+    const why = stat ? 'it cannot be read' : 'there is no such file';
+    throw new BootError(`${path}: ${why}. Give the path of an ONNX file: npm start path/to/model.onnx`);
+  }
+  try {
+    return use(file, stat?.size ?? 0);
+  } catch (error) {
+    if (error instanceof RangeError) throw new BootError(`${path} is not an ONNX model.`);
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+}
+
+interface Node {
+  field: Field;
+  op: string;
+  inputs: string[];
+  outputs: string[];
+  /** The attributes by name. */
+  attributes: Map<string, Field>;
+}
+
+class GraphReader {
+  readonly graph: Graph;
+  private readonly main: Field;
+  private readonly locations = new Set<string>();
+  private readonly zipMapNodes: Node[] = [];
+  private readonly withoutLocale: Node[] = [];
+  private readonly outputFields = new Map<string, Field>();
+
+  constructor(
+    private readonly file: ProtobufFile,
+    private readonly path: string,
+  ) {
+    this.graph = {
+      outputs: [],
+      zipMaps: new Map(),
+      diesOfEmpty: false,
+      costVaries: false,
+      categories: new Map(),
+      words: [],
+      metadata: new Map(),
+      size: file.size,
+      edits: [],
+    };
+    const fields = [...file.fields(0, file.size)];
+    const main = fields.find((field) => field.number === 7);
+    if (!main) throw new BootError(`${path} is not an ONNX model.`);
+    this.main = main;
+    this.readGraph(main, true);
+    for (const field of fields) {
+      if (field.number === 14) this.graph.metadata.set(...this.readEntry(field));
+      // A function of the model's own, whose nodes are its field 7.
+      if (field.number === 25) for (const node of file.parts(field, 7)) this.readNode(node, false);
+    }
+    for (const node of this.zipMapNodes) {
+      const [output] = node.outputs;
+      if (this.outputFields.has(output))
+        this.graph.zipMaps.set(output, { tensor: node.inputs[0], labels: this.labels(node) });
+    }
+    this.findExternalData();
+    this.edit();
+  }
+
+  private readGraph(graph: Field, isMain: boolean): void {
+    for (const field of this.file.fields(graph.from, graph.to)) {
+      if (field.number === 1) this.readNode(field, isMain);
+      if (field.number === 5) this.readInitializer(field);
+      if (isMain && field.number === 11) {
+        this.checkType(field, 'input');
+        if (this.hasOpenRow(field)) this.graph.costVaries = true;
+      }
+      if (isMain && field.number === 12) {
+        const name = this.checkType(field, 'output');
+        this.graph.outputs.push(name);
+        this.outputFields.set(name, field);
+      }
+    }
+  }
+
+  private readNode(field: Field, isMain: boolean): void {
+    const { file, graph } = this;
+    const node: Node = { field, op: '', inputs: [], outputs: [], attributes: new Map() };
+    for (const part of file.fields(field.from, field.to)) {
+      if (part.number === 1) node.inputs.push(file.text(part));
+      if (part.number === 2) node.outputs.push(file.text(part));
+      if (part.number === 4) node.op = file.text(part);
+      if (part.number === 5) node.attributes.set(this.nameOf(part), part);
+    }
+    graph.mixesRows ??= this.whyRowsMix(node);
+    if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
+    if (byValues.test(node.op)) graph.costVaries = true;
+    if (node.op === 'ZipMap' && isMain) this.zipMapNodes.push(node);
+    if (node.op === 'StringNormalizer' && isMain && !node.attributes.has('locale'))
+      this.withoutLocale.push(node);
+    if (tables.test(node.op)) this.readTable(node);
+    for (const attribute of node.attributes.values()) {
+      if (node.op === 'Constant') for (const tensor of file.parts(attribute, 5)) this.readInitializer(tensor);
+      if (withBodies.test(node.op)) for (const body of file.parts(attribute, 6)) this.readGraph(body, false);
+    }
+  }
+
+  private whyRowsMix({ op, inputs, attributes }: Node): string | undefined {
+    if (random.test(op)) return `${op} gives other numbers at each run`;
+    if (scaledByAll.test(op)) return `${op} scales by all rows of a run`;
+    const mode = attributes.get('training_mode');
+    const trains = mode ? [...this.file.parts(mode, 3)].some(({ value }) => value === 1) : false;
+    // Dropout's third input says that it trains.
+    if (trains || (op === 'Dropout' && inputs[2])) return `${op} is in training mode`;
+    return undefined;
+  }
+
+  private nameOf(attribute: Field): string {
+    for (const part of this.file.parts(attribute, 1)) return this.file.text(part);
+    return '';
+  }
+
+  /** Notes what an encoder or a vocabulary knows. */
+  private readTable({ inputs: [input], attributes }: Node): void {
+    const { words, categories } = this.graph;
+    for (const attribute of attributes.values()) {
+      for (const part of this.file.parts(attribute, 9)) {
+        if (words.length < 64) words.push(this.file.text(part));
+      }
+    }
+    const strings = attributes.get('cats_strings') ?? attributes.get('keys_strings');
+    const integers = attributes.get('cats_int64s') ?? attributes.get('keys_int64s');
+    const [known] = [
+      ...(strings ? this.texts(strings) : []),
+      ...(integers ? this.integers(integers).map(Number) : []),
+    ];
+    if (known !== undefined && !categories.has(input)) categories.set(input, known);
+  }
+
+  private readEntry(entry: Field): [string, string] {
+    const [key = '', value = ''] = [...this.file.fields(entry.from, entry.to)].map((part) =>
+      this.file.text(part),
+    );
+    return [key, value];
+  }
+
+  /** Notes the file of a tensor whose data lies outside the model. */
+  private readInitializer(tensor: Field): void {
+    for (const entry of this.file.parts(tensor, 13)) {
+      const [key, value] = this.readEntry(entry);
+      if (key === 'location') this.locations.add(value);
+    }
+  }
+
+  private findExternalData(): void {
+    for (const location of this.locations) {
+      const stat = statSync(join(dirname(this.path), location), { throwIfNoEntry: false });
+      if (!stat) {
+        throw new BootError(
+          `${this.path} keeps its weights in ${location}, which is missing: put that file beside it.`,
+        );
+      }
+      this.graph.size += stat.size;
+    }
+  }
+
+  /** The name of a ValueInfoProto. Throws BootError where its type cannot be served. */
+  private checkType(info: Field, what: 'input' | 'output'): string {
+    const { file } = this;
+    let name = '';
+    for (const part of file.parts(info, 1)) name = file.text(part);
+    for (const type of file.parts(info, 2))
+      for (const tensor of file.parts(type, 1))
+        for (const { value } of file.parts(tensor, 1)) {
+          if (value in unservable) {
+            throw new BootError(
+              `${this.path}: the ${what} ${name} is ${unservable[value]}, which cannot be served: export the model with float32 or int8.`,
+            );
+          }
+        }
+    return name;
+  }
+
+  /** Whether a dimension behind the first is open, or all are unknown. */
+  private hasOpenRow(info: Field): boolean {
+    const { file } = this;
+    for (const type of file.parts(info, 2))
+      for (const tensor of file.parts(type, 1))
+        for (const shape of file.parts(tensor, 2)) {
+          const dims = [...file.parts(shape, 1)];
+          return dims.slice(1).some((dim) => [...file.parts(dim, 1)].length === 0);
+        }
+    return true;
+  }
+
+  private labels({ attributes }: Node): string[] {
+    const strings = attributes.get('classlabels_strings');
+    const integers = attributes.get('classlabels_int64s');
+    if (strings) return this.texts(strings);
+    return integers ? this.integers(integers).map(String) : [];
+  }
+
+  private texts(attribute: Field): string[] {
+    return [...this.file.parts(attribute, 9)].map((part) => this.file.text(part));
+  }
+
+  private integers(attribute: Field): bigint[] {
+    const values: bigint[] = [];
+    for (const part of this.file.parts(attribute, 8)) {
+      // Packed or not, a repeated integer is a run of varints.
+      const bytes = this.file.bytes(part.from, part.to);
+      for (let at = 0; at < bytes.length; ) {
+        let value = 0n;
+        let shift = 0n;
+        do value |= BigInt(bytes[at] & 127) << (7n * shift++);
+        while (bytes[at++] > 127);
+        values.push(BigInt.asIntN(64, value));
+      }
+    }
+    return values;
+  }
+
+  /**
+   * What the runtime needs changed:
+   * - StringNormalizer nodes get a locale that every host has; the default, en_US.UTF-8, is absent from slim images.
+   * - ZipMaps, which give what the runtime cannot return, are taken out, and the tensors that feed them become outputs.
+   *   A message that occurs twice is merged, so it is enough to append a second ModelProto that holds nothing but these.
+   */
+  private edit(): void {
+    const { file, main, graph } = this;
+    const locale = message(5, message(1, 'locale'), message(4, 'C.UTF-8'), number(20, 3));
+    const edits = this.withoutLocale.map(({ field: { start, from, to } }) => {
+      return { from: start, to, bytes: message(1, Buffer.from(file.bytes(from, to)), locale) };
+    });
+    const added = new Set<string>();
+    for (const [output, { tensor }] of graph.zipMaps) {
+      const node = this.zipMapNodes.find(({ outputs }) => outputs[0] === output);
+      for (const field of [node?.field, this.outputFields.get(output)]) {
+        if (field) edits.push({ from: field.start, to: field.to, bytes: Buffer.alloc(0) });
+      }
+      if (!this.outputFields.has(tensor)) added.add(tensor);
+    }
+    if (edits.length === 0) return;
+    const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
+    // A ValueInfoProto without a type: the runtime infers it.
+    const outputs = [...added].map((tensor) => message(12, message(1, tensor)));
+    graph.edits = [
+      { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growth) },
+      ...edits.sort((one, other) => one.from - other.from),
+      { from: file.size, to: file.size, bytes: added.size > 0 ? message(7, ...outputs) : Buffer.alloc(0) },
+    ];
+  }
+}

@@ -1,0 +1,72 @@
+import type { ElementType } from './values/elements';
+import type { Shape } from './values/tensor';
+
+/** A declared length, or the name of an open one ('' where it has none). */
+export type Dim = number | string;
+
+/**
+ * What an instance is. Batched: a row of every input, whose first dimension is open. Single: the inputs, whose
+ * first dimension is fixed at 1. Whole: the full value of every input.
+ */
+export type Kind = 'batched' | 'single' | 'whole';
+
+export interface Input {
+  readonly name: string;
+  readonly type: ElementType;
+  /** Empty for a scalar or an unknown rank. */
+  readonly dims: readonly Dim[];
+  /** One value that the model is known to take, everywhere, and the shape of an instance of it. */
+  readonly example?: { readonly value: number | string | boolean; readonly shape: Shape };
+}
+
+export interface Output {
+  readonly name: string;
+  readonly type: ElementType;
+  /** As seen at the start: `N` where its length follows the rows. */
+  readonly dims: readonly Dim[];
+  /** Whether its first dimension counts the rows of the inputs. */
+  readonly batch: boolean;
+  /** The class labels that a ZipMap gives the columns. */
+  readonly labels?: readonly string[];
+}
+
+/** What a model takes and gives: plain data. */
+export interface Signature {
+  readonly kind: Kind;
+  readonly inputs: readonly Input[];
+  readonly outputs: readonly Output[];
+  /** The name of the output that is the prediction. */
+  readonly prediction: string;
+  /** The column names of the one `[N,k]` input, where they were given. */
+  readonly features?: readonly string[];
+}
+
+/** The dimensions of one instance's value; undefined where any shape will do. */
+export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonly Dim[] | undefined {
+  if (kind !== 'whole') return dims.slice(1);
+  return dims.length === 0 ? undefined : dims;
+}
+
+/** Whether all rows of a body may run together: their outputs can be told apart. */
+export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'outputs'>): boolean {
+  return kind === 'batched' && outputs.every(({ batch }) => batch);
+}
+
+/** Whether one row of an output is a list of a single value, which replies show bare. */
+export function isSingleValue({ dims, batch, labels }: Output, kind: Kind): boolean {
+  const row = batch && kind !== 'whole' ? dims.slice(1) : dims;
+  return !labels && row.length === 1 && row[0] === 1;
+}
+
+export function showDims(dims: readonly Dim[]): string {
+  return `[${dims.map((dim) => (dim === '' || String(dim).length > 20 ? '?' : dim)).join(',')}]`;
+}
+
+/** `name: float32[N,4]`, as messages and the log show an input or output. */
+export function showValue({ name, type, dims, ...rest }: Input | Output, kind: Kind): string {
+  if ('labels' in rest && rest.labels) return `${name}: {${rest.labels.join(', ')}}`;
+  const shown = dims.map((dim, axis) =>
+    kind === 'batched' && axis === 0 && typeof dim === 'string' ? 'N' : dim,
+  );
+  return `${name}: ${type}${dims.length === 0 ? '' : showDims(shown)}`;
+}

@@ -1,0 +1,251 @@
+import { getFloat16, setFloat16 } from '@petamoriken/float16';
+import { type Base64, decodeBase64, decodeText, isBase64 } from './bytes';
+import { shortenFloat16, shortenFloat32 } from './digits';
+
+/** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
+export type Data = Numbers | BigInts | string[];
+export type Numbers =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array;
+export type BigInts = BigInt64Array | BigUint64Array;
+
+/** What one element type takes from JSON, holds in memory, and gives back to JSON. */
+export interface Element {
+  /** Bytes a value; for a string, what an empty one costs in memory. */
+  readonly bytes: number;
+  /** What a message says that it takes. */
+  readonly takes: string;
+  create(length: number): Data;
+  /** The data that little-endian bytes stand for, sharing their memory; undefined for strings. */
+  view?(buffer: ArrayBufferLike, offset: number, length: number): Data;
+  /** Whether data of the runtime, or of a caller's code, is of this type. */
+  holds(data: unknown): data is Data;
+  /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
+  fill(data: Data, at: number, values: ArrayLike<unknown>): number;
+  /** The JSON value of what is stored. */
+  get(data: Data, at: number): unknown;
+  /** What is stored as a number, for comparisons; NaN for a string. */
+  number(data: Data, at: number): number;
+  /** Copies all of `source`, of this type, to `at`. */
+  copy(data: Data, at: number, source: Data): void;
+}
+
+type NumbersOf = (new (
+  length: number,
+) => Numbers) &
+  (new (
+    buffer: ArrayBufferLike,
+    offset: number,
+    length: number,
+  ) => Numbers);
+type BigIntsOf = (new (
+  length: number,
+) => BigInts) &
+  (new (
+    buffer: ArrayBufferLike,
+    offset: number,
+    length: number,
+  ) => BigInts);
+
+/** How one value is read from JSON (undefined where it does not fit) and written to it. */
+interface Codec<Stored> {
+  takes: string;
+  read(value: unknown): Stored | undefined;
+  write(stored: Stored): unknown;
+  number(stored: Stored): number;
+}
+
+const same = (value: number) => value;
+
+export const elements = {
+  float16: numbers(Uint16Array, half()),
+  // The smallest double that rounds to infinity is the limit.
+  float32: numbers(Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32), 2 ** 128 - 2 ** 103),
+  float64: numbers(Float64Array, float('float64', Number.POSITIVE_INFINITY, same), Number.POSITIVE_INFINITY),
+  int8: numbers(Int8Array, whole(-(2 ** 7), 2 ** 7 - 1)),
+  int16: numbers(Int16Array, whole(-(2 ** 15), 2 ** 15 - 1)),
+  int32: numbers(Int32Array, whole(-(2 ** 31), 2 ** 31 - 1)),
+  int64: bigInts(BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)),
+  uint8: numbers(Uint8Array, whole(0, 2 ** 8 - 1)),
+  uint16: numbers(Uint16Array, whole(0, 2 ** 16 - 1)),
+  uint32: numbers(Uint32Array, whole(0, 2 ** 32 - 1)),
+  uint64: bigInts(BigUint64Array, big(0n, 2n ** 64n - 1n)),
+  bool: numbers(Uint8Array, {
+    takes: 'true or false',
+    read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
+    write: (stored) => stored !== 0,
+    number: same,
+  }),
+  string: strings(),
+} satisfies Record<string, Element>;
+
+export type ElementType = keyof typeof elements;
+
+/** The table by any name. */
+export function elementOf(type: ElementType): Element {
+  return elements[type];
+}
+
+export function isElementType(name: string | undefined): name is ElementType {
+  return name !== undefined && Object.hasOwn(elements, name);
+}
+
+/** Elements kept in arrays of numbers; JSON numbers between `-limit` and `limit` are stored as they are. */
+function numbers(array: NumbersOf, { takes, read, write, number }: Codec<number>, limit = 0): Element {
+  // The casts that typed arrays need stand in these three tables: data is of the array that `create` gives.
+  const own = (data: Data) => data as Numbers;
+  return {
+    takes,
+    bytes: new array(1).BYTES_PER_ELEMENT,
+    create: (length) => new array(length),
+    view: (buffer, offset, length) => new array(buffer, offset, length),
+    holds: (data): data is Data => data instanceof array,
+    fill(data, at, values) {
+      const target = own(data);
+      for (let i = 0; i < values.length; i++) {
+        const value = values[i];
+        // Nearly all of a big body is plain numbers.
+        if (typeof value === 'number' && value < limit && value > -limit) target[at + i] = value;
+        else {
+          const stored = read(value);
+          if (stored === undefined) return i;
+          target[at + i] = stored;
+        }
+      }
+      return -1;
+    },
+    get: (data, at) => write(own(data)[at]),
+    number: (data, at) => number(own(data)[at]),
+    copy: (data, at, source) => own(data).set(own(source), at),
+  };
+}
+
+function bigInts(array: BigIntsOf, { takes, read, write, number }: Codec<bigint>): Element {
+  const own = (data: Data) => data as BigInts;
+  return {
+    takes,
+    bytes: 8,
+    create: (length) => new array(length),
+    view: (buffer, offset, length) => new array(buffer, offset, length),
+    holds: (data): data is Data => data instanceof array,
+    fill(data, at, values) {
+      const target = own(data);
+      for (let i = 0; i < values.length; i++) {
+        const stored = read(values[i]);
+        if (stored === undefined) return i;
+        target[at + i] = stored;
+      }
+      return -1;
+    },
+    get: (data, at) => write(own(data)[at]),
+    number: (data, at) => number(own(data)[at]),
+    copy: (data, at, source) => own(data).set(own(source), at),
+  };
+}
+
+function strings(): Element {
+  const own = (data: Data) => data as string[];
+  return {
+    bytes: 16,
+    takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
+    create: (length) => new Array<string>(length).fill(''),
+    holds: (data): data is Data => Array.isArray(data),
+    fill(data, at, values) {
+      const target = own(data);
+      for (let i = 0; i < values.length; i++) {
+        const given = values[i];
+        const text = isBase64(given) ? textOf(given) : given;
+        // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
+        if (typeof text !== 'string' || text.includes('\0') || !text.isWellFormed()) return i;
+        target[at + i] = text;
+      }
+      return -1;
+    },
+    get: (data, at) => own(data)[at],
+    number: () => Number.NaN,
+    copy(data, at, source) {
+      const [target, texts] = [own(data), own(source)];
+      for (let i = 0; i < texts.length; i++) target[at + i] = texts[i];
+    },
+  };
+}
+
+function textOf({ b64, shape }: Base64): string | undefined {
+  const bytes = shape === undefined ? decodeBase64(b64) : undefined;
+  return bytes && decodeText(bytes);
+}
+
+function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
+  return {
+    takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
+    read: (value) => {
+      // JSON holds no infinity, so such a number is a value that code gave.
+      if (typeof value === 'number')
+        return Math.abs(value) >= limit && Number.isFinite(value) ? undefined : value;
+      if (typeof value === 'bigint') return Math.abs(Number(value)) < limit ? Number(value) : undefined;
+      if (value === null || value === 'NaN') return Number.NaN;
+      if (value === 'Infinity') return Number.POSITIVE_INFINITY;
+      return value === '-Infinity' ? Number.NEGATIVE_INFINITY : undefined;
+    },
+    write: (value) => (Number.isFinite(value) ? shorten(value) : Number.isNaN(value) ? null : String(value)),
+    number: same,
+  };
+}
+
+const scratch = new DataView(new ArrayBuffer(2));
+
+/** float16 crosses the runtime as raw bits: a Float16Array exists from Node.js 24 on only. */
+function half(): Codec<number> {
+  const { takes, read, write } = float('float16', 65520, shortenFloat16);
+  const number = (bits: number) => {
+    scratch.setUint16(0, bits);
+    return getFloat16(scratch, 0);
+  };
+  return {
+    takes,
+    read: (value) => {
+      const float = read(value);
+      if (float === undefined) return undefined;
+      setFloat16(scratch, 0, float);
+      return scratch.getUint16(0);
+    },
+    write: (bits) => write(number(bits)),
+    number,
+  };
+}
+
+function whole(min: number, max: number): Codec<number> {
+  return {
+    takes: `a whole number from ${min} to ${max}`,
+    read: (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+        ? value
+        : undefined,
+    write: same,
+    number: same,
+  };
+}
+
+function big(min: bigint, max: bigint): Codec<bigint> {
+  return {
+    takes: `a whole number from ${min} to ${max}`,
+    read: (value) => {
+      const exact = toBigInt(value);
+      return exact !== undefined && exact >= min && exact <= max ? exact : undefined;
+    },
+    write: (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)),
+    number: Number,
+  };
+}
+
+function toBigInt(value: unknown): bigint | undefined {
+  if (typeof value === 'bigint') return value;
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : undefined;
+  return typeof value === 'string' && /^-?\d{1,20}$/.test(value) ? BigInt(value) : undefined;
+}

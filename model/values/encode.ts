@@ -1,0 +1,335 @@
+import { BadInput, type Place } from '../errors';
+import { type Dim, type Input, instanceDims, runsTogether, type Signature, showDims } from '../signature';
+import { isBase64, isShape, readBase64, shapeFor } from './bytes';
+import { type Data, type Element, type ElementType, elementOf } from './elements';
+import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+
+/**
+ * For each input one value a row: JSON, a typed array that holds all values of one row in row-major order, or a tensor
+ * of one row.
+ */
+export type Columns = Record<string, readonly unknown[]>;
+
+/** A whole tensor: its values flat or, as JSON, nested; without a shape they nest as it says, or are `{"b64": …}`. */
+export interface GivenTensor {
+  readonly type?: ElementType;
+  readonly shape?: Shape;
+  readonly data: unknown;
+}
+
+/** What the values at one place must be. */
+interface Expected {
+  type: ElementType;
+  /** Undefined where any shape will do. */
+  dims: readonly Dim[] | undefined;
+  /** Whether a first dimension of 1 may stand before the others. */
+  lead?: boolean;
+}
+
+/**
+ * The feeds of the runs that answer these columns: one for all rows where they may run together and have one shape,
+ * else one a row. Throws BadInput with the place of the first value that does not fit.
+ */
+export function encode(columns: Columns, signature: Signature): { runs: Tensor[][]; rows: number } {
+  const { inputs, kind } = signature;
+  const rows = countRows(columns, inputs);
+  if (rows === 0) return { runs: [], rows };
+  // Without inputs there is nothing to stack: a run for each value of any column.
+  const tensors = inputs.map((input) => {
+    const expected = { type: input.type, dims: instanceDims(input, kind), lead: kind === 'single' };
+    return dense(columns[input.name], expected) ?? careful(columns[input.name], expected, input.name);
+  });
+  const stacked = tensors.filter((list) => list.length === 1).flat();
+  if (stacked.length === inputs.length) {
+    if (runsTogether(signature) || (rows === 1 && kind !== 'whole')) return { runs: [stacked], rows };
+  }
+  const runs = Array.from({ length: rows }, (_, row) =>
+    tensors.map((list) => {
+      const tensor = list.length === 1 ? rowsOf(list[0], row, row + 1) : list[row];
+      // A run may take over the memory of its feeds, so rows do not share any.
+      return { ...(rows > 1 ? copyOf(tensor) : tensor), shape: tensor.shape.slice(kind === 'whole' ? 1 : 0) };
+    }),
+  );
+  return { runs, rows };
+}
+
+function countRows(columns: Columns, inputs: readonly Input[]): number {
+  if (inputs.length === 0) return Object.values(columns)[0]?.length ?? 1;
+  let given = 0;
+  for (const name in columns) {
+    given++;
+    if (!inputs.some((input) => input.name === name))
+      throw new BadInput(`unknown input ${JSON.stringify(name)}`);
+  }
+  if (given < inputs.length) {
+    const missing = inputs.find(({ name }) => !Object.hasOwn(columns, name));
+    throw new BadInput(`missing input ${JSON.stringify(missing?.name)}`);
+  }
+  const [first] = inputs;
+  const rows = columns[first.name].length;
+  for (const { name } of inputs) {
+    const { length } = columns[name];
+    if (length !== rows) throw new BadInput(`${name} has ${length} rows but ${first.name} has ${rows}`);
+  }
+  return rows;
+}
+
+/** The whole tensor of an input. Throws BadInput. */
+export function encodeTensor({ type, shape, data }: GivenTensor, input: Input): Tensor {
+  const place = { input: input.name, path: [] };
+  const expected: Expected = { type: input.type, dims: input.dims.length === 0 ? undefined : input.dims };
+  const element = elementOf(input.type);
+  if (type !== undefined && type !== input.type)
+    throw new BadInput(`must be ${input.type}, not ${type}`, place);
+  if (!shape) return wholeTensor(data, expected, place);
+  if (expected.dims && !fits(shape, expected.dims)) {
+    throw new BadInput(`must have the shape ${showDims(expected.dims)}, not ${showDims(shape)}`, place);
+  }
+  const size = sizeOf(shape);
+  if (ArrayBuffer.isView(data) && element.holds(data)) {
+    if (data.length !== size) throw new BadInput(`must hold ${size} values, not ${data.length}`, place);
+    // A run may take over the memory of its feeds, which is the caller's.
+    const isWhole = !Array.isArray(data) && data.byteLength === data.buffer.byteLength;
+    return { type: input.type, shape, data: isWhole ? data.slice() : data };
+  }
+  if (!Array.isArray(data)) throw new BadInput('must be an array', place);
+  if (data.some(Array.isArray)) return wholeTensor(data, { type: input.type, dims: shape }, place);
+  return { ...wholeTensor(data, { type: input.type, dims: [size] }, place), shape };
+}
+
+/** One value by itself. */
+function wholeTensor(value: unknown, expected: Expected, { input }: Place): Tensor {
+  const [{ type, shape, data }] = dense([value], expected) ?? careful([value], expected, input, true);
+  return { type, shape: shape.slice(1), data };
+}
+
+/** Plain JSON of one shape, stored in one pass; undefined where anything is odd. */
+function dense(values: readonly unknown[], { type, dims }: Expected): [Tensor] | undefined {
+  const own = measure(values[0]);
+  const shape = fitted(own, dims);
+  if (!shape || isOdd(values[0])) return undefined;
+  const element = elementOf(type);
+  const data = element.create(values.length * sizeOf(shape));
+  if (own.length === 0)
+    return element.fill(data, 0, values) < 0 ? [{ type, shape: [values.length, ...shape], data }] : undefined;
+  const size = sizeOf(own);
+  let at = 0;
+  for (const value of values) {
+    if (!fillNested(element, data, at, value, own, 0)) return undefined;
+    at += size;
+  }
+  return [{ type, shape: [values.length, ...shape], data }];
+}
+
+/** What is no plain JSON: bytes, typed arrays and tensors. */
+function isOdd(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Stores nested arrays from `at` on; false where they do not have these lengths or a value does not fit. */
+function fillNested(
+  element: Element,
+  data: Data,
+  at: number,
+  value: unknown,
+  lengths: Shape,
+  axis: number,
+): boolean {
+  if (!Array.isArray(value) || value.length !== lengths[axis]) return false;
+  if (axis === lengths.length - 1) return element.fill(data, at, value) < 0;
+  let size = 1;
+  for (let inner = axis + 1; inner < lengths.length; inner++) size *= lengths[inner];
+  let next = at;
+  for (let i = 0; i < value.length; i++) {
+    if (!fillNested(element, data, next, value[i], lengths, axis + 1)) return false;
+    next += size;
+  }
+  return true;
+}
+
+/**
+ * Value by value: bytes, typed arrays, `[x]` beside `x`, and whatever does not fit, which is named. Gives one tensor
+ * where all rows have one shape, else one a row.
+ */
+function careful(values: readonly unknown[], expected: Expected, input: string, alone = false): Tensor[] {
+  const { type } = expected;
+  const element = elementOf(type);
+  const place = (row: number): Place => ({ input, ...(!alone && { row }), path: [] });
+  const items = values.map((value, row) => asTensor(value, expected, place(row)) ?? value);
+  const shapes = items.map((item, row) =>
+    fitShape(isTensor(item) ? item.shape : measure(item), expected, place(row)),
+  );
+  const [first] = shapes;
+  const size = sizeOf(first);
+  const store = (data: Data, at: number, row: number) => {
+    const item = items[row];
+    if (isTensor(item)) element.copy(data, at, item.data);
+    else storeNested(element, data, at, item, measure(item), place(row), type);
+  };
+  if (shapes.every((shape) => sameShape(shape, first))) {
+    const [only] = items;
+    if (items.length === 1 && isTensor(only)) return [{ type, shape: [1, ...first], data: only.data }];
+    const data = element.create(items.length * size);
+    for (let row = 0; row < items.length; row++) store(data, row * size, row);
+    return [{ type, shape: [items.length, ...first], data }];
+  }
+  return shapes.map((shape, row) => {
+    const data = element.create(sizeOf(shape));
+    store(data, 0, row);
+    return { type, shape: [1, ...shape], data };
+  });
+}
+
+/** A tensor of one row, as forms make them of bytes. */
+export function isTensor(value: unknown): value is Tensor {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'data' in value &&
+    'shape' in value &&
+    ArrayBuffer.isView(value.data)
+  );
+}
+
+/** Bytes and typed arrays as tensors; undefined for what is to be walked. */
+function asTensor(value: unknown, expected: Expected, place: Place): Tensor | undefined {
+  const { type, dims } = expected;
+  if (isTensor(value)) return value;
+  if (isBase64(value) && type !== 'string') {
+    if (isShape(value.shape)) fitShape(value.shape, expected, place);
+    return readBase64(value, type, dims, place);
+  }
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined;
+  const values = value as Uint8Array;
+  const shape = shapeFor(values.length, dims);
+  if (!shape || sizeOf(shape) !== values.length) {
+    const takes = dims ? `an array of shape ${showDims(dims)}` : 'nested arrays';
+    throw new BadInput(`must be ${takes}, not ${values.length} values in a typed array`, place);
+  }
+  const element = elementOf(type);
+  const data = element.create(values.length);
+  if (type !== 'float16' && type !== 'bool' && element.holds(value)) element.copy(data, 0, value);
+  else {
+    const odd = element.fill(data, 0, values);
+    if (odd >= 0) throw new BadInput(`must be ${element.takes}, not this number`, { ...place, path: [odd] });
+  }
+  return { type, shape, data };
+}
+
+/** The full shape of a value that nests as `own`, with what it may leave out. Throws BadInput. */
+function fitShape(own: Shape, expected: Expected, place: Place): Shape {
+  const { dims, lead, type } = expected;
+  if (own.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
+  if (own.includes(0) && !isShape(own)) throw new BadInput('has too many empty rows', place);
+  if (dims && lead && own.length === dims.length + 1) {
+    if (own[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
+    return fitShape(own.slice(1), { type, dims }, place);
+  }
+  return fitted(own, dims) ?? misfit(own, expected, place);
+}
+
+function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never {
+  const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showDims(dims)}`;
+  const batch = own.length === 1 && dims.length === 1 && dims[0] === 1;
+  const hint = batch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
+  throw new BadInput(
+    `must be ${takes}, not ${own.length === 0 ? 'a single value' : showDims(own)}${hint}`,
+    place,
+  );
+}
+
+/** Throws BadInput for a value of another rank than the input's; `[N]` serves for `[N,1]`. */
+export function checkRank(value: unknown, { name, type, dims }: Input): void {
+  const own = measure(value);
+  const full = own.length === dims.length || own.at(-1) === 0;
+  if (!full && !(own.length === dims.length - 1 && dims.at(-1) === 1)) {
+    misfit(own, { type, dims }, { input: name, path: [] });
+  }
+}
+
+/** The shape of a value that nests as `own`, with what it may leave out; undefined where it does not fit. */
+function fitted(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
+  if (!dims) return own.length > mostAxes || (own.includes(0) && !isShape(own)) ? undefined : own;
+  if (own.length > dims.length || !fits(own, dims.slice(0, own.length))) return undefined;
+  if (own.length === dims.length) return own;
+  const missing = dims.slice(own.length);
+  if (own.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
+  return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
+}
+
+function fits(shape: Shape, dims: readonly Dim[]): boolean {
+  return (
+    shape.length === dims.length &&
+    shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)
+  );
+}
+
+const mostAxes = 64;
+const scalar: Shape = [];
+
+/**
+ * The lengths of a value's arrays, told by the first of each. By at(), since V8 would turn an array of doubles into one of
+ * objects where `[0]` meets arrays of both, and then all of them where they are read.
+ */
+export function measure(value: unknown): Shape {
+  if (!Array.isArray(value)) return scalar;
+  const shape: number[] = [];
+  for (let inner = value; Array.isArray(inner) && shape.length <= mostAxes; inner = inner.at(0)) {
+    shape.push(inner.length);
+  }
+  return shape;
+}
+
+/** Stores nested arrays, and throws BadInput for the first value that does not fit. */
+function storeNested(
+  element: Element,
+  data: Data,
+  at: number,
+  value: unknown,
+  lengths: Shape,
+  place: Place,
+  type: ElementType,
+): void {
+  const isScalar = lengths.length === 0;
+  const fits = isScalar
+    ? element.fill(data, at, [value]) < 0
+    : fillNested(element, data, at, value, lengths, 0);
+  if (!fits) throw fault(element, value, lengths, place, type);
+}
+
+/** The error for the first element that does not fit, found by a second, slower walk. */
+function fault(element: Element, value: unknown, lengths: Shape, place: Place, type: ElementType): BadInput {
+  if (lengths.length === 0)
+    return new BadInput(`must be ${element.takes}, not ${kindOf(value, type)}`, place);
+  if (!Array.isArray(value) || value.length !== lengths[0]) {
+    const gets = Array.isArray(value) ? showDims([value.length]) : kindOf(value);
+    return new BadInput(
+      `must be an array of shape ${showDims(lengths)} like its neighbours, not ${gets}`,
+      place,
+    );
+  }
+  const inner = lengths.slice(1);
+  const scratch = element.create(sizeOf(inner));
+  const odd =
+    inner.length === 0
+      ? element.fill(element.create(value.length), 0, value)
+      : value.findIndex((item) => !fillNested(element, scratch, 0, item, inner, 0));
+  return fault(element, value[odd], inner, { ...place, path: [...place.path, odd] }, type);
+}
+
+/** What a value is, for a message that must not repeat it. */
+export function kindOf(value: unknown, type?: ElementType): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'number' || typeof value === 'bigint') return 'this number';
+  if (typeof value === 'string' && type === 'string') return 'this string';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** All rows of a batch in one tensor, each as a tensor of its own, sharing memory. */
+export function rowsApart(tensor: Tensor): Tensor[] {
+  return Array.from({ length: tensor.shape[0] }, (_, row) => {
+    const { type, shape, data } = rowsOf(tensor, row, row + 1);
+    return { type, shape: shape.slice(1), data };
+  });
+}

@@ -1,0 +1,62 @@
+import { type Data, type ElementType, elementOf } from './elements';
+
+/** The shape of an array of values; a scalar's is empty. */
+export type Shape = readonly number[];
+
+export interface Tensor {
+  readonly type: ElementType;
+  readonly shape: Shape;
+  readonly data: Data;
+}
+
+/** The number of values in a shape. */
+export function sizeOf(shape: Shape): number {
+  let size = 1;
+  for (const length of shape) size *= length;
+  return size;
+}
+
+export function sameShape(one: Shape, other: Shape): boolean {
+  if (one.length !== other.length) return false;
+  for (let axis = 0; axis < one.length; axis++) if (one[axis] !== other[axis]) return false;
+  return true;
+}
+
+/** What a tensor takes in memory, strings counted with two bytes a character. */
+export function bytesOf({ type, data }: Tensor): number {
+  let bytes = data.length * elementOf(type).bytes;
+  if (Array.isArray(data)) for (const text of data) bytes += 2 * text.length;
+  return bytes;
+}
+
+/** Rows `from` to `to` (not included) of a tensor, sharing its memory where it is numeric. */
+export function rowsOf({ type, shape, data }: Tensor, from: number, to: number): Tensor {
+  const size = sizeOf(shape.slice(1));
+  const [start, end] = [from * size, to * size];
+  const part = Array.isArray(data) ? data.slice(start, end) : data.subarray(start, end);
+  return { type, shape: [to - from, ...shape.slice(1)], data: part };
+}
+
+/** Tensors of the same type and trailing shape, one behind another along the first dimension. */
+export function stack(tensors: readonly Tensor[]): Tensor {
+  const [first] = tensors;
+  if (tensors.length === 1) return first;
+  let [rows, length] = [0, 0];
+  for (const { shape, data } of tensors) {
+    rows += shape[0];
+    length += data.length;
+  }
+  const element = elementOf(first.type);
+  const data = element.create(length);
+  let at = 0;
+  for (const tensor of tensors) {
+    element.copy(data, at, tensor.data);
+    at += tensor.data.length;
+  }
+  return { type: first.type, shape: [rows, ...first.shape.slice(1)], data };
+}
+
+/** The same values in memory of their own: a run may take over its feeds'. */
+export function copyOf(tensor: Tensor): Tensor {
+  return { ...tensor, data: tensor.data.slice() };
+}

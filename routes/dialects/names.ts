@@ -1,0 +1,59 @@
+import { BadInput, BootError } from '../../model/errors';
+import type { Signature } from '../../model/signature';
+
+/** Keys that wrap what is asked; they win over inputs of the same name. */
+export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
+
+/** Keys of other protocols that may stand beside a wrapper. */
+const companions = ['signature_name', 'id', 'parameters', 'params'];
+
+/** Further keys of the Open Inference Protocol, beside a list of inputs. */
+const inferCompanions = ['outputs', 'model_name', 'model_version'];
+
+/** Throws BootError for a feature that a body could not tell from a wrapper. */
+export function checkFeatureNames({ features = [] }: Signature): void {
+  const taken = features.find((name) => wrappers.includes(name));
+  if (taken !== undefined) {
+    throw new BootError(`FEATURES holds ${taken}, which is the name of a wrapper: rename the column.`);
+  }
+}
+
+/** A name as a message shows it. */
+export function show(name: string): string {
+  return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+}
+
+/**
+ * For each known name the given one that stands for it: itself, or one that becomes it where each character but letters,
+ * digits and `_` is made `_`, as skl2onnx renames columns. Throws BadInput for a name that is unknown, missing, or there twice.
+ */
+export function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
+  const at = where && ` in ${where}`;
+  const own = new Set(given);
+  if (own.size < given.length) throw new BadInput(`an input stands twice${at}`);
+  const places = new Map(known.map((name, i) => [name, i]));
+  const found = known.map((name) => (own.has(name) ? name : undefined));
+  for (const name of given) {
+    if (places.has(name)) continue;
+    const place = places.get(name.replaceAll(/[^A-Za-z0-9_]/g, '_'));
+    if (place === undefined) throw new BadInput(`unknown input ${show(name)}${at}`);
+    const other = found[place];
+    if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} are one input${at}`);
+    found[place] = name;
+  }
+  return found.map((name, i) => {
+    if (name === undefined) throw new BadInput(`missing input ${show(known[i])}${at}`);
+    return name;
+  });
+}
+
+/** Throws BadInput for two wrappers in one body, or for a key that cannot stand beside one. */
+export function checkWrapper(body: Record<string, unknown>): void {
+  const found = wrappers.filter((name) => Object.hasOwn(body, name));
+  if (found.length === 0) return;
+  if (found.length > 1) throw new BadInput(`a body has one of ${found.join(' and ')}, not both`);
+  const known = [...found, ...companions, ...(Array.isArray(body.inputs) ? inferCompanions : [])];
+  const unknown = Object.keys(body).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} beside ${found[0]}`);
+  if (typeof (body.signature_name ?? '') !== 'string') throw new BadInput('signature_name must be a string');
+}

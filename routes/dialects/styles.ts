@@ -1,0 +1,117 @@
+import type { Tensors } from '../../model/model';
+import { isSingleValue, type Output, type Signature } from '../../model/signature';
+import { type Column, JoinedColumn, OnlyRow, TensorColumn, WritableColumn } from '../../model/values/decode';
+import type { Tensor } from '../../model/values/tensor';
+import type { Asked } from './asked';
+
+type Columns = Record<string, Column>;
+
+/** How replies are written for the clients of one tradition. */
+export interface Style {
+  /** The key of whole tensors. */
+  whole: string;
+  /** The values of instances, under `prediction` or `predictions`. */
+  rows(answer: Columns, key: string, pick: (column: Column) => unknown, signature: Signature): object;
+}
+
+export const styles = {
+  predict: { whole: 'outputs', rows: byOutput },
+  mlflow: { whole: 'predictions', rows: byOutput },
+  // TensorFlow Serving: shapes are kept, and each prediction holds all outputs.
+  tensorflow: { whole: 'outputs', rows: byRow },
+} satisfies Record<string, Style>;
+
+/** What a model answers, by output: rows or, where they were asked for, whole tensors. */
+export type Answer = { columns: Columns } | { tensors: Tensors };
+
+/** The reply in the form that was asked for. */
+export function writeReply(style: Style, answer: Answer, asked: Asked, signature: Signature): object {
+  if ('tensors' in answer) return writeWhole(style, answer.tensors, signature);
+  return writeRows(style, answer.columns, asked, signature);
+}
+
+function writeRows(style: Style, answer: Columns, { form }: Asked, signature: Signature): object {
+  const [first] = Object.values(answer);
+  if (form === 'whole') {
+    const values = Object.entries(answer).map(([name, column]) => [
+      name,
+      signature.kind === 'whole' ? column.at(0) : column,
+    ]);
+    return { [style.whole]: values.length === 1 ? values[0][1] : Object.fromEntries(values) };
+  }
+  if (first.length === 0) return { predictions: [] };
+  if (form === 'one') return style.rows(answer, 'prediction', onlyRow, signature);
+  return style.rows(answer, 'predictions', (column) => column, signature);
+}
+
+function onlyRow(column: Column): unknown {
+  return column instanceof WritableColumn ? new OnlyRow(column) : column.at(0);
+}
+
+/** The reply to whole tensors: as the run gave them, bare where there is only one. */
+function writeWhole(style: Style, tensors: Tensors, { outputs }: Signature): object {
+  const values = outputs.map((output) => [output.name, wholeOf(tensors[output.name], output)]);
+  return { [style.whole]: values.length === 1 ? values[0][1] : Object.fromEntries(values) };
+}
+
+function wholeOf(tensor: Tensor, { labels }: Output): unknown {
+  const [length, ...inner] = tensor.shape;
+  return length === undefined
+    ? new TensorColumn(tensor, 1, []).at(0)
+    : new TensorColumn(tensor, length, inner, labels);
+}
+
+function byOutput(
+  answer: Columns,
+  key: string,
+  pick: (column: Column) => unknown,
+  signature: Signature,
+): object {
+  const names = Object.keys(answer);
+  const primary = Object.hasOwn(answer, signature.prediction) ? signature.prediction : names[0];
+  const entries = [[key, pick(bare(answer[primary], primary, signature))]];
+  for (const name of names) {
+    // The reply's own key stands for the prediction.
+    const shown = name === key ? `${name}_output` : name;
+    if (name !== primary) entries.push([shown, pick(bare(answer[name], name, signature))]);
+  }
+  return Object.fromEntries(entries);
+}
+
+/** A column whose rows are lists of a single value, without the lists. */
+function bare(column: Column, name: string, { outputs, kind }: Signature): Column {
+  const output = outputs.find((one) => one.name === name);
+  const isOurs = column instanceof TensorColumn || column instanceof JoinedColumn;
+  return output && isOurs && isSingleValue(output, kind) ? column.bare() : column;
+}
+
+function byRow(answer: Columns, key: string, pick: (column: Column) => unknown): object {
+  const columns = Object.values(answer);
+  return { [key]: pick(columns.length === 1 ? columns[0] : new RowColumn(answer)) };
+}
+
+/** Columns transposed: each row an object keyed by output. */
+class RowColumn extends WritableColumn {
+  readonly length: number;
+  readonly size: number;
+  readonly bytes: number;
+
+  constructor(private readonly columns: Columns) {
+    super();
+    const own = Object.values(columns);
+    this.length = own[0].length;
+    const sum = (measure: (column: WritableColumn) => number) =>
+      own.reduce((total, column) => total + (column instanceof WritableColumn ? measure(column) : 0), 0);
+    this.size = sum(({ size }) => size);
+    this.bytes = sum(({ bytes }) => bytes);
+  }
+
+  at(row: number): unknown {
+    return Object.fromEntries(Object.entries(this.columns).map(([name, column]) => [name, column.at(row)]));
+  }
+
+  *pieces(): Generator<string> {
+    for (let row = 0; row < this.length; row++) yield (row === 0 ? '[' : ',') + JSON.stringify(this.at(row));
+    yield this.length === 0 ? '[]' : ']';
+  }
+}

@@ -1,0 +1,67 @@
+import type { Express } from 'express';
+import type { Model } from '../../model/model';
+import { flushLog } from './log';
+import type { Options } from './options';
+
+/** Most milliseconds from the signal to the end: hosts kill what lives on for 30 s. */
+const gracePeriod = 25_000;
+
+/** Calls `end` at the first SIGTERM or SIGINT, and `giveUp` where that has not ended the process in time. */
+export function onSignal(end: (signal: string) => void, giveUp: () => void): void {
+  let called = false;
+  const once = (signal: string) => {
+    if (called) return;
+    called = true;
+    setTimeout(giveUp, gracePeriod);
+    end(signal);
+  };
+  process.on('SIGTERM', once).on('SIGINT', once);
+}
+
+/** At a signal, answers what was accepted, lets the runs in progress end, and ends the process. */
+export function endOnSignal(drain: () => Promise<void>, models: readonly Model[]): void {
+  onSignal(
+    async (signal) => {
+      console.log(`${signal}: answering what was accepted, then ending`);
+      await drain();
+      await Promise.all(models.map((model) => model.close()));
+      flushLog();
+      process.exit(0);
+    },
+    () => {
+      console.error(`not ended after ${gracePeriod / 1000} s: killing what still runs`);
+      leave(models, 1);
+    },
+  );
+}
+
+/**
+ * Watches for a run that does not end, which nothing but the process' own end can stop: health says so, requests for
+ * other models are answered, and the process kills itself, for its host to start another.
+ */
+export function watchRuns(
+  app: Express,
+  drain: () => Promise<void>,
+  models: readonly Model[],
+  { timeout }: Options,
+): void {
+  const check = () => {
+    const longest = performance.now() - 2 * timeout;
+    const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < longest);
+    if (!stuck || app.locals.stuck) return;
+    app.locals.stuck = true;
+    console.error(
+      `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`,
+    );
+    setTimeout(() => leave(models, 1), gracePeriod).unref();
+    void drain().then(() => leave(models, 1));
+  };
+  setInterval(check, Math.min(1000, timeout)).unref();
+}
+
+/** Ends the process. process.exit() waits for threads, so during a run nothing but a signal to itself ends it. */
+function leave(models: readonly Model[], code: number): void {
+  flushLog();
+  if (models.some(({ status }) => status.runningSince !== undefined)) process.kill(process.pid, 'SIGKILL');
+  process.exit(code);
+}

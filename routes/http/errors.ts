@@ -1,0 +1,92 @@
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
+import { messageOf, RunError } from '../../model/errors';
+import { hintFor } from '../dialects/usage';
+import { closeIfDraining, sendJson, sendOptions } from './reply';
+
+/** What went wrong, for the caller: `status` and `expose` as https://github.com/jshttp/http-errors has them. */
+export class HttpError extends Error {
+  readonly expose = true;
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The first after all routes: nothing is served under this path, but the server as a whole has options. */
+export const notFound: RequestHandler = (req, res) => {
+  if (req.method === 'OPTIONS' && req.url === '*') return sendOptions(res, 'GET, HEAD, POST, OPTIONS');
+  res.locals.model = res.app.locals.model;
+  throw new HttpError(404, `there is nothing under this path: POST ${req.baseUrl}/predict`);
+};
+
+/** Answers every failure with `{"error": …}`. */
+export const sendError: ErrorRequestHandler = (error, _req, res, _next) => answerError(res, error);
+
+/** Who asked in the wrong way or place is shown how to ask. */
+const showHint = [400, 404, 405];
+
+/** Ends a reply with an error; what is not the caller's is logged whole. Does nothing where it is ended already. */
+export function answerError(res: Response, error: unknown): void {
+  if (res.writableEnded || res.destroyed) return;
+  const { status, message, isOurs } = translate(error, res.req);
+  const id = res.getHeader('X-Request-Id');
+  res.locals.why = isOurs ? messageOf(error) : message;
+  if (isOurs) console.error(`${id} ${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
+  // Half of a reply cannot be taken back.
+  if (res.headersSent) return void res.destroy();
+  if (status === 503) res.setHeader('Retry-After', '1');
+  if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
+  closeIfDraining(res);
+  // A path that cannot be decoded reaches no route.
+  const model = error instanceof URIError ? res.app.locals.model : res.locals.model;
+  const hint =
+    model && showHint.includes(status)
+      ? `. ${hintFor(model.signature, res.req.path.startsWith('/v2/'))}`
+      : '';
+  sendJson(res, status, { error: `${message}${hint}`, ...(isOurs && { id }) });
+}
+
+interface Translated {
+  status: number;
+  message: string;
+  /** Whether the log is to have the whole of it, and the caller only that it happened. */
+  isOurs: boolean;
+}
+
+function translate(error: unknown, req: Request): Translated {
+  const { type, status, expose } = (error ?? {}) as { type?: string; status?: unknown; expose?: boolean };
+  const parserError = type === undefined ? undefined : bodyErrors[type];
+  if (parserError) return { status: parserError[0], message: parserError[1](req), isOurs: false };
+  if (error instanceof URIError)
+    return { status: 400, message: 'the path is not valid percent-encoding', isOurs: false };
+  if (error instanceof RunError) return { status: 500, message: 'the model failed', isOurs: true };
+  if (typeof status !== 'number' || !(status >= 400 && status < 600)) {
+    return { status: 500, message: 'internal error', isOurs: true };
+  }
+  // Corrupt compressed data is a 400 of body-parser's without a type.
+  if (status === 400 && error instanceof Error && 'errno' in error) {
+    return { status, message: 'the body cannot be decoded', isOurs: false };
+  }
+  if (expose ?? status < 500) return { status, message: messageOf(error), isOurs: false };
+  return { status, message: 'internal error', isOurs: true };
+}
+
+/** body-parser's errors in words of our own: theirs may echo the body. */
+const bodyErrors: Record<string, [status: number, message: (req: Request) => string]> = {
+  'entity.too.large': [413, ({ app }) => tooLarge(app.locals.bodyLimit)],
+  'entity.parse.failed': [400, () => 'the body is not JSON'],
+  'encoding.unsupported': [415, () => 'the Content-Encoding is not supported; gzip, deflate and br are'],
+  'charset.unsupported': [415, () => 'the charset is not supported'],
+  'request.aborted': [400, () => 'the body ended early'],
+  'request.size.invalid': [400, () => 'the body ended early'],
+};
+
+/** What a body over the limit is told. */
+export function tooLarge(bodyLimit: number): string {
+  const units = ['gb', 'mb', 'kb', 'b'];
+  const power = units.findIndex((_, i) => bodyLimit % 1024 ** (3 - i) === 0);
+  const limit = `${bodyLimit / 1024 ** (3 - power)}${units[power]}`;
+  return `the body is larger than BODY_LIMIT, ${limit}: set it higher, or send arrays as {"b64": …}, which is shorter`;
+}

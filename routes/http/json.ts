@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto';
+import type { Request, RequestHandler } from 'express';
+import { BadInput } from '../../model/errors';
+import type { Signature } from '../../model/signature';
+import { HttpError } from './errors';
+
+/** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
+export function jsonOf(req: Request, signature: Pick<Signature, 'inputs'>): unknown {
+  const isParsed = req.body !== undefined && typeof req.body !== 'string' && !Buffer.isBuffer(req.body);
+  return isParsed ? req.body : parseJson(takeBytes(req), signature);
+}
+
+/**
+ * Takes the bytes of a body from its request, so that nothing keeps them; empty where there was none. Throws HttpError
+ * for a charset that JSON does not have.
+ */
+export function takeBytes(req: Request): Buffer {
+  const type = req.headers['content-type'] ?? '';
+  const charset = type.includes(';') && /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type)?.[1];
+  if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
+  }
+  const { body } = req;
+  req.body = undefined;
+  return Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : '');
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and integers of 64-bit inputs are exact.
+ * Throws BadInput.
+ */
+export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>): unknown {
+  if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
+  checkNesting(bytes);
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw new BadInput('the body is not UTF-8');
+  }
+  // Nothing of a large body is needed twice.
+  if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
+    (bytes.buffer as ArrayBuffer).transfer?.(0);
+  const isExact = inputs.some(({ type }) => type.endsWith('int64'));
+  // JSON.parse makes 1e400 infinite, which no number in JSON is.
+  if ((isExact && /\d{16}/.test(text)) || /[eE]\+?\d{3}/.test(text) || hasLongNumber(text)) {
+    return parseOdd(text, isExact);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    return /NaN|Infinity/.test(text) ? parseOdd(text, isExact) : notJson(error);
+  }
+}
+
+/** Whether so many digits follow each other that they may make an infinite number: every hundredth character tells. */
+function hasLongNumber(text: string): boolean {
+  let inRow = 0;
+  for (let at = 99; at < text.length; at += 100) {
+    const code = text.charCodeAt(at);
+    inRow = code >= 48 && code <= 57 ? inRow + 1 : 0;
+    if (inRow === 3 && /\d{309}/.test(text.slice(Math.max(0, at - 300), at + 310))) return true;
+  }
+  return false;
+}
+
+function notJson(error: unknown): never {
+  const at = /at position \d+/.exec(String(error))?.[0];
+  throw new BadInput(`the body is not JSON${at ? ` ${at}` : ''}`);
+}
+
+/** Strings, which are left alone, and what JSON.parse cannot tell: the literals of Python's json, and numbers. */
+const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|\bNaN\b|-?\bInfinity\b|-?\d[\d.eE+-]*/gs;
+/** A key that no client knows. */
+const mark = randomUUID();
+
+/** JSON with such tokens put into objects, which become their values when it is parsed. */
+function parseOdd(text: string, isExact: boolean): unknown {
+  const marked = text.replaceAll(tokens, (token) => {
+    if (token.startsWith('"') || (!needsMark(token, isExact) && !/[NI]/.test(token))) return token;
+    return `{"${mark}":"${token}"}`;
+  });
+  try {
+    return JSON.parse(marked, (_key, value) => {
+      const token: unknown = typeof value === 'object' && value !== null ? value[mark] : undefined;
+      return typeof token === 'string' ? meaningOf(token, isExact) : value;
+    });
+  } catch (error) {
+    return notJson(error);
+  }
+}
+
+function needsMark(token: string, isExact: boolean): boolean {
+  if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(token)) return false;
+  return !Number.isFinite(Number(token)) || (isExact && wholeDigits.test(token));
+}
+
+/** An integer, as a whole number or with nothing behind the point. */
+const wholeDigits = /^(-?\d{16,})(?:\.0+)?$/;
+
+function meaningOf(token: string, isExact: boolean): unknown {
+  const whole = isExact ? wholeDigits.exec(token) : null;
+  // So many digits fit no integer.
+  if (whole && token.length < 64) return BigInt(whole[1]);
+  // A number object is no number: it is out of every range.
+  return /^-?\d/.test(token) ? Object(Number(token)) : Number(token);
+}
+
+const deepest = 1000;
+
+/** Throws BadInput for arrays and objects that nest deeper than any tensor: they take a hundred times their size. */
+function checkNesting(bytes: Buffer): void {
+  if (bytes.length < large || !isDense(bytes)) return;
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === 0x5c) at++;
+    else if (byte === 0x22) inString = !inString;
+    else if (inString) continue;
+    else if (byte === 0x5d || byte === 0x7d) depth--;
+    else if ((byte === 0x5b || byte === 0x7b) && ++depth > deepest) {
+      throw new BadInput('the body nests deeper than any tensor');
+    }
+  }
+}
+
+/** Whether one byte in sixteen opens an array or an object, as where a body holds little else. */
+function isDense(bytes: Buffer): boolean {
+  let left = bytes.length / 16;
+  for (const bracket of ['[', '{']) {
+    for (let at = bytes.indexOf(bracket); at >= 0 && left > 0; at = bytes.indexOf(bracket, at + 1)) left--;
+  }
+  return left <= 0;
+}
+
+/** Larger bodies are parsed one a turn of the event loop, so that others are answered in between. */
+const large = 1 << 18;
+
+let turns: (() => void)[] = [];
+
+/** Lets requests with large bodies go on one after another. */
+export const takeTurns: RequestHandler = (req, _res, next) => {
+  if (!Buffer.isBuffer(req.body) || req.body.length < large) return next();
+  if (turns.push(next) === 1) setImmediate(goOn);
+};
+
+function goOn(): void {
+  turns[0]();
+  turns = turns.slice(1);
+  if (turns.length > 0) setImmediate(goOn);
+}

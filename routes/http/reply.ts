@@ -1,0 +1,105 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Request, Response } from 'express';
+import { isWritable } from '../../model/values/decode';
+
+/** More values than this are written in pieces, between which others are answered. */
+const fewValues = 20_000;
+
+/** Ends a reply with JSON; a large one is written as its reader takes it. */
+export function sendJson(res: Response, status: number, value: unknown): void {
+  if (sizeOf(value) > fewValues) void writePieces(res, status, value);
+  // Without a charset, which JSON has none of: KServe's client looks for exactly this.
+  else send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
+}
+
+/** Ends a reply; one whose client is gone, or that has ended already, is left. */
+export function send(res: Response, status: number, type: string, body: string | Buffer): void {
+  if (res.headersSent || res.destroyed) return;
+  res.statusCode = status;
+  res.setHeader('Content-Type', type);
+  const length = Buffer.byteLength(body);
+  res.setHeader('Content-Length', length);
+  closeIfDraining(res);
+  // ASCII, as nearly all replies are, is written faster as what it also is.
+  const encoding = length === body.length ? 'latin1' : 'utf8';
+  if (!isArriving(res.req)) return void res.end(body, encoding);
+  // Closing now would reset the connection while its client still sends, and so the answer would be lost.
+  res.write(body, encoding);
+  res.req.once('end', () => res.end()).resume();
+}
+
+/** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
+export function sendBinary(res: Response, json: object, binary: readonly Uint8Array[]): void {
+  const header = Buffer.from(JSON.stringify(json));
+  res.setHeader('Inference-Header-Content-Length', header.length);
+  send(res, 200, 'application/octet-stream', Buffer.concat([header, ...binary]));
+}
+
+/** Ends a reply that tells the methods of a path. */
+export function sendOptions(res: Response, allow: string): void {
+  res.setHeader('Allow', allow);
+  closeIfDraining(res);
+  res.status(204).end();
+}
+
+/** While the process drains, a connection ends with its reply; not before its request has been read. */
+export function closeIfDraining(res: Response): void {
+  if (res.app.locals.draining && !isArriving(res.req)) res.setHeader('Connection', 'close');
+}
+
+/** Whether a body is still to come; a request without one is not complete yet when it is answered. */
+function isArriving({ complete, headers }: Request): boolean {
+  return (
+    !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+  );
+}
+
+/** How many values of tensors a reply holds. */
+function sizeOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  if (isWritable(value)) return value.size;
+  let size = 0;
+  for (const item of Object.values(value)) size += sizeOf(item);
+  return size;
+}
+
+async function writePieces(res: Response, status: number, value: unknown): Promise<void> {
+  if (res.headersSent || res.destroyed) return;
+  res.statusCode = status;
+  res.setHeader('Content-Type', 'application/json');
+  closeIfDraining(res);
+  for (const piece of piecesOf(value)) {
+    if (res.write(piece)) await nextTurn();
+    else await drained(res);
+    if (res.destroyed) return;
+  }
+  res.end('\n');
+}
+
+/** Resolves when a reply's buffer has been taken; a reader that takes nothing for long is given up. */
+function drained(res: Response): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => res.destroy(), res.app.locals.timeout);
+    const done = () => {
+      clearTimeout(timer);
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.on('drain', done).on('close', done);
+  });
+}
+
+function* piecesOf(value: unknown): Generator<string> {
+  if (isWritable(value)) return yield* value.pieces();
+  if (typeof value !== 'object' || value === null || sizeOf(value) <= fewValues)
+    return yield JSON.stringify(value);
+  const isList = Array.isArray(value);
+  let before = isList ? '[' : '{';
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    yield isList ? before : `${before}${JSON.stringify(key)}:`;
+    yield* piecesOf(item);
+    before = ',';
+  }
+  yield isList ? ']' : '}';
+}
