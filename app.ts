@@ -31,7 +31,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   app.locals = { ...app.locals, model, bodyLimit: settings.bodyLimit, timeout: settings.timeout };
   const guard = createGuard(settings, all);
   app.use(requestLog(settings));
-  app.use(predictRoutes(all, settings, guard));
+  predictRoutes(app, all, settings, guard);
   // Routes of your own go here.
   app.use(notFound);
   app.use(sendError);

@@ -60,7 +60,7 @@ export class Independence {
     const wasOnProbation = this.onProbation;
     const odd = requests.map((feeds) => this.isNew(feeds));
     const all = wasOnProbation || rows > this.largest;
-    const chance = wasOnProbation ? 1 : Math.max(1 / rarely, Math.min(1, enoughRows / ++this.sharedRuns));
+    const chance = wasOnProbation ? 1 : this.laterChance();
     const lucky = Math.random() < chance ? Math.floor(Math.random() * requests.length) : -1;
     let typical: number[] | undefined;
     const answers: (Tensor[] | Error)[] = [...together];
@@ -87,6 +87,14 @@ export class Independence {
       }
     }
     return { answers };
+  }
+
+  /** How likely a later run is checked: nearly always at first, unless checks have taken long already. */
+  private laterChance(): number {
+    this.sharedRuns++;
+    return this.seconds > enoughSeconds
+      ? 1 / rarely
+      : Math.max(1 / rarely, Math.min(1, enoughRows / this.sharedRuns));
   }
 
   /** Runs a request by itself. */

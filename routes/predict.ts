@@ -1,16 +1,16 @@
 import bodyParser from 'body-parser';
-import { type Request, type RequestHandler, type Response, Router } from 'express';
+import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../model/errors';
 import { isWrapped, type Model } from '../model/model';
 import type { Asked } from './dialects/asked';
 import { readForm } from './dialects/forms';
 import { describeModel, readInferBody, writeInferReply } from './dialects/open-inference';
-import { type Answer, type Style, styles, writeReply } from './dialects/styles';
+import { type Answer, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
 import { HttpError } from './http/errors';
 import { jsonOf, takeBytes, takeTurns } from './http/json';
 import type { Options } from './http/options';
-import { sendBinary, sendJson, sendOptions } from './http/reply';
+import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
 
 /** Answers a prediction as the clients of one tradition want it. */
 const predict =
@@ -47,18 +47,23 @@ async function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
 }
 
 function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): void {
-  if (!asked.infer || !('tensors' in answer)) {
-    sendJson(res, 200, writeReply(style, answer, asked, model.signature));
-    return;
-  }
-  const { json, binary } = writeInferReply(model, asked.infer, answer.tensors);
-  if (binary.length === 0) sendJson(res, 200, json);
-  else sendBinary(res, json, binary);
+  const { json, binary } =
+    asked.infer && 'tensors' in answer
+      ? writeInferReply(model, asked.infer, answer.tensors)
+      : { json: writeReply(style, answer, asked, model.signature), binary: [] };
+  const { values, bytes } = sizeOf(answer);
+  if (binary.length > 0) sendBinary(res, json, binary);
+  else if (values > fewValues) void sendPieces(res, 200, json, bytes);
+  else sendJson(res, 200, json);
 }
 
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */
-export function predictRoutes(models: readonly Model[], options: Options, guard: RequestHandler[]): Router {
-  const router = Router({ caseSensitive: true, strict: true });
+export function predictRoutes(
+  app: Express,
+  models: readonly Model[],
+  options: Options,
+  guard: RequestHandler,
+): void {
   const byName = new Map(models.map((model) => [model.name, model]));
   const findModel: RequestHandler<{ name?: string; version?: string }> = (
     { params: { name, version } },
@@ -76,11 +81,11 @@ export function predictRoutes(models: readonly Model[], options: Options, guard:
     }
     next();
   };
-  const read = [...guard, bodyParser.raw({ type: () => true, limit: options.bodyLimit }), takeTurns];
+  const read = [guard, bodyParser.raw({ type: () => true, limit: options.bodyLimit }), takeTurns];
 
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
     const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
-    const route = router.route(path);
+    const route = app.route(path);
     route.all(findModel as RequestHandler);
     route[method](...handlers);
     route.all((req, res) => {
@@ -96,7 +101,7 @@ export function predictRoutes(models: readonly Model[], options: Options, guard:
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
   serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...read, predict(styles.tensorflow));
-  router.all('/v1/models/:name{/versions/:version}\\::verb', (_req, res) => {
+  app.all('/v1/models/:name{/versions/:version}\\::verb', (_req, res) => {
     [res.locals.model] = models;
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
@@ -131,7 +136,6 @@ export function predictRoutes(models: readonly Model[], options: Options, guard:
   serve('post', '/predictions/:name{/:version}', ...read, predict(styles.predict));
   serve('post', '/invocations', ...read, predict(styles.mlflow));
   serve('get', '/ping', health({ status: 'Healthy' }));
-  return router;
 }
 
 const say =

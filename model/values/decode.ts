@@ -1,6 +1,7 @@
 import { RunError } from '../errors';
 import { type Output, type Signature, showDims } from '../signature';
 import { type Element, elementOf } from './elements';
+import { recordOf } from './record';
 import { rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
 
 /** One output's values by row, plain JSON made when asked from the tensor inside: shortest digits, labels of a ZipMap. */
@@ -79,19 +80,14 @@ export class TensorColumn extends WritableColumn {
     const { shape, labels, tensor, element } = this;
     if (axis === shape.length) return element.get(tensor.data, from);
     const length = shape[axis];
-    if (axis === shape.length - 1) {
-      if (labels) {
-        // Unlike an assignment, this makes a key of __proto__ too.
-        return Object.fromEntries(
-          Array.from({ length }, (_, i) => [labels[i] ?? String(i), element.get(tensor.data, from + i)]),
-        );
-      }
-      const values = new Array<unknown>(length);
-      for (let i = 0; i < length; i++) values[i] = element.get(tensor.data, from + i);
-      return values;
+    const isInner = axis === shape.length - 1;
+    if (isInner && labels) return recordOf(labels, (i) => element.get(tensor.data, from + i));
+    const size = isInner ? 1 : sizeOf(shape.slice(axis + 1));
+    const values = new Array<unknown>(length);
+    for (let i = 0; i < length; i++) {
+      values[i] = isInner ? element.get(tensor.data, from + i) : this.valueAt(from + i * size, axis + 1);
     }
-    const size = sizeOf(shape.slice(axis + 1));
-    return Array.from({ length }, (_, i) => this.valueAt(from + i * size, axis + 1));
+    return values;
   }
 
   *pieces(): Generator<string> {
@@ -99,8 +95,7 @@ export class TensorColumn extends WritableColumn {
     if (this.size === 0) return yield JSON.stringify(this);
     const { labels, tensor, element } = this;
     const inner = shape[shape.length - 1];
-    const keys =
-      labels && Array.from({ length: inner }, (_, i) => `${JSON.stringify(labels[i] ?? String(i))}:`);
+    const keys = labels?.map((label) => `${JSON.stringify(label)}:`);
     let text = '';
     for (let at = 0; at < this.size; at += inner) {
       text += opening(shape, at) + (keys ? '{' : '[');
@@ -216,13 +211,10 @@ export function decode(
   rows: number,
   signature: Signature,
 ): Record<string, Column> {
-  const columns = signature.outputs.map((output, i): [string, Column] => {
-    const [first, ...others] = runs.map((tensors) =>
-      columnOf(tensors[i], runs.length > 1 ? 1 : rows, output),
-    );
-    return [output.name, others.length === 0 ? first : new JoinedColumn([first, ...others])];
-  });
-  return Object.fromEntries(columns);
+  const { outputs } = signature;
+  const names = outputs.map(({ name }) => name);
+  if (runs.length === 1) return recordOf(names, (i) => columnOf(runs[0][i], rows, outputs[i]));
+  return recordOf(names, (i) => new JoinedColumn(runs.map((tensors) => columnOf(tensors[i], 1, outputs[i]))));
 }
 
 function columnOf(tensor: Tensor, rows: number, { name, batch, labels }: Output): TensorColumn {

@@ -39,9 +39,9 @@ export function encode(columns: Columns, signature: Signature): { runs: Tensor[]
     const expected = { type: input.type, dims: instanceDims(input, kind), lead: kind === 'single' };
     return dense(columns[input.name], expected) ?? careful(columns[input.name], expected, input.name);
   });
-  const stacked = tensors.filter((list) => list.length === 1).flat();
-  if (stacked.length === inputs.length) {
-    if (runsTogether(signature) || (rows === 1 && kind !== 'whole')) return { runs: [stacked], rows };
+  const isStacked = tensors.every(({ length }) => length === 1);
+  if (isStacked && (runsTogether(signature) || (rows === 1 && kind !== 'whole'))) {
+    return { runs: [tensors.map(([tensor]) => tensor)], rows };
   }
   const runs = Array.from({ length: rows }, (_, row) =>
     tensors.map((list) => {

@@ -3,6 +3,7 @@ import type { Input, Signature } from '../../model/signature';
 import { isBase64, readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
 import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
+import { recordOf } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
 import { checkWrapper, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
@@ -165,7 +166,7 @@ function transpose(
       for (let c = 0; c < inputs.length; c++) columns[c][row] = values[c];
     }
   }
-  return Object.fromEntries(inputs.map(({ name }, c) => [name, columns[c]]));
+  return byName(inputs, (_, c) => columns[c]);
 }
 
 /** Whether an object is keyed by the inputs' names and nothing else. */
@@ -217,6 +218,7 @@ function adviseFrame(body: Body, given: readonly string[], { inputs, features }:
 function readKeyed(body: Body, signature: Signature): Asked {
   const { inputs, kind } = signature;
   const values = hasJust(body, inputs) ? inputs.map(({ name }) => body[name]) : inputsOf(body, signature, '');
+  if (isObject(values[0])) adviseFrame(body, Object.keys(body), signature);
   const isRow = signature.features !== undefined && byFeature(Object.keys(body), signature);
   const holdBatch = inputs.map((input, i) => kind === 'batched' && !isRow && holdsBatch(values[i], input));
   const batch = holdBatch.indexOf(true);
@@ -336,5 +338,8 @@ function holdsBatch(value: unknown, { type, dims }: Input): boolean {
 }
 
 function byName<T>(inputs: readonly Input[], value: (input: Input, place: number) => T): Record<string, T> {
-  return Object.fromEntries(inputs.map((input, i) => [input.name, value(input, i)]));
+  return recordOf(
+    inputs.map(({ name }) => name),
+    (i) => value(inputs[i], i),
+  );
 }

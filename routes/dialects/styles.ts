@@ -1,7 +1,8 @@
 import type { Tensors } from '../../model/model';
 import { isSingleValue, type Output, type Signature } from '../../model/signature';
 import { type Column, JoinedColumn, OnlyRow, TensorColumn, WritableColumn } from '../../model/values/decode';
-import type { Tensor } from '../../model/values/tensor';
+import { recordOf } from '../../model/values/record';
+import { bytesOf, type Tensor } from '../../model/values/tensor';
 import type { Asked } from './asked';
 
 type Columns = Record<string, Column>;
@@ -24,6 +25,27 @@ export const styles = {
 /** What a model answers, by output: rows or, where they were asked for, whole tensors. */
 export type Answer = { columns: Columns } | { tensors: Tensors };
 
+/** More values than this are written in pieces, between which others are answered. */
+export const fewValues = 20_000;
+
+/** How many values of tensors an answer holds, and their bytes. */
+export function sizeOf(answer: Answer): { values: number; bytes: number } {
+  const size = { values: 0, bytes: 0 };
+  if ('tensors' in answer) {
+    for (const tensor of Object.values(answer.tensors)) {
+      size.values += tensor.data.length;
+      size.bytes += bytesOf(tensor);
+    }
+  } else {
+    for (const column of Object.values(answer.columns)) {
+      if (!(column instanceof WritableColumn)) continue;
+      size.values += column.size;
+      size.bytes += column.bytes;
+    }
+  }
+  return size;
+}
+
 /** The reply in the form that was asked for. */
 export function writeReply(style: Style, answer: Answer, asked: Asked, signature: Signature): object {
   if ('tensors' in answer) return writeWhole(style, answer.tensors, signature);
@@ -41,11 +63,17 @@ function writeRows(style: Style, answer: Columns, { form }: Asked, signature: Si
   }
   if (first.length === 0) return { predictions: [] };
   if (form === 'one') return style.rows(answer, 'prediction', onlyRow, signature);
-  return style.rows(answer, 'predictions', (column) => column, signature);
+  return style.rows(answer, 'predictions', allRows, signature);
 }
 
+/** The value of a column's only row; a large one is left to be written in pieces. */
 function onlyRow(column: Column): unknown {
-  return column instanceof WritableColumn ? new OnlyRow(column) : column.at(0);
+  return column instanceof WritableColumn && column.size > fewValues ? new OnlyRow(column) : column.at(0);
+}
+
+/** All values of a column; many are left to be written in pieces. */
+function allRows(column: Column): unknown {
+  return column instanceof WritableColumn && column.size <= fewValues ? column.toJSON() : column;
 }
 
 /** The reply to whole tensors: as the run gave them, bare where there is only one. */
@@ -69,13 +97,13 @@ function byOutput(
 ): object {
   const names = Object.keys(answer);
   const primary = Object.hasOwn(answer, signature.prediction) ? signature.prediction : names[0];
-  const entries = [[key, pick(bare(answer[primary], primary, signature))]];
-  for (const name of names) {
-    // The reply's own key stands for the prediction.
-    const shown = name === key ? `${name}_output` : name;
-    if (name !== primary) entries.push([shown, pick(bare(answer[name], name, signature))]);
-  }
-  return Object.fromEntries(entries);
+  const others = names.filter((name) => name !== primary);
+  // The reply's own key stands for the prediction.
+  const keys = [key, ...others.map((name) => (name === key ? `${name}_output` : name))];
+  return recordOf(keys, (i) => {
+    const name = i === 0 ? primary : others[i - 1];
+    return pick(bare(answer[name], name, signature));
+  });
 }
 
 /** A column whose rows are lists of a single value, without the lists. */

@@ -43,9 +43,9 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   // Nothing of a large body is needed twice.
   if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
     (bytes.buffer as ArrayBuffer).transfer?.(0);
-  const isExact = inputs.some(({ type }) => type.endsWith('int64'));
+  const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
   // JSON.parse makes 1e400 infinite, which no number in JSON is.
-  if ((isExact && /\d{16}/.test(text)) || /[eE]\+?\d{3}/.test(text) || hasLongNumber(text)) {
+  if (/\d[eE]\+?\d{3}(?![\w+/])/.test(text) || (isExact && /\d{16}/.test(text)) || hasLongNumber(text)) {
     return parseOdd(text, isExact);
   }
   try {
@@ -55,13 +55,17 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   }
 }
 
-/** Whether so many digits follow each other that they may make an infinite number: every hundredth character tells. */
+/** The digits of a number that may be infinite. */
+const manyDigits = 309;
+
+/** Whether so many digits follow each other: then some lie around one of every hundredth characters. */
 function hasLongNumber(text: string): boolean {
-  let inRow = 0;
-  for (let at = 99; at < text.length; at += 100) {
-    const code = text.charCodeAt(at);
-    inRow = code >= 48 && code <= 57 ? inRow + 1 : 0;
-    if (inRow === 3 && /\d{309}/.test(text.slice(Math.max(0, at - 300), at + 310))) return true;
+  const isDigit = (at: number) => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57;
+  for (let at = 100; at < text.length; at += 100) {
+    let [from, to] = [at, at];
+    while (isDigit(from)) from--;
+    while (to - from <= manyDigits && isDigit(to)) to++;
+    if (to - from > manyDigits) return true;
   }
   return false;
 }

@@ -1,22 +1,19 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { RequestHandler } from 'express';
+import type { IncomingMessage } from 'node:http';
 import { HttpError } from './errors';
 
-/** Lets only requests pass that carry one of the keys; without keys, there is nothing to pass. */
-export function requireKey(keys: readonly string[]): RequestHandler[] {
-  if (keys.length === 0) return [];
+/** A check that throws HttpError for a request which carries none of the keys; without keys, all may pass. */
+export function keyCheck(keys: readonly string[]): (req: IncomingMessage) => void {
+  if (keys.length === 0) return () => {};
   const digests = keys.map(digest);
-  const check: RequestHandler = (req, _res, next) => {
-    const bearer = /^Bearer +(.+)$/i.exec(req.headers.authorization ?? '')?.[1];
-    const given = [bearer, req.headers['x-api-key']].map((key) => digest(String(key ?? '').trim()));
+  return ({ headers }) => {
+    const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
+    const given = [bearer, headers['x-api-key']].map((key) => digest(String(key ?? '').trim()));
     // Every digest is compared, whole, so that the time tells nothing of how near a guess came.
     const matches = digests.flatMap((key) => given.map((guess) => timingSafeEqual(key, guess)));
-    const allowed = matches.includes(true);
-    next(
-      allowed ? undefined : new HttpError(401, 'this needs a key: send Authorization: Bearer … or X-API-Key'),
-    );
+    if (!matches.includes(true))
+      throw new HttpError(401, 'this needs a key: send Authorization: Bearer … or X-API-Key');
   };
-  return [check];
 }
 
 function digest(text: string): Buffer {

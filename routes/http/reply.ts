@@ -2,14 +2,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
 import { isWritable } from '../../model/values/decode';
 
-/** More values than this are written in pieces, between which others are answered. */
-const fewValues = 20_000;
-
-/** Ends a reply with JSON; a large one is written as its reader takes it. */
+/** Ends a reply with JSON. */
 export function sendJson(res: Response, status: number, value: unknown): void {
-  if (sizeOf(value) > fewValues) void writePieces(res, status, value);
   // Without a charset, which JSON has none of: KServe's client looks for exactly this.
-  else send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
+  send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
 }
 
 /** Ends a reply; one whose client is gone, or that has ended already, is left. */
@@ -54,20 +50,19 @@ function isArriving({ complete, headers }: Request): boolean {
   );
 }
 
-/** How many values of tensors a reply holds. */
-function sizeOf(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 1;
-  if (isWritable(value)) return value.size;
-  let size = 0;
-  for (const item of Object.values(value)) size += sizeOf(item);
-  return size;
-}
-
-async function writePieces(res: Response, status: number, value: unknown): Promise<void> {
+/** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
+export async function sendPieces(
+  res: Response,
+  status: number,
+  value: unknown,
+  bytes: number,
+): Promise<void> {
   if (res.headersSent || res.destroyed) return;
   res.statusCode = status;
   res.setHeader('Content-Type', 'application/json');
   closeIfDraining(res);
+  // Counted by the door until its reader has it all.
+  res.locals.ticket?.hold(bytes);
   for (const piece of piecesOf(value)) {
     if (res.write(piece)) await nextTurn();
     else await drained(res);
@@ -91,8 +86,7 @@ function drained(res: Response): Promise<void> {
 
 function* piecesOf(value: unknown): Generator<string> {
   if (isWritable(value)) return yield* value.pieces();
-  if (typeof value !== 'object' || value === null || sizeOf(value) <= fewValues)
-    return yield JSON.stringify(value);
+  if (!holdsWritable(value)) return yield JSON.stringify(value);
   const isList = Array.isArray(value);
   let before = isList ? '[' : '{';
   for (const [key, item] of Object.entries(value)) {
@@ -102,4 +96,10 @@ function* piecesOf(value: unknown): Generator<string> {
     before = ',';
   }
   yield isList ? ']' : '}';
+}
+
+/** Whether a reply holds columns that are to be written in pieces. */
+function holdsWritable(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  return isWritable(value) || Object.values(value).some(holdsWritable);
 }

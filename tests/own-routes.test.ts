@@ -1,0 +1,354 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import request from 'supertest';
+import { createApp, loadModel } from '../app';
+import type { Model } from '../model/model';
+import { createGuard } from '../routes/http/admission';
+import { notFound, sendError } from '../routes/http/errors';
+import { requestLog } from '../routes/http/log';
+import { defaults, type Options } from '../routes/http/options';
+import { expectError } from './ask';
+import { closeModels, modelPath, openModel } from './serve';
+
+afterAll(closeModels);
+afterEach(() => jest.restoreAllMocks());
+
+const off = { logFormat: 'off' };
+
+/** An app with routes of one's own, in the place where createApp has them. */
+function appWith(
+  model: Model,
+  routes: (app: express.Express, guard: express.RequestHandler) => void,
+  options: Partial<Options> = {},
+) {
+  const settings = { ...defaults, ...off, ...options };
+  const app = express();
+  app.use(requestLog(settings));
+  routes(app, createGuard(settings, [model]));
+  app.use(notFound);
+  app.use(sendError);
+  return request(app);
+}
+
+describe('predict, for code', () => {
+  test('gives columns by the outputs’ names, as plain JSON', async () => {
+    const model = await openModel(modelPath('logreg'));
+    const { output_label, output_probability } = await model.predict({
+      X: [[5.1, 3.5, 1.4, 0.2], Float32Array.of(6.3, 3.3, 6, 2.5)],
+    });
+    expect(output_label).toHaveLength(2);
+    expect([...output_label]).toEqual(['setosa', 'virginica']);
+    expect(output_label.at(-1)).toBe('virginica');
+    expect(output_label.at(2)).toBeUndefined();
+    expect(output_probability.at(0)).toMatchObject({ setosa: expect.any(Number) });
+    expect(JSON.parse(JSON.stringify(output_probability))).toEqual(output_probability.toJSON());
+  });
+
+  test.each<[string, string, unknown[], unknown]>([
+    ['a typed array', 'identity-float32', [Float32Array.of(0.97, -1)], [0.97, -1]],
+    ['one of another type', 'identity-float32', [Uint8Array.of(3, 4)], [3, 4]],
+    ['doubles for halves', 'identity-float16', [Float64Array.of(0.1, 2)], [0.1, 2]],
+    [
+      'NaN and infinities in an array',
+      'identity-float32',
+      [[Number.NaN, Number.NEGATIVE_INFINITY]],
+      [null, '-Infinity'],
+    ],
+    [
+      'NaN in a typed array',
+      'identity-float64',
+      [Float64Array.of(Number.NaN, Number.POSITIVE_INFINITY)],
+      [null, 'Infinity'],
+    ],
+    ['BigInts', 'identity-int64', [[1n, 2n ** 60n]], [1, '1152921504606846976']],
+    ['texts', 'identity-string', [['a', 'é']], ['a', 'é']],
+  ])('takes %s', async (_what, name, column, expected) => {
+    const model = await openModel(modelPath(name));
+    expect((await model.predict({ x: column })).y.at(0)).toEqual(expected);
+  });
+
+  test('takes a typed array for a row of any rank, whose length decides one open dimension', async () => {
+    const image = await openModel(modelPath('image'));
+    const pixels = Float32Array.from({ length: 192 }, (_, i) => Math.floor(i / 64));
+    const { y } = await image.predict({ x: [pixels, pixels] });
+    expect(y.toJSON()).toEqual([[0, 1, 2], [0, 1, 2]]); // biome-ignore format: rows
+    // Its memory is still the caller's.
+    expect(pixels[191]).toBe(2);
+    const ids = await openModel(modelPath('ids'));
+    const answer = await ids.predict({
+      input_ids: [Int32Array.of(1, 2)],
+      attention_mask: [Int32Array.of(1, 1)],
+    });
+    expect(Object.values(answer)[0].at(0)).toEqual([3, 4]);
+  });
+
+  test.each<[string, string, Record<string, unknown[]>, string]>([
+    [
+      'a text among numbers',
+      'add',
+      { feature1: [1, 2, 'x'], feature2: [1, 2, 3] },
+      'feature1[2] must be a number',
+    ],
+    [
+      'a wrong number of values',
+      'image',
+      { x: [new Float32Array(191)] },
+      'x[0] must be an array of shape [3,8,8], not 191 values',
+    ],
+    [
+      'a fraction for a whole number',
+      'identity-int8',
+      { x: [Float32Array.of(1, 1.5)] },
+      'x[0][1] must be a whole number',
+    ],
+    [
+      'columns of different lengths',
+      'add',
+      { feature1: [1], feature2: [1, 2] },
+      'feature2 has 2 rows but feature1 has 1',
+    ],
+    ['a missing column', 'add', { feature1: [1] }, 'missing input "feature2"'],
+    ['an unknown column', 'log', { x: [1], z: [1] }, 'unknown input "z"'],
+  ])('refuses %s and names the place', async (_what, name, columns, message) => {
+    const model = await openModel(modelPath(name));
+    await expect(model.predict(columns)).rejects.toThrow(message);
+  });
+
+  test('rejects with the reason of a signal that is aborted', async () => {
+    const model = await openModel(modelPath('add'));
+    await expect(
+      model.predict({ feature1: [1], feature2: [2] }, AbortSignal.abort(new Error('enough'))),
+    ).rejects.toThrow('enough');
+  });
+
+  test('lets the run in progress end before it closes', async () => {
+    const model = await loadModel(modelPath('slow-single'));
+    const answer = model.predict({ n: [1000] });
+    await model.close();
+    expect(Object.values(await answer)[0].at(0)).toBe(1000);
+  });
+});
+
+describe('a route of one’s own', () => {
+  const double = async (agent: ReturnType<typeof request>, body: string, headers = {}) =>
+    agent.post('/double').set(headers).type('text/plain').send(body);
+  const route = (model: Model) => (app: express.Express, guard: express.RequestHandler) => {
+    app.post('/double', guard, express.text(), async (req, res) => {
+      const { y } = await model.predict({ x: [req.body.split(',').map(Number)] });
+      res.json({ doubled: y.at(0) });
+    });
+    app.post('/teapot', guard, () => {
+      throw Object.assign(new Error('short and stout'), { status: 418 });
+    });
+    app.post('/secret', () => {
+      throw Object.assign(new Error('the password is 1234'), { status: 502 });
+    });
+    app.post('/exposed', () => {
+      throw Object.assign(new Error('come on Monday'), { status: 503, expose: true });
+    });
+    app.post('/broken', () => {
+      throw new TypeError('cannot read the config at /etc/passwd');
+    });
+  };
+
+  test('answers from the model', async () => {
+    const model = await openModel(modelPath('single'));
+    expect((await double(appWith(model, route(model)), '1,2,3')).body).toEqual({ doubled: [2, 4, 6] });
+  });
+
+  test('has the key', async () => {
+    const model = await openModel(modelPath('single'));
+    const agent = appWith(model, route(model), { apiKeys: ['secret'] });
+    expectError(await double(agent, '1,2,3'), 401);
+    expect((await double(agent, '1,2,3', { 'X-API-Key': 'secret' })).body).toEqual({ doubled: [2, 4, 6] });
+  });
+
+  test('has the admission', async () => {
+    const model = await openModel(modelPath('single'));
+    const agent = appWith(model, route(model), { bodyLimit: 10, maxQueue: 1 });
+    expectError(await double(agent, '1,2,3,4,5,6,7'), 413);
+    expect((await double(agent, '1,2,3')).status).toBe(200);
+  });
+
+  test('gets a 504 after TIMEOUT, whatever its handler does', async () => {
+    const model = await openModel(modelPath('single'));
+    const agent = appWith(model, (app, guard) => void app.post('/never', guard, express.text(), () => {}), {
+      timeout: 100,
+    });
+    const reply = await agent.post('/never').send('a');
+    expectError(reply, 504);
+    expect(reply.body.error).toContain('TIMEOUT, 0.1 s');
+  });
+
+  test.each([
+    ['/double', '1,x,3', 400, /^x\[0\]\[1\] must be a number|^x\[0\]/],
+    ['/double', '1,2', 400, /^x\[0\] must be an array of shape \[3\], not \[2\]$/],
+    ['/teapot', '', 418, /^short and stout$/],
+    ['/secret', '', 502, /^internal error$/],
+    ['/exposed', '', 503, /^come on Monday$/],
+    ['/broken', '', 500, /^internal error$/],
+    ['/nowhere', '', 404, /^there is nothing under this path/],
+  ])('POST %s with %j is a %i in the same form', async (path, body, status, message) => {
+    const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const model = await openModel(modelPath('single'));
+    const reply = await appWith(model, route(model))
+      .post(path)
+      .set('X-Request-Id', 'r-1')
+      .type('text/plain')
+      .send(body);
+    // Number('x') is NaN, which is a float's value.
+    if (body === '1,x,3') return expect(reply.body).toEqual({ doubled: [2, null, 6] });
+    expectError(reply, status);
+    expect(reply.body.error).toMatch(message);
+    if (reply.body.error === 'internal error') {
+      expect(reply.body.id).toBe('r-1');
+      expect(log.mock.calls.flat().join()).toContain('r-1');
+    } else expect(log).not.toHaveBeenCalled();
+  });
+});
+
+describe('a wrapped model', () => {
+  /** Clients send `half`, from which the input is computed. */
+  function doubled(model: Model): Model {
+    const inputs = model.signature.inputs.map((input) =>
+      input.name === 'feature1' ? { ...input, name: 'half' } : input,
+    );
+    return {
+      ...model,
+      signature: { ...model.signature, inputs },
+      predict: ({ half, ...columns }, signal) =>
+        model.predict(
+          {
+            ...columns,
+            feature1: half.map((value) => (typeof value === 'string' ? value : 2 * Number(value))),
+          },
+          signal,
+        ),
+    };
+  }
+  let agent: ReturnType<typeof request>;
+  beforeAll(async () => {
+    agent = request(createApp(doubled(await openModel(modelPath('add'))), off));
+  });
+
+  test.each<[string, string, unknown, unknown]>([
+    ['one', '/predict', { half: 2, feature2: 1 }, { prediction: 5 }],
+    ['instances', '/predict', { instances: [{ half: 2, feature2: 1 }] }, { predictions: [5] }],
+    ['a batch', '/predict', { half: [[2], [3]], feature2: [[1], [1]] }, { predictions: [5, 7] }],
+    [
+      'a frame',
+      '/invocations',
+      { dataframe_split: { columns: ['feature2', 'half'], data: [[1, 2]] } },
+      { predictions: [5] },
+    ],
+    ['inputs', '/predict', { inputs: { half: [2, 3], feature2: [1, 1] } }, { outputs: [[5], [7]] }],
+    [
+      'TensorFlow Serving’s rows',
+      '/v1/models/add:predict',
+      { instances: [{ half: 2, feature2: 1 }] },
+      { predictions: [[5]] },
+    ],
+  ])('has its code in every dialect: %s', async (_what, path, body, reply) => {
+    expect((await agent.post(path).send(body as object)).body).toEqual(reply);
+  });
+
+  test('is told by its own names, and its mistakes by column', async () => {
+    const unknown = await agent.post('/predict').send({ feature1: 2, feature2: 1 });
+    expectError(unknown, 400);
+    expect(unknown.body.error).toMatch(
+      /"feature1".*takes half: float32\[N,1\], feature2.*Try \{"half":0,"feature2":0\}/,
+    );
+    const odd = await agent.post('/predict').send({ instances: [{ half: 1, feature2: 1 }, { half: 'x', feature2: 1 }] }); // biome-ignore format: rows
+    expectError(odd, 400);
+    expect(odd.body.error).toMatch(/^feature1\[1\] must be a number/);
+    expect((await agent.get('/v2/models/add')).body.inputs[0].name).toBe('half');
+  });
+
+  test('is never left out: the Open Inference Protocol is a 501', async () => {
+    const tensor = (name: string) => ({ name, datatype: 'FP32', shape: [1, 1], data: [1] });
+    const inputs = [tensor('half'), tensor('feature2')];
+    for (const path of ['/v2/models/add/infer', '/predict']) {
+      const reply = await agent.post(path).send({ inputs });
+      expectError(reply, 501);
+    }
+  });
+
+  test('may change what comes out', async () => {
+    const model = await openModel(modelPath('add'));
+    const rounded: Model = {
+      ...model,
+      predict: async (columns, signal) => {
+        const { sum } = await model.predict(columns, signal);
+        const values = sum.toJSON().map((value) => Math.round(Number(value)));
+        return { sum, rounded: Object.assign(values, { toJSON: () => [...values] }) };
+      },
+    };
+    const reply = await request(createApp(rounded, off))
+      .post('/predict')
+      .send({ feature1: 1.4, feature2: 2.2 });
+    expect(reply.body).toEqual({ prediction: expect.closeTo(3.6), rounded: 4 });
+  });
+});
+
+describe('mounted in another Express app', () => {
+  const flower = { sepal_length: 5.1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 };
+
+  async function mounted(...before: express.RequestHandler[]) {
+    const outer = express();
+    for (const handler of before) outer.use(handler);
+    outer.use('/iris', createApp(await openModel(modelPath('model')), off));
+    outer.use((_req, res) => void res.status(404).send('outer'));
+    return outer;
+  }
+
+  test.each([
+    ['nothing', []],
+    ['express.json()', [express.json()]],
+    ['express.text()', [express.text({ type: () => true })]],
+    ['express.raw()', [express.raw({ type: () => true })]],
+  ])('behind %s it answers', async (_what, before) => {
+    const agent = request(await mounted(...before));
+    expect((await agent.post('/iris/predict').send(flower)).body.prediction).toBe('setosa');
+    expect((await agent.get('/iris/health')).body).toEqual({ status: 'ok' });
+    expect((await agent.get('/iris/')).body).toMatchObject({
+      status: 'alive',
+      usage: expect.stringContaining('POST /iris/predict'),
+    });
+  });
+
+  test('its hints show the whole path', async () => {
+    const reply = await request(await mounted()).get('/iris/nowhere');
+    expectError(reply, 404);
+    expect(reply.body.error).toContain('POST /iris/predict');
+  });
+
+  test('over a real connection, one request after another', async () => {
+    const server = http.createServer(await mounted()).listen(0);
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    for (let i = 0; i < 3; i++) {
+      const reply = await fetch(`http://127.0.0.1:${port}/iris/predict`, {
+        method: 'POST',
+        body: JSON.stringify(flower),
+      });
+      expect(await reply.json()).toMatchObject({ prediction: 'setosa' });
+    }
+    server.close();
+    server.closeAllConnections();
+  });
+});
+
+test('createApp and loadModel work without options', async () => {
+  const model = await loadModel(modelPath('model'));
+  const app = createApp(model);
+  jest.spyOn(process.stdout, 'write').mockImplementation(() => true);
+  expect((await request(app).get('/health')).body).toEqual({ status: 'ok' });
+  await model.close();
+});
+
+test('createApp refuses two models of one name', async () => {
+  const model = await openModel(modelPath('add'));
+  expect(() => createApp([model, model], off)).toThrow(/both named add/);
+});

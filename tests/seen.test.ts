@@ -1,0 +1,177 @@
+import { ask } from './ask';
+import { closeModels, serveModel } from './serve';
+
+afterAll(closeModels);
+
+/** Models whose runs give other shapes than their files declare: what a run gives decides. */
+test.each<[model: string, body: unknown, reply: unknown]>([
+  // [1,seqlen] that gives [20,1,…]: a single model's output without a batch dimension is given whole.
+  ['ocr', { x: [1, 2] }, { prediction: Array(20).fill([[1, 2]]) }],
+  ['ocr', { instances: [[1], [2], [3]] }, { predictions: [1, 2, 3].map((x) => Array(20).fill([[x]])) }],
+  ['ocr', { inputs: [[1, 2]] }, { outputs: Array(20).fill([[1, 2]]) }],
+  // Time first: instances run one by one, each with all of its output.
+  ['time-first', { x: [[1, 2], [3, 4]] }, { prediction: [[[1, 2]], [[3, 4]]] }], // biome-ignore format: rows
+  [
+    'time-first',
+    { instances: [[[1, 2], [3, 4]], [[5, 6], [7, 8]]] }, // biome-ignore format: rows
+    { predictions: [[[[1, 2]], [[3, 4]]], [[[5, 6]], [[7, 8]]]] }, // biome-ignore format: rows
+  ],
+  [
+    'time-first',
+    { inputs: [[[1, 2], [3, 4]], [[5, 6], [7, 8]]] }, // biome-ignore format: rows
+    { outputs: [[[1, 2], [5, 6]], [[3, 4], [7, 8]]] }, // biome-ignore format: rows
+  ],
+  // squeeze(): one row has lost its batch dimension, several have not.
+  ['squeeze', [1, 2, 3, 4], { prediction: 10 }],
+  ['squeeze', [[1, 2, 3, 4]], { predictions: [10] }],
+  ['squeeze', { instances: [[1, 2, 3, 4], [0, 0, 0, 1]] }, { predictions: [10, 1] }], // biome-ignore format: rows
+  ['squeeze', { inputs: [[1, 2, 3, 4]] }, { outputs: 10 }],
+  ['squeeze', { inputs: [[1, 2, 3, 4], [0, 0, 0, 1]] }, { outputs: [10, 1] }], // biome-ignore format: rows
+  // A list stays one whatever its length, and what is always one is bare.
+  ['open-width', { x: [1] }, { prediction: [2] }],
+  ['open-width', { x: [1, 2] }, { prediction: [2, 4] }],
+  ['open-one', { x: [1, 2] }, { prediction: 3 }],
+  ['open-one', { x: [5] }, { prediction: 5 }],
+  ['label-of-one', { instances: [[1, 2], [4, 3]] }, { predictions: [1, 0] }], // biome-ignore format: rows
+  // One batch under two names.
+  ['unlike-names', { a: [1, 2], b: [3, 4] }, { prediction: [4, 6] }],
+  ['unlike-names', { instances: [{ a: [1, 2], b: [3, 4] }, { a: [0, 0], b: [1, 1] }] }, { predictions: [[4, 6], [1, 1]] }], // biome-ignore format: rows
+  ['unlike-names', { a: [[1, 2]], b: [[3, 4]] }, { predictions: [[4, 6]] }],
+  // Open under two names, and no batch.
+  ['similarity', { q: [[1, 2]], d: [[1, 0], [0, 1]] }, { prediction: [[1, 2]] }], // biome-ignore format: rows
+  ['named-predictions', { x: [4, 3] }, { prediction: 4, predictions: 0 }],
+  ['named-predictions', { instances: [[4, 3]] }, { predictions: [4], predictions_output: [0] }],
+  // The model's own metadata name its columns and choose its outputs.
+  ['own-metadata', { width: 2, height: 1 }, { prediction: 1, largest: 2 }],
+  ['own-metadata', [[1, 2]], { predictions: [1], largest: [2] }],
+])('POST /predict to %s with %j is answered with %j', async (model, body, expected) => {
+  const { status, body: reply } = await ask(model, body);
+  expect(reply).toEqual(expected);
+  expect(status).toBe(200);
+});
+
+test.each([
+  ['unlike-names', 'batched', [['', 2]], ['a', 'b']],
+  ['similarity', 'whole', [['Q', 'D']], ['q', 'd']],
+  ['label-of-one', 'batched', [['']], ['x']],
+  ['open-one', 'batched', [['N', 1]], ['x']],
+  ['open-width', 'batched', [['N', 'k']], ['x']],
+  ['ocr', 'single', [[20, 1, '']], ['x']],
+])('%s is seen to be %s', async (name, kind, dims, inputs) => {
+  const { signature } = (await serveModel(name)).model;
+  expect(signature.kind).toBe(kind);
+  expect(signature.inputs.map((input) => input.name)).toEqual(inputs);
+  expect(signature.outputs.map((output) => output.dims.map((dim) => (dim === 'unk__13' ? '' : dim)))).toEqual(
+    dims,
+  );
+});
+
+test('OUTPUTS chooses the outputs and the prediction, and wins over the model’s own', async () => {
+  expect((await ask('own-metadata', [1, 2], { OUTPUTS: 'largest' })).body).toEqual({ prediction: 2 });
+  expect((await ask('two-outputs', [1, 2, 3], { OUTPUTS: 'total' })).body).toEqual({ prediction: 6 });
+  expect((await ask('prediction-second', [1, 2], { OUTPUTS: 'score,prediction' })).body).toEqual({
+    prediction: 2,
+    prediction_output: 1,
+  });
+  await expect(serveModel('two-outputs', { OUTPUTS: 'total,sum' })).rejects.toThrow(
+    /OUTPUTS names sum.*doubled, total/,
+  );
+});
+
+test('FEATURES wins over the model’s own', async () => {
+  expect((await ask('own-metadata', { a: 5, b: 1 }, { FEATURES: 'a,b' })).body).toMatchObject({
+    prediction: 1,
+  });
+});
+
+describe('names that are nearly an input’s', () => {
+  test.each([
+    [{ 'sepal length': 1, sepal_width: 3.5, 'petal-length': 1.4, petal_width: 0.2 }],
+    [[{ 'sepal length': 1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 }]],
+    [
+      {
+        dataframe_split: {
+          columns: ['sepal length', 'sepal width', 'petal length', 'petal width'],
+          data: [[5.1, 3.5, 1.4, 0.2]],
+        },
+      },
+    ],
+    [{ inputs: { 'sepal length': [5], sepal_width: [3.5], petal_length: [1.4], petal_width: [0.2] } }],
+  ])('%j stand for them', async (body) => {
+    expect((await ask('model', body)).status).toBe(200);
+  });
+
+  test('two that become the same are a 400', async () => {
+    const body = {
+      'sepal length': 1,
+      sepal_length: 1,
+      sepal_width: 3.5,
+      petal_length: 1.4,
+      petal_width: 0.2,
+    };
+    const { status, body: reply } = await ask('model', body);
+    expect(status).toBe(400);
+    expect(reply.error).toMatch(/^"sepal_length" and "sepal length" are one input/);
+  });
+
+  test('features too', async () => {
+    const reply = await ask('identity-float32', { 'a (cm)': 1, b: 2 }, { FEATURES: 'a__cm_,b' });
+    expect(reply.body).toEqual({ prediction: [1, 2] });
+  });
+});
+
+describe('what pandas makes', () => {
+  test.each([
+    [{ dataframe_split: { columns: [0, 1], data: [[1, 2], [3, 4]] } }], // biome-ignore format: rows
+    [{ dataframe_split: { columns: ['0', '1'], data: [[1, 2], [3, 4]], index: [0, 1] } }], // biome-ignore format: rows
+    [{ dataframe_records: [{ 0: 1, 1: 2 }, { 0: 3, 1: 4 }] }], // biome-ignore format: rows
+  ])('without names of columns is read by position: %j', async (body) => {
+    expect((await ask('identity-float32', body)).body).toEqual({ predictions: [[1, 2], [3, 4]] }); // biome-ignore format: rows
+  });
+
+  test.each([
+    [
+      'orient="split" at the top',
+      'add',
+      { columns: ['feature1', 'feature2'], index: [0], data: [[1, 2]] },
+      'dataframe_split',
+    ],
+    ['to_json()', 'add', { feature1: { 0: 1, 1: 2 }, feature2: { 0: 1, 1: 2 } }, 'orient="records"'],
+    ['to_json() for one input', 'identity-float32', { a: { 0: 1 }, b: { 0: 2 } }, 'orient="records"'],
+    ['an object keyed by features', 'identity-float32', { a: 1, b: 2 }, 'set FEATURES'],
+    ['rows keyed by features', 'identity-float32', [{ a: 1, b: 2 }], 'set FEATURES'],
+  ])('%s is a 400 that says what helps', async (_what, model, body, words) => {
+    const reply = await ask(model, body);
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain(words);
+  });
+});
+
+describe('answers are bounded', () => {
+  const ids = (rows: number, length: number) => ({ inputs: Array(rows).fill(Array(length).fill(1)) });
+
+  test('one that would be larger than 256 MB is a 400 before it is computed', async () => {
+    const { status, body } = await ask('embedding', ids(1, 100_000));
+    expect(status).toBe(400);
+    expect(body.error).toMatch(/larger than 256 MB/);
+  });
+
+  test('so is one of many runs', async () => {
+    const instances = Array.from({ length: 4 }, (_, i) => Array(30_000 + i).fill(1));
+    const { status, body } = await ask('embedding', { instances });
+    expect(status).toBe(400);
+    expect(body.error).toMatch(/larger than 256 MB/);
+  });
+
+  test('one output cannot be asked for often', async () => {
+    const { post } = await serveModel('add');
+    const tensor = (name: string) => ({ name, datatype: 'FP32', shape: [1, 1], data: [1] });
+    const outputs = Array(20_000).fill({ name: 'sum' });
+    const reply = await post('/v2/models/add/infer', {
+      inputs: [tensor('feature1'), tensor('feature2')],
+      outputs,
+    });
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain('outputs names sum twice');
+  });
+});
