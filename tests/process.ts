@@ -36,9 +36,13 @@ const children = new Set<ChildProcess>();
 export function launch(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
-  { stdio = ['ignore', 'pipe', 'pipe'], script }: { stdio?: StdioOptions; script?: string } = {},
+  {
+    stdio = ['ignore', 'pipe', 'pipe'],
+    script,
+    app = join(root, 'dist', 'app.js'),
+  }: { stdio?: StdioOptions; script?: string; app?: string } = {},
 ): ChildProcess {
-  const server = [process.execPath, join(root, 'dist', 'app.js'), ...args];
+  const server = [process.execPath, app, ...args];
   const [command, ...rest] = script === undefined ? server : ['bash', '-c', script, 'bash', ...server];
   const child = spawn(command, rest, {
     cwd: root,
@@ -62,8 +66,12 @@ export async function launchAndEnd(args: readonly string[], env: NodeJS.ProcessE
 }
 
 /** Starts a server for one of tests/models, or for a path, and waits until it says where it listens. */
-export async function startServer(name: string, env: NodeJS.ProcessEnv = {}): Promise<ServerProcess> {
-  const child = launch([isAbsolute(name) ? name : modelPath(name)], env);
+export async function startServer(
+  name: string,
+  env: NodeJS.ProcessEnv = {},
+  app?: string,
+): Promise<ServerProcess> {
+  const child = launch([isAbsolute(name) ? name : modelPath(name)], env, { app });
   const written = { stdout: '', stderr: '' };
   let check = () => {};
   for (const stream of ['stdout', 'stderr'] as const) {

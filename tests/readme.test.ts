@@ -1,16 +1,27 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
 import { near } from './near';
 import { killServers, startServer } from './process';
-import { root } from './serve';
+import { modelPath, root } from './serve';
 
-afterAll(killServers);
+const folder = mkdtempSync(join(tmpdir(), 'readme-'));
+
+afterAll(() => {
+  killServers();
+  rmSync(folder, { recursive: true });
+});
+
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const shell = promisify(execFile);
 
 /** A shell block that asks with curl, the JSON block behind it and, in a comment before, the model and environment. */
 const example = /(?:<!-- (\S+) (?:(\w+)=(\S+) )?-->\n)?```sh\n([^`]*curl [^`]*)```\n```json\n([^`]*)```/g;
 
-const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(example)].map(
+const examples = [...readme.matchAll(example)].map(
   ([, model = 'model', variable, value, command, reply]) => ({
     model,
     env: variable ? { [variable]: value } : {},
@@ -28,4 +39,69 @@ test.each(examples)('$command', async ({ model, env, command, reply }) => {
   const asked = command.replaceAll('localhost:3000', `localhost:${port}`).replaceAll('curl ', 'curl -sS ');
   const got = JSON.parse(execFileSync('bash', ['-c', asked], { encoding: 'utf8' }));
   expect(near(got, reply, 1e-5)).toEqual(reply);
+});
+
+describe('TypeScript of README.md, as it stands', () => {
+  const [flower, photo, withArea] = [...readme.matchAll(/```ts\n([^`]*(?:`[^`\n]+`[^`]*)*)```/g)].map(
+    ([, code]) => code,
+  );
+  const [, served] = /^served by `(createApp\(.*?\))`/m.exec(readme) ?? [];
+
+  test('is ten lines at most for a route', () => {
+    expect(flower.trim().split('\n').length).toBeLessThanOrEqual(10);
+  });
+
+  /** Compiles app.ts with the code put where README.md says, and serves a model with it. */
+  async function serveWith(name: string, change: (app: string) => string, model: string): Promise<number> {
+    const path = join(folder, name);
+    for (const part of ['app.ts', 'routes', 'model', 'package.json', 'tsconfig.json'])
+      cpSync(join(root, part), join(path, part), { recursive: true });
+    symlinkSync(join(root, 'node_modules'), join(path, 'node_modules'));
+    const app = readFileSync(join(root, 'app.ts'), 'utf8');
+    const changed = change(app);
+    expect(changed).not.toBe(app);
+    writeFileSync(join(path, 'app.ts'), changed);
+    await shell(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], { cwd: path });
+    return (await startServer(modelPath(model), {}, join(path, 'dist', 'app.js'))).port;
+  }
+
+  /** Routes go to their place, imports to the top. */
+  const withRoute = (code: string) => (app: string) => {
+    const imports = code.match(/^import .*$/gm) ?? [];
+    const rest = code.replaceAll(/^import .*$/gm, '');
+    return [...imports, app.replace('  // Routes of your own go here.\n', () => rest)].join('\n');
+  };
+
+  const curl = async (port: number, path: string, ...args: string[]) =>
+    JSON.parse((await shell('curl', ['-sS', ...args, `http://localhost:${port}${path}`])).stdout);
+
+  test('adds a route of one’s own', async () => {
+    const port = await serveWith('flower', withRoute(flower), 'model');
+    expect(await curl(port, '/flower', '-H', 'Content-Type: text/plain', '-d', '6.3,3.3,6,2.5')).toEqual({
+      flower: 'virginica',
+    });
+    const wrong = await curl(port, '/flower', '-H', 'Content-Type: text/plain', '-d', '6.3,3.3');
+    expect(wrong).toEqual({ error: 'internal error', id: expect.any(String) });
+  });
+
+  test('adds a photo’s', async () => {
+    const port = await serveWith('photo', withRoute(photo), 'image');
+    const file = join(folder, 'photo.jpg');
+    await sharp({ create: { width: 64, height: 48, channels: 3, background: { r: 255, g: 0, b: 128 } } })
+      .jpeg({ quality: 100 })
+      .toFile(file);
+    const { means } = await curl(port, '/photo', '--data-binary', `@${file}`);
+    expect(near(means, [1, 0, 128 / 255], 0.02)).toEqual([1, 0, 128 / 255]);
+  });
+
+  test('wraps a model', async () => {
+    const wrap = (app: string) => `${app.replace('createApp(models, options)', () => served)}\n${withArea}`;
+    const port = await serveWith('area', wrap, 'model');
+    const flower = { sepal_length: 6.3, sepal_width: 3.3, petal_length: 6, petal_area: 15 };
+    expect((await curl(port, '/predict', '-d', JSON.stringify(flower))).prediction).toBe('virginica');
+    expect(
+      (await curl(port, '/invocations', '-d', JSON.stringify({ instances: [flower] }))).predictions,
+    ).toEqual(['virginica']);
+    expect((await curl(port, '/predict', '-d', '{}')).error).toContain('petal_area: float32[N,1]');
+  });
 });
