@@ -1,3 +1,4 @@
+import './runtime/privacy';
 import { basename } from 'node:path';
 import { Batcher, type Signal } from './batcher';
 import { BadInput, BootError, messageOf, RunError } from './errors';

@@ -128,7 +128,7 @@ test.each([
     async (port) => {
       expect((await ask(port, '/health')).body).toEqual({ status: 'ok' });
     },
-    /404/,
+    /(^|\D)404(\D|$)/m,
   );
   expect(lines).toEqual([expect.stringMatching(expected)]);
 });

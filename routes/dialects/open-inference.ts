@@ -65,14 +65,14 @@ export function readInferBody(bytes: Buffer, header: string | undefined, signatu
       `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
     );
   }
-  // Parsing may free the memory of its bytes, which others follow in.
-  const json = length === bytes.length ? bytes : Buffer.from(bytes.subarray(0, length));
-  const body = parseJson(json, signature);
+  // Parsing may free the memory of what it is given, in which the binary data lie.
+  const isAll = length === bytes.length;
+  const body = parseJson(isAll ? bytes : Buffer.from(bytes.subarray(0, length)), signature);
   if (!isInferRequest(body, signature)) {
     throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
   }
   checkWrapper(body);
-  return readInferRequest(body, signature, bytes.subarray(length));
+  return readInferRequest(body, signature, isAll ? undefined : bytes.subarray(length));
 }
 
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */

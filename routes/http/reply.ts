@@ -26,9 +26,18 @@ export function send(res: Response, status: number, type: string, body: string |
 
 /** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
 export function sendBinary(res: Response, json: object, binary: readonly Uint8Array[]): void {
+  if (res.headersSent || res.destroyed) return;
   const header = Buffer.from(JSON.stringify(json));
   res.setHeader('Inference-Header-Content-Length', header.length);
-  send(res, 200, 'application/octet-stream', Buffer.concat([header, ...binary]));
+  res.setHeader('Content-Type', 'application/octet-stream');
+  const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
+  res.setHeader('Content-Length', length);
+  closeIfDraining(res);
+  if (length > 1 << 16) res.locals.ticket?.hold(length);
+  res.cork();
+  res.write(header);
+  for (const bytes of binary) res.write(bytes);
+  res.end();
 }
 
 /** Ends a reply that tells the methods of a path. */
