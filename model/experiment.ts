@@ -1,17 +1,19 @@
+import type { Fetched } from './declared';
 import type { Graph } from './runtime/onnx';
+import type { Momentary } from './runtime/place';
 import type { Runner } from './runtime/session';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { agree } from './values/compare';
 import { elementOf } from './values/elements';
-import { rowsOf, type Shape, sizeOf, stack, type Tensor } from './values/tensor';
+import { charactersOf, rowsOf, type Shape, sizeOf, stack, type Tensor } from './values/tensor';
 
 /** What a model shows when made-up rows are run, which decides over what its file declares. */
 export interface Observation {
   signature: Omit<Signature, 'prediction'>;
   /** Whether any made-up rows fit the model. */
   fits: boolean;
-  /** A run of so many rows, with texts of so many characters in all, was over in a moment; none where undefined. */
-  momentary?: { rows: number; characters: number };
+  /** The largest run that was over in a moment. */
+  momentary?: Momentary;
 }
 
 /** A run that is over within so many milliseconds is over in a moment. */
@@ -36,7 +38,7 @@ interface Recipe {
 export async function observe(
   runner: Pick<Runner, 'run'>,
   inputs: readonly Input[],
-  outputs: readonly (Output & { fetch: string })[],
+  outputs: readonly Fetched[],
   graph: Graph,
   maxBatch: number,
 ): Promise<Observation> {
@@ -279,11 +281,4 @@ async function largestMoment(
     if (best < moment) return { rows, characters };
   }
   return undefined;
-}
-
-/** The characters of all texts. */
-export function charactersOf(feeds: readonly Tensor[]): number {
-  let characters = 0;
-  for (const { data } of feeds) if (Array.isArray(data)) for (const text of data) characters += text.length;
-  return characters;
 }

@@ -36,29 +36,26 @@ export interface Element {
   copy(data: Data, at: number, source: Data): void;
 }
 
-type NumbersOf = (new (
-  length: number,
-) => Numbers) &
-  (new (
-    buffer: ArrayBufferLike,
-    offset: number,
-    length: number,
-  ) => Numbers);
-type BigIntsOf = (new (
-  length: number,
-) => BigInts) &
-  (new (
-    buffer: ArrayBufferLike,
-    offset: number,
-    length: number,
-  ) => BigInts);
+/** A class of typed arrays. */
+interface ArrayOf<T extends Data> {
+  new (length: number): T;
+  new (buffer: ArrayBufferLike, offset: number, length: number): T;
+  readonly BYTES_PER_ELEMENT: number;
+}
+
+/** What all typed arrays of one kind of number have in common. */
+interface Stored<Value> {
+  [at: number]: Value;
+  readonly length: number;
+  set(values: ArrayLike<Value>, at: number): void;
+}
 
 /** How one value is read from JSON (undefined where it does not fit) and written to it. */
-interface Codec<Stored> {
+interface Codec<Value> {
   takes: string;
-  read(value: unknown): Stored | undefined;
-  write(stored: Stored): unknown;
-  number(stored: Stored): number;
+  read(value: unknown): Value | undefined;
+  write(stored: Value): unknown;
+  number(stored: Value): number;
 }
 
 const same = (value: number) => value;
@@ -96,13 +93,27 @@ export function isElementType(name: string | undefined): name is ElementType {
   return name !== undefined && Object.hasOwn(elements, name);
 }
 
-/** Elements kept in arrays of numbers; JSON numbers between `-limit` and `limit` are stored as they are. */
-function numbers(array: NumbersOf, { takes, read, write, number }: Codec<number>, limit = 0): Element {
-  // The casts that typed arrays need stand in these three tables: data is of the array that `create` gives.
-  const own = (data: Data) => data as Numbers;
+function numbers(array: ArrayOf<Numbers>, codec: Codec<number>, limit = 0): Element {
+  return typed<number>(array, codec, (data) => data as Numbers, limit);
+}
+
+function bigInts(array: ArrayOf<BigInts>, codec: Codec<bigint>): Element {
+  return typed<bigint>(array, codec, (data) => data as BigInts, 0);
+}
+
+/**
+ * Elements kept in typed arrays, which `own` takes data for: they are of the array that `create` gives. JSON numbers
+ * between `-limit` and `limit` are stored as they are.
+ */
+function typed<Value extends number | bigint>(
+  array: ArrayOf<Numbers | BigInts>,
+  { takes, read, write, number }: Codec<Value>,
+  own: (data: Data) => Stored<Value>,
+  limit: number,
+): Element {
   return {
     takes,
-    bytes: new array(1).BYTES_PER_ELEMENT,
+    bytes: array.BYTES_PER_ELEMENT,
     create: (length) => new array(length),
     view: (buffer, offset, length) => new array(buffer, offset, length),
     holds: (data): data is Data => data instanceof array,
@@ -111,35 +122,12 @@ function numbers(array: NumbersOf, { takes, read, write, number }: Codec<number>
       for (let i = 0; i < values.length; i++) {
         const value = values[i];
         // Nearly all of a big body is plain numbers.
-        if (typeof value === 'number' && value < limit && value > -limit) target[at + i] = value;
+        if (typeof value === 'number' && value < limit && value > -limit) target[at + i] = value as Value;
         else {
           const stored = read(value);
           if (stored === undefined) return i;
           target[at + i] = stored;
         }
-      }
-      return -1;
-    },
-    get: (data, at) => write(own(data)[at]),
-    number: (data, at) => number(own(data)[at]),
-    copy: (data, at, source) => own(data).set(own(source), at),
-  };
-}
-
-function bigInts(array: BigIntsOf, { takes, read, write, number }: Codec<bigint>): Element {
-  const own = (data: Data) => data as BigInts;
-  return {
-    takes,
-    bytes: 8,
-    create: (length) => new array(length),
-    view: (buffer, offset, length) => new array(buffer, offset, length),
-    holds: (data): data is Data => data instanceof array,
-    fill(data, at, values) {
-      const target = own(data);
-      for (let i = 0; i < values.length; i++) {
-        const stored = read(values[i]);
-        if (stored === undefined) return i;
-        target[at + i] = stored;
       }
       return -1;
     },

@@ -60,3 +60,10 @@ export function stack(tensors: readonly Tensor[]): Tensor {
 export function copyOf(tensor: Tensor): Tensor {
   return { ...tensor, data: tensor.data.slice() };
 }
+
+/** The characters of all texts. */
+export function charactersOf(feeds: readonly Tensor[]): number {
+  let characters = 0;
+  for (const { data } of feeds) if (Array.isArray(data)) for (const text of data) characters += text.length;
+  return characters;
+}

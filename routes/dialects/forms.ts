@@ -8,34 +8,41 @@ import { type Asked, isObject } from './asked';
 import { checkWrapper, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 
-interface Form {
-  fits(body: unknown, signature: Signature): boolean;
-  read(body: never, signature: Signature): Asked;
-}
+/** Reads a body that is of its form; gives undefined for others. */
+type Form = (body: unknown, signature: Signature) => Asked | undefined;
 
 type Body = Record<string, unknown>;
 
 /** The first form that fits a body reads it. */
 const forms: Form[] = [
-  { fits: has('instances'), read: readInstances },
-  { fits: has('dataframe_records'), read: readRecords },
-  { fits: has('dataframe_split'), read: readSplit },
-  { fits: isInferRequest, read: readInferRequest },
-  { fits: has('inputs'), read: readWhole },
-  { fits: isListOfObjects, read: (list, signature) => readRows(list, signature, (row) => `[${row}]`) },
-  { fits: isKeyed, read: readKeyed },
-  { fits: () => true, read: readBare },
+  form(has('instances'), readInstances),
+  form(has('dataframe_records'), readRecords),
+  form(has('dataframe_split'), readSplit),
+  form(isInferRequest, readInferRequest),
+  form(has('inputs'), readWhole),
+  form(isListOfObjects, (list, signature) => readRows(list, signature, (row) => `[${row}]`)),
+  form(isKeyed, readKeyed),
 ];
 
 /** Reads a body without looking at a number. Throws BadInput. */
 export function readForm(body: unknown, signature: Signature): Asked {
   if (isObject(body)) checkWrapper(body);
-  const form = forms.find(({ fits }) => fits(body, signature)) as Form;
-  return form.read(body as never, signature);
+  for (const read of forms) {
+    const asked = read(body, signature);
+    if (asked) return asked;
+  }
+  return readBare(body, signature);
 }
 
-function has(wrapper: string): Form['fits'] {
-  return (body) => isObject(body) && Object.hasOwn(body, wrapper);
+function form<T>(
+  fits: (body: unknown, signature: Signature) => body is T,
+  read: (body: T, signature: Signature) => Asked,
+): Form {
+  return (body, signature) => (fits(body, signature) ? read(body, signature) : undefined);
+}
+
+function has(wrapper: string) {
+  return (body: unknown): body is Body => isObject(body) && Object.hasOwn(body, wrapper);
 }
 
 /** Whether an object is a value, bytes in place of arrays, and not keyed by names. */
@@ -47,7 +54,7 @@ function isKeyed(body: unknown, signature: Signature): body is Body {
   return isObject(body) && !isValue(body, signature);
 }
 
-function isListOfObjects(body: unknown, signature: Signature): boolean {
+function isListOfObjects(body: unknown, signature: Signature): body is Body[] {
   if (!Array.isArray(body) || (body.length === 0 && signature.inputs.length === 1)) return false;
   return body.every((item) => isKeyed(item, signature));
 }

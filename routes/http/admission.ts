@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { RequestHandler, Response } from 'express';
 import type { Model } from '../../model/model';
 import { answerError, HttpError, tooLarge } from './errors';
@@ -138,7 +138,7 @@ class Admission {
     }
     const { pipe } = req;
     req.pipe = (target, options) => {
-      if ('push' in target && typeof target.push === 'function') count(target as unknown as Readable);
+      if (target instanceof Readable) count(target);
       return pipe.call(req, target, options) as typeof target;
     };
   }

@@ -1,0 +1,46 @@
+import { BadInput } from './errors';
+import type { Input, Signature } from './signature';
+import { elementOf } from './values/elements';
+import { bytesOf, type Tensor } from './values/tensor';
+
+/** Bytes of the outputs of one request: more cannot be answered. */
+const largestAnswer = 256 * 2 ** 20;
+
+/** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */
+export function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
+  let bytes = 0;
+  for (const { type, dims, batch } of outputs) {
+    let size = elementOf(type).bytes;
+    for (let axis = 0; axis < dims.length; axis++) {
+      const dim = dims[axis];
+      if (axis === 0 && batch) size *= feeds[0].shape[0];
+      else size *= typeof dim === 'number' ? dim : lengthOf(dim, feeds, inputs);
+    }
+    bytes += size;
+  }
+  return bytes;
+}
+
+/** The length of an open dimension in these feeds; 1 where they do not tell. */
+function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input[]): number {
+  for (let i = 0; i < inputs.length && name !== ''; i++) {
+    const axis = inputs[i].dims.indexOf(name);
+    if (axis >= 0) return feeds[i].shape[axis];
+  }
+  return 1;
+}
+
+export function sumOf(tensors: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const tensor of tensors) bytes += bytesOf(tensor);
+  return bytes;
+}
+
+/** Throws BadInput for an answer of too many bytes. */
+export function checkSize(bytes: number): void {
+  if (bytes > largestAnswer) {
+    throw new BadInput(
+      'the answer would be larger than 256 MB: ask for fewer rows, or shorter ones, at once',
+    );
+  }
+}

@@ -1,0 +1,107 @@
+import { BootError } from './errors';
+import type { Graph } from './runtime/onnx';
+import type { Value } from './runtime/session';
+import type { Dim, Input, Output } from './signature';
+import { isElementType } from './values/elements';
+
+/** An output with the name under which the runtime is asked for it. */
+export type Fetched = Output & { fetch: string };
+
+/** What a model's file declares and its user chose, before any run shows more. */
+export interface Declared {
+  inputs: Input[];
+  outputs: Fetched[];
+  /** The name of the output that is the prediction. */
+  prediction: string;
+  features?: readonly string[];
+  notes: string[];
+}
+
+/** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
+export function readDeclared(
+  runner: { inputs: readonly Value[]; outputs: readonly Value[] },
+  graph: Graph,
+  path: string,
+  options: { outputs?: readonly string[]; features?: readonly string[] },
+): Declared {
+  const notes: string[] = [];
+  const inputs = runner.inputs.map((value) => asInput(value, path));
+  const wanted = options.outputs ?? listed(graph, 'outputs');
+  const outputs = chosen(servable(runner.outputs, graph, notes), wanted, path);
+  const features = options.features ?? listed(graph, 'features');
+  checkFeatures(features, inputs);
+  const named = wanted ? undefined : outputs.find(({ name }) => name === 'prediction');
+  return { inputs, outputs, prediction: (named ?? outputs[0]).name, features, notes };
+}
+
+/** Names that the model's own metadata list. */
+function listed(graph: Graph, key: string): string[] | undefined {
+  return graph.metadata
+    .get(key)
+    ?.split(',')
+    .map((name) => name.trim());
+}
+
+function asInput({ name, type, dims }: Value, path: string): Input {
+  if (isElementType(type)) return { name, type, dims };
+  throw new BootError(
+    `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
+  );
+}
+
+/** The outputs that are tensors, or made of one, in the file's order. */
+function servable(values: readonly Value[], graph: Graph, notes: string[]): Fetched[] {
+  const byName = new Map(values.map((value) => [value.name, value]));
+  return graph.outputs.flatMap((name) => {
+    const zipMap = graph.zipMaps.get(name);
+    const { type, dims } = byName.get(zipMap?.tensor ?? name) ?? { dims: [] };
+    if (isElementType(type)) {
+      const labels = zipMap?.labels;
+      const shape: Dim[] = labels ? [dims[0] ?? '', labels.length] : dims;
+      return [
+        { name, type, dims: shape, batch: false, fetch: zipMap?.tensor ?? name, ...(labels && { labels }) },
+      ];
+    }
+    notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
+    return [];
+  });
+}
+
+/** The outputs that were asked for, in that order. */
+function chosen(outputs: Fetched[], wanted: readonly string[] | undefined, path: string): Fetched[] {
+  const names = outputs.map(({ name }) => name);
+  if (names.length === 0) {
+    throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
+  }
+  const unknown = wanted?.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new BootError(
+      `OUTPUTS names ${unknown}, which ${path} does not give: it gives ${names.join(', ')}.`,
+    );
+  }
+  const twice = wanted?.find((name, i) => wanted.indexOf(name) !== i);
+  if (twice !== undefined) throw new BootError(`OUTPUTS names ${twice} twice.`);
+  return wanted ? wanted.flatMap((name) => outputs.filter((output) => output.name === name)) : outputs;
+}
+
+function checkFeatures(features: readonly string[] | undefined, inputs: readonly Input[]): void {
+  if (!features) return;
+  const [input] = inputs;
+  if (inputs.length !== 1 || input.dims.length !== 2) {
+    throw new BootError(
+      `FEATURES names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`}: unset it.`,
+    );
+  }
+  const [, width] = input.dims;
+  if (typeof width === 'number' && width !== features.length) {
+    throw new BootError(
+      `FEATURES names ${features.length} columns, but the input ${input.name} has ${width}.`,
+    );
+  }
+  const twice = features.find((name, i) => features.indexOf(name) !== i);
+  if (twice !== undefined) throw new BootError(`FEATURES names ${twice} twice.`);
+  if (features.includes('')) throw new BootError('FEATURES has an empty name between two commas.');
+  if (features.includes(input.name)) {
+    throw new BootError(`FEATURES holds ${input.name}, which is the input's own name: rename the column.`);
+  }
+}
