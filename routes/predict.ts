@@ -4,11 +4,11 @@ import { BadInput } from '../model/errors';
 import { isWrapped, type Model } from '../model/model';
 import type { Asked } from './dialects/asked';
 import { readForm } from './dialects/forms';
-import { describeModel, readInferBody, writeInferReply } from './dialects/open-inference';
+import { describeModel, readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
 import { type Answer, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
 import { HttpError } from './http/errors';
-import { jsonOf, takeBytes, takeTurns } from './http/json';
+import { jsonOf, parseJson, takeBytes, takeTurns } from './http/json';
 import type { Options } from './http/options';
 import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
 
@@ -25,7 +25,8 @@ const predict =
 /** Answers a request of the Open Inference Protocol, whose tensors may follow the JSON as bytes. */
 const infer: RequestHandler = async (req, res) => {
   const model: Model = res.locals.model;
-  const asked = readInferBody(takeBytes(req), req.get('Inference-Header-Content-Length'), model.signature);
+  const { json, binary } = splitBody(takeBytes(req), req.get('Inference-Header-Content-Length'));
+  const asked = readInferBody(parseJson(json, model.signature), binary, model.signature);
   reply(res, styles.predict, await ask(model, asked, res), asked, model);
 };
 

@@ -1,5 +1,5 @@
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
-import { type Base64, decodeBase64, decodeText, isBase64 } from './bytes';
+import { type Base64, decodeBase64, decodeText, isBase64 } from './base64';
 import { shortenFloat16, shortenFloat32 } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */

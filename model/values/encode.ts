@@ -1,6 +1,7 @@
 import { BadInput, type Place } from '../errors';
 import { type Dim, type Input, instanceDims, runsTogether, type Signature, showDims } from '../signature';
-import { isBase64, isShape, readBase64, shapeFor } from './bytes';
+import { isBase64 } from './base64';
+import { isShape, readBase64, shapeFor } from './bytes';
 import { type Data, type Element, type ElementType, elementOf } from './elements';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
 

@@ -1,6 +1,7 @@
 import { BadInput, nameOf, type Place, showPath } from '../../model/errors';
 import type { Input, Signature } from '../../model/signature';
-import { isBase64, readBase64 } from '../../model/values/bytes';
+import { isBase64 } from '../../model/values/base64';
+import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
 import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
 import { recordOf } from '../../model/values/record';

@@ -1,12 +1,12 @@
 import { BadInput, showPath } from '../../model/errors';
 import type { Model, Tensors } from '../../model/model';
 import type { Dim, Input, Output, Signature } from '../../model/signature';
-import { decodeText, isShape, readBytes } from '../../model/values/bytes';
+import { decodeText } from '../../model/values/base64';
+import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
 import { type ElementType, elementOf } from '../../model/values/elements';
 import type { GivenTensor } from '../../model/values/encode';
 import { type Shape, sizeOf, type Tensor } from '../../model/values/tensor';
-import { parseJson } from '../http/json';
 import { type Asked, type InferRequest, isObject } from './asked';
 import { checkWrapper, matchNames } from './names';
 
@@ -56,23 +56,25 @@ export function isInferRequest(body: unknown, { inputs }: Partial<Signature> = {
   );
 }
 
-/** Reads a body of JSON, of which only so many bytes are, where a header says so. Throws BadInput. */
-export function readInferBody(bytes: Buffer, header: string | undefined, signature: Signature): Asked {
-  const length =
-    header === undefined ? bytes.length : /^\d{1,15}$/.test(header) ? Number(header) : Number.NaN;
-  if (!(length <= bytes.length)) {
+/** Cuts a body in two where a header says how many of its bytes are JSON. Throws BadInput. */
+export function splitBody(bytes: Buffer, header: string | undefined): { json: Buffer; binary?: Buffer } {
+  if (header === undefined || Number(header) === bytes.length) return { json: bytes };
+  if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
     throw new BadInput(
       `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
     );
   }
   // Parsing may free the memory of what it is given, in which the binary data lie.
-  const isAll = length === bytes.length;
-  const body = parseJson(isAll ? bytes : Buffer.from(bytes.subarray(0, length)), signature);
+  return { json: Buffer.from(bytes.subarray(0, Number(header))), binary: bytes.subarray(Number(header)) };
+}
+
+/** Reads the body of an `infer` path. Throws BadInput. */
+export function readInferBody(body: unknown, binary: Uint8Array | undefined, signature: Signature): Asked {
   if (!isInferRequest(body, signature)) {
     throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
   }
   checkWrapper(body);
-  return readInferRequest(body, signature, isAll ? undefined : bytes.subarray(length));
+  return readInferRequest(body, signature, binary);
 }
 
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */

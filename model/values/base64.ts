@@ -1,0 +1,28 @@
+/** `{"b64": …, "shape"?: …}`: little-endian bytes in a value's place; for a string input, one UTF-8 string. */
+export interface Base64 {
+  b64: string;
+  shape?: unknown;
+}
+
+export function isBase64(value: unknown): value is Base64 {
+  return typeof value === 'object' && value !== null && 'b64' in value && typeof value.b64 === 'string';
+}
+
+/** The bytes of base64, or undefined where a text is none. */
+export function decodeBase64(text: string): Buffer | undefined {
+  const length = text.length - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
+  const bytes = Buffer.from(text, 'base64');
+  // Node.js skips what is not base64, so that there are fewer bytes. One character too many encodes none.
+  return length % 4 !== 1 && bytes.length === Math.floor((length * 3) / 4) ? bytes : undefined;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** UTF-8 as a text, or undefined where it is none. */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
