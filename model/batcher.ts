@@ -25,6 +25,9 @@ interface Entry {
 /** Rows of more values gain nothing from company, which costs memory and caches. */
 const largestRow = 10_000;
 
+/** Bytes of tensors that wait before those that have left are looked for. */
+const largeQueue = 2 ** 24;
+
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
@@ -40,6 +43,7 @@ export class Batcher {
   runningSince: number | undefined;
   private queue: Entry[] = [];
   private sweepAt = 64;
+  private sweepBytes = largeQueue;
   private moving: Promise<void> | undefined;
   private readonly independence: Independence;
 
@@ -58,7 +62,8 @@ export class Batcher {
       for (const tensor of feeds) bytes += bytesOf(tensor);
       this.bytes += bytes;
       // Nobody listens to signals, which is dear: those that have left are put out when the queue has doubled.
-      if (this.queue.push({ feeds, bytes, signal, resolve, reject }) >= this.sweepAt) this.sweep();
+      this.queue.push({ feeds, bytes, signal, resolve, reject });
+      if (this.queue.length >= this.sweepAt || this.bytes >= this.sweepBytes) this.sweep();
       this.moving ??= this.move();
     });
   }
@@ -71,6 +76,7 @@ export class Batcher {
   private sweep(): void {
     this.queue = this.queue.filter((entry) => !this.hasLeft(entry));
     this.sweepAt = 2 * Math.max(32, this.queue.length);
+    this.sweepBytes = 2 * Math.max(largeQueue / 2, this.bytes);
   }
 
   private hasLeft({ signal, bytes, reject }: Entry): boolean {

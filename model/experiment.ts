@@ -5,7 +5,7 @@ import type { Runner } from './runtime/session';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { agree } from './values/compare';
 import { elementOf } from './values/elements';
-import { charactersOf, rowsOf, type Shape, sizeOf, stack, type Tensor } from './values/tensor';
+import { charactersOf, rowsOf, type Shape, sizeOf, stack, type Tensor, valuesIn } from './values/tensor';
 
 /** What a model shows when made-up rows are run, which decides over what its file declares. */
 export interface Observation {
@@ -88,7 +88,7 @@ export async function observe(
   const sawRows = seen.some(({ rows }) => rows > 1);
   const signature: Observation['signature'] = {
     kind,
-    inputs: inputs.map((input) => withExample(input, kind, declared, recipe)),
+    inputs: inputs.map((input) => withExample(input, kind, declared, recipe, batchName(inputs))),
     outputs: outputs.map((output, o) => {
       const batch =
         kind === 'batched' && !sawRows ? asDeclared(output, kind).batch : kind !== 'whole' && follows[o];
@@ -217,9 +217,15 @@ async function addUp(
   );
 }
 
-function withExample(input: Input, kind: Kind, declared: Kind, { size, valueFor }: Recipe): Input {
+function withExample(
+  input: Input,
+  kind: Kind,
+  declared: Kind,
+  { size, valueFor }: Recipe,
+  batch: Dim | undefined,
+): Input {
   const first = kind === 'whole' ? 0 : 1;
-  const shape = lengths(input.dims, batchName([input]), declared, 1, size).slice(first);
+  const shape = lengths(input.dims, batch, declared, 1, size).slice(first);
   return { ...input, example: { value: valueFor(input, 0), shape } };
 }
 
@@ -269,16 +275,18 @@ async function largestMoment(
   for (const tried of hasText ? [longer, recipe] : [recipe]) {
     let best = Number.POSITIVE_INFINITY;
     let characters = 0;
+    let values = 0;
     // The first run allocates, and others may meet a busy machine.
     for (let i = 0; i < 6; i++) {
       const feeds = madeUp(inputs, kind, rows, tried);
       characters = charactersOf(feeds);
+      values = valuesIn(feeds);
       const start = performance.now();
       if (!(await attempt(feeds))) break;
       best = Math.min(best, performance.now() - start);
       if (best > 50 * moment) break;
     }
-    if (best < moment) return { rows, characters };
+    if (best < moment) return { values, characters };
   }
   return undefined;
 }

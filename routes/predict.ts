@@ -5,7 +5,7 @@ import { isWrapped, type Model } from '../model/model';
 import type { Asked } from './dialects/asked';
 import { readForm } from './dialects/forms';
 import { describeModel, readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
-import { type Answer, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
+import { type Answer, fewBytes, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
 import { HttpError } from './http/errors';
 import { jsonOf, parseJson, takeBytes, takeTurns } from './http/json';
@@ -19,15 +19,17 @@ const predict =
     const model: Model = res.locals.model;
     const asked = readForm(jsonOf(req, model.signature), model.signature); // parses JSON,
     const answer = await ask(model, asked, res); // runs the model,
-    reply(res, style, answer, asked, model); // returns JSON.
+    await reply(res, style, answer, asked, model); // returns JSON.
   };
 
 /** Answers a request of the Open Inference Protocol, whose tensors may follow the JSON as bytes. */
 const infer: RequestHandler = async (req, res) => {
   const model: Model = res.locals.model;
-  const { json, binary } = splitBody(takeBytes(req), req.get('Inference-Header-Content-Length'));
-  const asked = readInferBody(parseJson(json, model.signature), binary, model.signature);
-  reply(res, styles.predict, await ask(model, asked, res), asked, model);
+  const header = req.get('Inference-Header-Content-Length');
+  const { json, binary } = header === undefined ? {} : splitBody(takeBytes(req), header);
+  const body = json ? parseJson(json, model.signature) : jsonOf(req, model.signature);
+  const asked = readInferBody(body, binary, model.signature);
+  await reply(res, styles.predict, await ask(model, asked, res), asked, model);
 };
 
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
@@ -36,7 +38,7 @@ async function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   // What stands around a model's `predict` is not to be left out.
   const wrapped = isWrapped(model);
   if (asked.form === 'infer' && wrapped) {
-    throw new HttpError(501, 'this model is asked by its columns only: POST /predict');
+    throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
   }
   try {
     if (asked.tensors && !wrapped) return { tensors: await model.infer(asked.tensors, signal) };
@@ -47,14 +49,14 @@ async function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   }
 }
 
-function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): void {
+async function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): Promise<void> {
   const { json, binary } =
     asked.infer && 'tensors' in answer
       ? writeInferReply(model, asked.infer, answer.tensors)
       : { json: writeReply(style, answer, asked, model.signature), binary: [] };
   const { values, bytes } = sizeOf(answer);
   if (binary.length > 0) sendBinary(res, json, binary);
-  else if (values > fewValues) void sendPieces(res, 200, json, bytes);
+  else if (values > fewValues || bytes > fewBytes) await sendPieces(res, 200, json, bytes);
   else sendJson(res, 200, json);
 }
 

@@ -1,10 +1,10 @@
-import { charactersOf } from '../values/tensor';
+import { charactersOf, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
 import { startThread } from './thread';
 
-/** A run of so many rows, with texts of so many characters in all, was over in a moment. */
+/** A run of so many values, with texts of so many characters in all, was over in a moment. */
 export interface Momentary {
-  rows: number;
+  values: number;
   characters: number;
 }
 
@@ -25,9 +25,9 @@ export async function placeRuns(
   return {
     ...here,
     async run(feeds, fetches) {
-      const rows = feeds[0]?.shape[0] ?? 1;
-      if (rows <= momentary.rows && charactersOf(feeds) <= momentary.characters)
-        return here.run(feeds, fetches);
+      // Every dimension but the batch is fixed, so that values count rows.
+      const isMomentary = valuesIn(feeds) <= momentary.values && charactersOf(feeds) <= momentary.characters;
+      if (isMomentary) return here.run(feeds, fetches);
       thread ??= startThread(source).catch((error) => {
         thread = undefined;
         throw error;

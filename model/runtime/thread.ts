@@ -16,10 +16,9 @@ export async function startThread(source: Source): Promise<Runner> {
   const runNow = async (feeds: readonly Tensor[], fetches: readonly string[]) => {
     // A thread that has ended has the id -1.
     if (worker.threadId === -1) [worker] = await start(source);
-    const reply = ask(worker);
     const own = feeds.map(withOwnMemory);
-    worker.postMessage({ feeds: own, fetches }, own.flatMap(bufferOf));
-    const answer = await reply;
+    worker.postMessage({ feeds: own, fetches }, [...new Set(own.flatMap(bufferOf))]);
+    const answer = await ask(worker);
     if ('tensors' in answer) return answer.tensors;
     throw new Error('error' in answer ? answer.error : 'the inference thread gave no answer');
   };

@@ -2,7 +2,7 @@ import { RunError } from '../errors';
 import { type Output, type Signature, showDims } from '../signature';
 import { type Element, elementOf } from './elements';
 import { recordOf } from './record';
-import { rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
+import { bytesOf, rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
 
 /** One output's values by row, plain JSON made when asked from the tensor inside: shortest digits, labels of a ZipMap. */
 export interface Column extends Iterable<unknown> {
@@ -61,7 +61,7 @@ export class TensorColumn extends WritableColumn {
     super();
     this.element = elementOf(tensor.type);
     this.size = tensor.data.length;
-    this.bytes = this.size * this.element.bytes;
+    this.bytes = bytesOf(tensor);
   }
 
   at(row: number): unknown {

@@ -195,7 +195,10 @@ export function isTensor(value: unknown): value is Tensor {
 /** Bytes and typed arrays as tensors; undefined for what is to be walked. */
 function asTensor(value: unknown, expected: Expected, place: Place): Tensor | undefined {
   const { type, dims } = expected;
-  if (isTensor(value)) return value;
+  if (isTensor(value)) {
+    if (value.type === type && value.data.length === sizeOf(value.shape)) return copyOf(value);
+    throw new BadInput(`must be a tensor of ${type}, not of ${value.type}`, place);
+  }
   if (isBase64(value) && type !== 'string') {
     if (isShape(value.shape)) fitShape(value.shape, expected, place);
     return readBase64(value, type, dims, place);
@@ -322,7 +325,7 @@ function fault(element: Element, value: unknown, lengths: Shape, place: Place, t
 export function kindOf(value: unknown, type?: ElementType): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
-  if (typeof value === 'number' || typeof value === 'bigint') return 'this number';
+  if (['number', 'bigint', 'symbol'].includes(typeof value)) return 'this number';
   if (typeof value === 'string' && type === 'string') return 'this string';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -67,3 +67,9 @@ export function charactersOf(feeds: readonly Tensor[]): number {
   for (const { data } of feeds) if (Array.isArray(data)) for (const text of data) characters += text.length;
   return characters;
 }
+
+export function valuesIn(feeds: readonly Tensor[]): number {
+  let values = 0;
+  for (const { data } of feeds) values += data.length;
+  return values;
+}

@@ -1,5 +1,5 @@
 import { BadInput, nameOf, type Place, showPath } from '../../model/errors';
-import type { Input, Signature } from '../../model/signature';
+import { type Input, runsTogether, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
@@ -72,11 +72,9 @@ function readRecords({ dataframe_records: records }: Body, signature: Signature)
   const odd = records.findIndex((record) => !isObject(record));
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
   if (needsFeatures(signature) && records.length > 0) {
-    const width = Object.keys(records[0]).length;
-    const unnamed = Array.from({ length: width }, (_, i) => String(i));
     const rows = records.map((record) => {
-      checkColumns(Object.keys(record), signature);
-      return Object.hasOwn(record, signature.inputs[0].name) ? record : unnamed.map((name) => record[name]);
+      const names = Object.keys(record);
+      return checkColumns(names, signature) ? names.map((name) => record[name]) : record;
     });
     return readRows(rows, signature, where);
   }
@@ -96,10 +94,14 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   const where = (row: number) => `dataframe_split.data[${row}]`;
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
-  if (byPosition && odd < 0) return readRows(data, signature, where);
   const { features, inputs } = signature;
-  const own = matchNames(names, features ?? inputs.map(({ name }) => name), 'dataframe_split.columns');
+  const own = byPosition
+    ? []
+    : matchNames(names, features ?? inputs.map(({ name }) => name), 'dataframe_split.columns');
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
+  if (byPosition) return readRows(data, signature, where);
+  // Without inputs, rows are still counted.
+  if (inputs.length === 0) return { form: 'many', columns: { data }, nameOf };
   const places = own.map((name) => names.indexOf(name));
   const columns = features
     ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
@@ -237,19 +239,34 @@ function readKeyed(body: Body, signature: Signature): Asked {
         `${inputs[batch].name} holds a batch but ${inputs[odd].name} one instance: give both alike`,
       );
     }
-    return { form: 'many', columns: byName(inputs, (input, i) => rowsOfBatch(values[i], input)), nameOf };
+    return readBatch(values, signature);
   }
   const columns = inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]);
   return { form: 'one', columns, nameOf: (place) => nameInRow(place, () => '', signature, true) };
 }
 
-function readBare(value: unknown, { inputs, kind }: Signature): Asked {
+/** A batch for each input; one of bytes stays whole where its rows may run together. */
+function readBatch(values: readonly unknown[], signature: Signature): Asked {
+  const { inputs } = signature;
+  const isWhole = values.some(isBase64) && runsTogether(signature);
+  return {
+    form: 'many',
+    tensors: isWhole ? byName(inputs, (_, i) => ({ data: values[i] })) : undefined,
+    get columns() {
+      return byName(inputs, (input, i) => rowsOfBatch(values[i], input));
+    },
+    nameOf,
+  };
+}
+
+function readBare(value: unknown, signature: Signature): Asked {
+  const { inputs, kind } = signature;
   if (inputs.length !== 1) {
     throw new BadInput(`a body for a model with ${inputs.length} inputs is an object, not ${kindOf(value)}`);
   }
   const [input] = inputs;
   if (kind === 'batched' && holdsBatch(value, input)) {
-    return { form: 'many', columns: { [input.name]: rowsOfBatch(value, input) }, nameOf };
+    return readBatch([value], signature);
   }
   return {
     form: 'one',

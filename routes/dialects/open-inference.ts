@@ -56,9 +56,8 @@ export function isInferRequest(body: unknown, { inputs }: Partial<Signature> = {
   );
 }
 
-/** Cuts a body in two where a header says how many of its bytes are JSON. Throws BadInput. */
-export function splitBody(bytes: Buffer, header: string | undefined): { json: Buffer; binary?: Buffer } {
-  if (header === undefined || Number(header) === bytes.length) return { json: bytes };
+/** Cuts a body in two, of which a header says how many bytes are JSON. Throws BadInput. */
+export function splitBody(bytes: Buffer, header: string): { json: Buffer; binary: Buffer } {
   if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
     throw new BadInput(
       `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,

@@ -27,6 +27,8 @@ export type Answer = { columns: Columns } | { tensors: Tensors };
 
 /** More values than this are written in pieces, between which others are answered. */
 export const fewValues = 20_000;
+/** And more bytes: texts may be few and long. */
+export const fewBytes = 1 << 20;
 
 /** How many values of tensors an answer holds, and their bytes. */
 export function sizeOf(answer: Answer): { values: number; bytes: number } {
@@ -48,8 +50,9 @@ export function sizeOf(answer: Answer): { values: number; bytes: number } {
 
 /** The reply in the form that was asked for. */
 export function writeReply(style: Style, answer: Answer, asked: Asked, signature: Signature): object {
-  if ('tensors' in answer) return writeWhole(style, answer.tensors, signature);
-  return writeRows(style, answer.columns, asked, signature);
+  if (!('tensors' in answer)) return writeRows(style, answer.columns, asked, signature);
+  if (asked.form === 'whole') return writeWhole(style, answer.tensors, signature);
+  return writeRows(style, columnsOf(answer.tensors, signature), asked, signature);
 }
 
 function writeRows(style: Style, answer: Columns, { form }: Asked, signature: Signature): object {
@@ -80,6 +83,16 @@ function allRows(column: Column): unknown {
 function writeWhole(style: Style, tensors: Tensors, { outputs }: Signature): object {
   const values = outputs.map((output) => [output.name, wholeOf(tensors[output.name], output)]);
   return { [style.whole]: values.length === 1 ? values[0][1] : Object.fromEntries(values) };
+}
+
+/** Whole tensors as columns, where their first dimension counts the rows. */
+function columnsOf(tensors: Tensors, { outputs }: Signature): Columns {
+  const names = outputs.map(({ name }) => name);
+  return recordOf(names, (i) => {
+    const tensor = tensors[names[i]];
+    const [length, ...inner] = tensor.shape;
+    return new TensorColumn(tensor, length, inner, outputs[i].labels);
+  });
 }
 
 function wholeOf(tensor: Tensor, { labels }: Output): unknown {

@@ -68,6 +68,8 @@ class Admission {
   ) {}
 
   readonly admit: RequestHandler = (req, res, next) => {
+    // A client may be gone before what stands in front of the door has let it through.
+    if (res.closed) return;
     const length = Number(req.headers['content-length'] ?? 0);
     if (length > this.options.bodyLimit) throw new HttpError(413, tooLarge(this.options.bodyLimit));
     if (this.isFull(length)) throw busy();

@@ -75,17 +75,24 @@ function notJson(error: unknown): never {
   throw new BadInput(`the body is not JSON${at ? ` ${at}` : ''}`);
 }
 
-/** Strings, which are left alone, and what JSON.parse cannot tell: the literals of Python's json, and numbers. */
-const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|\bNaN\b|-?\bInfinity\b|-?\d[\d.eE+-]*/gs;
+/** What JSON.parse cannot tell: the literals of Python's json, and numbers. */
+const tokens = /\bNaN\b|-?\bInfinity\b|-?\d[\d.eE+-]*/g;
 /** A key that no client knows. */
 const mark = randomUUID();
 
 /** JSON with such tokens put into objects, which become their values when it is parsed. */
 function parseOdd(text: string, isExact: boolean): unknown {
-  const marked = text.replaceAll(tokens, (token) => {
-    if (token.startsWith('"') || (!needsMark(token, isExact) && !/[NI]/.test(token))) return token;
-    return `{"${mark}":"${token}"}`;
-  });
+  let marked = '';
+  // Piece by piece between strings, which are skipped: they may be long, and hold anything.
+  for (let at = 0; at < text.length; ) {
+    const quote = text.indexOf('"', at);
+    const end = quote < 0 ? text.length : quote;
+    marked += text.slice(at, end).replaceAll(tokens, (token) => {
+      return needsMark(token, isExact) ? `{"${mark}":"${token}"}` : token;
+    });
+    at = quote < 0 ? end : endOfString(text, quote);
+    marked += text.slice(end, at);
+  }
   try {
     return JSON.parse(marked, (_key, value) => {
       const token: unknown = typeof value === 'object' && value !== null ? value[mark] : undefined;
@@ -96,7 +103,20 @@ function parseOdd(text: string, isExact: boolean): unknown {
   }
 }
 
+/** The place behind a string that begins at a quote. */
+function endOfString(text: string, quote: number): number {
+  let end = text.indexOf('"', quote + 1);
+  // A quote behind an odd number of backslashes is part of the string.
+  for (; end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
+    if (slashes % 2 === 0) return end + 1;
+  }
+  return text.length;
+}
+
 function needsMark(token: string, isExact: boolean): boolean {
+  if (/[NI]/.test(token)) return true;
   if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(token)) return false;
   return !Number.isFinite(Number(token)) || (isExact && wholeDigits.test(token));
 }
@@ -108,8 +128,8 @@ function meaningOf(token: string, isExact: boolean): unknown {
   const whole = isExact ? wholeDigits.exec(token) : null;
   // So many digits fit no integer.
   if (whole && token.length < 64) return BigInt(whole[1]);
-  // A number object is no number: it is out of every range.
-  return /^-?\d/.test(token) ? Object(Number(token)) : Number(token);
+  // JSON has no symbols: one stands for a number that is out of every range.
+  return /^-?\d/.test(token) ? Symbol(token.slice(0, 20)) : Number(token);
 }
 
 const deepest = 1000;

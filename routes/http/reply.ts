@@ -18,7 +18,11 @@ export function send(res: Response, status: number, type: string, body: string |
   closeIfDraining(res);
   // ASCII, as nearly all replies are, is written faster as what it also is.
   const encoding = length === body.length ? 'latin1' : 'utf8';
-  if (!isArriving(res.req)) return void res.end(body, encoding);
+  if (!isArriving(res.req)) {
+    res.end(body, encoding);
+    watchReader(res);
+    return;
+  }
   // Closing now would reset the connection while its client still sends, and so the answer would be lost.
   res.write(body, encoding);
   res.req.once('end', () => res.end()).resume();
@@ -38,6 +42,7 @@ export function sendBinary(res: Response, json: object, binary: readonly Uint8Ar
   res.write(header);
   for (const bytes of binary) res.write(bytes);
   res.end();
+  watchReader(res);
 }
 
 /** Ends a reply that tells the methods of a path. */
@@ -72,12 +77,24 @@ export async function sendPieces(
   closeIfDraining(res);
   // Counted by the door until its reader has it all.
   res.locals.ticket?.hold(bytes);
-  for (const piece of piecesOf(value)) {
+  for (const piece of inPieces(piecesOf(value))) {
     if (res.write(piece)) await nextTurn();
     else await drained(res);
     if (res.destroyed) return;
   }
   res.end('\n');
+}
+
+/** Gives up a reader that has taken nothing of a large reply for TIMEOUT. */
+function watchReader(res: Response): void {
+  const { socket } = res;
+  if (!socket || socket.writableLength < pieceLength) return;
+  let left = socket.writableLength;
+  const timer = setInterval(() => {
+    if (socket.writableLength >= left) res.destroy();
+    left = socket.writableLength;
+  }, res.app.locals.timeout);
+  res.once('close', () => clearInterval(timer));
 }
 
 /** Resolves when a reply's buffer has been taken; a reader that takes nothing for long is given up. */
@@ -91,6 +108,21 @@ function drained(res: Response): Promise<void> {
     };
     res.on('drain', done).on('close', done);
   });
+}
+
+/** Characters of a piece. */
+const pieceLength = 1 << 16;
+
+/** Short pieces put together. */
+function* inPieces(pieces: Iterable<string>): Generator<string> {
+  let text = '';
+  for (const piece of pieces) {
+    text += piece;
+    if (text.length < pieceLength) continue;
+    yield text;
+    text = '';
+  }
+  if (text !== '') yield text;
 }
 
 function* piecesOf(value: unknown): Generator<string> {

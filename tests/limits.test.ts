@@ -1,0 +1,286 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import {
+  ask,
+  exchange,
+  killServers,
+  launchAndEnd,
+  oneConnection,
+  repliesIn,
+  startServer,
+  until,
+} from './process';
+import { modelPath } from './serve';
+
+const folder = mkdtempSync(join(tmpdir(), 'limits-'));
+afterEach(killServers);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const off = { LOG_FORMAT: 'off' };
+const flower = { sepal_length: 5.1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 };
+
+/** Megabytes that a process has held at most, where the system tells. */
+function peakMemory(pid: number | undefined): number {
+  const file = `/proc/${pid}/status`;
+  if (!existsSync(file)) return 0;
+  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(file, 'utf8'))?.[1]) / 1024;
+}
+
+/** Waits for `promise`, asking for health meanwhile; gives how often it answered before. */
+async function healthWhile(port: number, promise: Promise<unknown>): Promise<number> {
+  let done = false;
+  void promise.finally(() => {
+    done = true;
+  });
+  let answered = 0;
+  while (!done) {
+    expect((await ask(port, '/health')).status).toBe(200);
+    if (!done) answered++;
+  }
+  return answered;
+}
+
+describe('a reply of a million numbers', () => {
+  const rows = 500_000;
+  const values = Float32Array.from({ length: 2 * rows }, (_, i) =>
+    Math.fround(Math.sin(i) * 10 ** ((i % 40) - 20)),
+  );
+  const b64 = Buffer.from(values.buffer).toString('base64');
+  const body = JSON.stringify({ b64, shape: [rows, 2] });
+
+  test('is whole, in order, and others are answered while it is written', async () => {
+    const { port } = await startServer('identity-float32', off);
+    const reply = ask(port, '/predict', body);
+    expect(await healthWhile(port, reply)).toBeGreaterThan(10);
+    const { predictions } = (await reply).body;
+    expect(predictions).toHaveLength(rows);
+    const wrong = predictions
+      .flat()
+      .findIndex((value: number, i: number) => Math.fround(value) !== values[i]);
+    expect(wrong).toBe(-1);
+  });
+
+  test.each([
+    ['whole tensors', '/predict', `{"inputs":${body}}`, (reply: { outputs: number[][] }) => reply.outputs],
+    [
+      'one row a value',
+      '/v1/models/identity-float32:predict',
+      `{"inputs":${body}}`,
+      (reply: { outputs: number[][] }) => reply.outputs,
+    ],
+    [
+      'the Open Inference Protocol',
+      '/predict',
+      JSON.stringify({
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [30_000, 2], data: Array(60_000).fill(1.5) }],
+      }),
+      (reply: { outputs: { data: number[] }[] }) => [reply.outputs[0].data.slice(0, 2)],
+    ],
+  ])('is whole as %s', async (_what, path, sent, rowsOf) => {
+    const { port } = await startServer('identity-float32', off);
+    const { status, body: reply } = await ask(port, path, sent);
+    expect(status).toBe(200);
+    const [first] = rowsOf(reply as never);
+    expect(first.map(Math.fround)).toEqual(
+      path === '/predict' && sent.includes('FP32') ? [1.5, 1.5] : [...values.slice(0, 2)],
+    );
+  });
+
+  /** Asks and reads nothing of the reply; gives the way to read it. */
+  async function askAndWait(port: number): Promise<http.IncomingMessage> {
+    const request = http.request({ port, host: '127.0.0.1', path: '/predict', method: 'POST', agent: false });
+    request.on('error', () => {});
+    request.end(body);
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    return response;
+  }
+
+  test('costs little more than its tensor where its reader takes nothing', async () => {
+    const server = await startServer('identity-float32', off);
+    (await askAndWait(server.port)).destroy();
+    const before = peakMemory(server.child.pid);
+    const waiting = await Promise.all(Array.from({ length: 8 }, () => askAndWait(server.port)));
+    // Eight tensors are 32 MB, their texts some 200.
+    expect(peakMemory(server.child.pid) - before).toBeLessThan(150);
+    expect((await ask(server.port, '/health')).status).toBe(200);
+    for (const response of waiting) response.destroy();
+  });
+
+  test('is read whole by a slow reader after SIGTERM', async () => {
+    const server = await startServer('identity-float32', off);
+    const response = await askAndWait(server.port);
+    server.child.kill('SIGTERM');
+    await wait(2000);
+    let text = '';
+    for await (const chunk of response.setEncoding('latin1')) text += chunk;
+    expect(JSON.parse(text).predictions).toHaveLength(rows);
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('bodies', () => {
+  const large = `{"instances":[${'[0.123,0.5],'.repeat(700_000)}[1,2]]}`;
+
+  test('of twenty clients that end together hold health up by one at a time', async () => {
+    const { port } = await startServer('identity-float32', off);
+    const odd = large.replace('[1,2]]}', '["x",2]]}');
+    const replies = Promise.all(Array.from({ length: 20 }, () => ask(port, '/predict', odd)));
+    expect(await healthWhile(port, replies)).toBeGreaterThan(10);
+    for (const { status } of await replies) expect(status).toBe(400);
+  });
+
+  test('are not kept by connections that idle after their answers', async () => {
+    const { port } = await startServer('identity-float32', {
+      ...off,
+      NODE_OPTIONS: '--max-old-space-size=160',
+    });
+    const agents = Array.from({ length: 12 }, oneConnection);
+    for (const agent of agents) {
+      expect((await ask(port, '/predict', large.replace('[1,2]]}', '["x",2]]}'), { agent })).status).toBe(
+        400,
+      );
+    }
+    expect((await ask(port, '/predict', [1, 2])).body).toEqual({ prediction: [1, 2] });
+    for (const agent of agents) agent.destroy();
+  });
+
+  test.each<[string, number, string]>([
+    ['1,000 that send nothing of a small one', 1000, 'Content-Length: 100\r\n\r\n{'],
+    ['40 that announce 10 MB and send nothing', 40, `Content-Length: ${10 * 2 ** 20}\r\n\r\n{`],
+    ['40 that send no chunk', 40, 'Transfer-Encoding: chunked\r\n\r\n'],
+  ])('%s shut nobody out', async (_what, count, rest) => {
+    const { port } = await startServer('model', { ...off, MAX_QUEUE: '20' });
+    const slow = await Promise.all(
+      Array.from({ length: count }, async () => {
+        const socket = net.connect(port, '127.0.0.1').on('error', () => {});
+        await new Promise<void>((sent) =>
+          socket.write(`POST /predict HTTP/1.1\r\nHost: x\r\n${rest}`, () => sent()),
+        );
+        return socket;
+      }),
+    );
+    expect((await ask(port, '/predict', flower)).body.prediction).toBe('setosa');
+    for (const socket of slow) socket.destroy();
+  });
+
+  test('of many clients that grow when decompressed are bounded together', async () => {
+    const server = await startServer('identity-float32', off);
+    const before = peakMemory(server.child.pid);
+    const bomb = gzipSync(Buffer.alloc(10 * 2 ** 20 - 10, ' '));
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const request = http.request({
+          port: server.port,
+          host: '127.0.0.1',
+          path: '/predict',
+          method: 'POST',
+          agent: false,
+        });
+        request.setHeader('Content-Encoding', 'gzip');
+        request.end(bomb);
+        const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+        response.resume();
+        return response.statusCode;
+      }),
+    );
+    for (const status of replies) expect([400, 503]).toContain(status);
+    expect(peakMemory(server.child.pid) - before).toBeLessThan(900);
+    expect((await ask(server.port, '/predict', [1, 2])).status).toBe(200);
+  });
+});
+
+test('A client that closes its half after its request gets its answer', async () => {
+  const { port } = await startServer('slow-single', off);
+  const body = '{"n":300}';
+  const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.end(`POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  let received = '';
+  for await (const chunk of socket.setEncoding('latin1')) received += chunk;
+  expect(repliesIn(received)).toMatchObject([
+    { status: 200, body: expect.stringContaining('"prediction":300') },
+  ]);
+});
+
+test('TIMEOUT counts from the arrival of a request, not from that of its body', async () => {
+  const { port } = await startServer('slow-single', { ...off, TIMEOUT: '2' });
+  const start = performance.now();
+  const body = '{"n":1}';
+  const socket = net.connect(port, '127.0.0.1').setEncoding('latin1');
+  socket.write(
+    `POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
+  // Something else keeps the model busy for longer than TIMEOUT.
+  void ask(port, '/predict', { n: 30_000 }).catch(() => {});
+  await wait(1000);
+  socket.write(body);
+  const [reply] = await once(socket, 'data');
+  expect(reply).toMatch(/^HTTP\/1.1 504 /);
+  expect(performance.now() - start).toBeLessThan(2900);
+});
+
+test('A run that does not end is told by health, and ends the process', async () => {
+  const server = await startServer('slow-single', { ...off, TIMEOUT: '1' });
+  const agent = oneConnection();
+  await ask(server.port, '/health', undefined, { agent });
+  expect((await ask(server.port, '/predict', { n: 100_000_000 })).status).toBe(504);
+  await until(async () => {
+    const reply = await ask(server.port, '/health', undefined, { agent }).catch(() => undefined);
+    return reply === undefined || reply.status === 503;
+  });
+  expect(await server.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(server.stderr()).toMatch(/^a run of slow-single takes more than twice TIMEOUT[^\n]*\n$/);
+});
+
+test('Pipelined requests whose client goes away are logged, and harm nobody', async () => {
+  const server = await startServer('slow-single', { LOG_FORMAT: ':method :url' });
+  const body = '{"n":50}';
+  const one = `POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const socket = net.connect(server.port, '127.0.0.1').on('error', () => {});
+  await new Promise<void>((sent) => socket.write(one.repeat(5), () => sent()));
+  await ask(server.port, '/health');
+  socket.resetAndDestroy();
+  expect((await ask(server.port, '/predict', { n: 1 })).body).toEqual({ prediction: 1, y: 256 });
+  await until(() => (server.stdout().match(/^POST \/predict$/gm)?.length ?? 0) >= 6);
+});
+
+test('A worker that cannot boot any more does not end those that serve', async () => {
+  const path = join(folder, 'goes.onnx');
+  cpSync(modelPath('single'), path);
+  const server = await startServer(path, { WEB_CONCURRENCY: '2', LOG_FORMAT: 'served :pid' });
+  const pids = () => [
+    ...new Set([...server.stdout().matchAll(/^served (\d+)$/gm)].map(([, pid]) => Number(pid))),
+  ];
+  await until(async () => {
+    await ask(server.port, '/health', undefined, { agent: false });
+    return pids().length === 2;
+  });
+  rmSync(path);
+  process.kill(pids()[0], 'SIGKILL');
+  await until(() => (server.stderr().match(/there is no such file/g)?.length ?? 0) >= 3);
+  for (let i = 0; i < 10; i++) {
+    expect((await ask(server.port, '/predict', { x: [1, 2, 3] }, { agent: false })).status).toBe(200);
+  }
+  expect(server.child.exitCode).toBe(null);
+});
+
+test('MODEL_PATH on a pipe is one line and exit code 1', async () => {
+  const pipe = join(folder, 'pipe.onnx');
+  execFileSync('mkfifo', [pipe]);
+  const { stderr, code } = await launchAndEnd([pipe]);
+  expect(stderr).toMatch(/^[^\n]*is not a file[^\n]*\n$/);
+  expect(code).toBe(1);
+});
+
+test('An early refusal reaches a client that asked for the connection to be closed', async () => {
+  const { port } = await startServer('model', { ...off, API_KEY: 'secret', BODY_LIMIT: '1mb' });
+  const body = Buffer.alloc(900_000, ' ');
+  const head = `POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`;
+  expect(repliesIn(await exchange(port, head, body))).toMatchObject([{ status: 401 }]);
+});
