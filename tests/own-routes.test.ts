@@ -172,6 +172,25 @@ describe('a route of one’s own', () => {
     expect((await double(agent, '1,2,3')).status).toBe(200);
   });
 
+  test('is shut to nobody by clients that are gone before its door', async () => {
+    const model = await openModel(modelPath('single'));
+    const later = (app: express.Express, guard: express.RequestHandler) => {
+      app.use((_req, _res, next) => void setTimeout(next, 80));
+      route(model)(app, guard);
+    };
+    const agent = appWith(model, later, { maxQueue: 2 });
+    for (let i = 0; i < 4; i++) {
+      await agent
+        .post('/double')
+        .type('text/plain')
+        .send('1,2,3')
+        .timeout(20)
+        .catch(() => {});
+    }
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    expect((await double(agent, '1,2,3')).body).toEqual({ doubled: [2, 4, 6] });
+  });
+
   test('gets a 504 after TIMEOUT, whatever its handler does', async () => {
     const model = await openModel(modelPath('single'));
     const agent = appWith(model, (app, guard) => void app.post('/never', guard, express.text(), () => {}), {
@@ -275,6 +294,30 @@ describe('a wrapped model', () => {
     }
   });
 
+  test('whose answer cannot be written is a 500, and the server serves on', async () => {
+    const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const model = await openModel(modelPath('add'));
+    const odd: Model = {
+      ...model,
+      predict: async (columns, signal) => {
+        const { sum } = await model.predict(columns, signal);
+        const values = [...sum].map(() => 1n);
+        return { sum, big: Object.assign(values, { toJSON: () => values }) } as never;
+      },
+    };
+    const server = request(createApp(odd, off));
+    for (const rows of [1, 30_000]) {
+      const ones = Array(rows).fill([1]);
+      // What has begun can only be broken off.
+      await server
+        .post('/predict')
+        .send({ feature1: ones, feature2: ones })
+        .catch(() => {});
+      expect((await server.get('/health')).status).toBe(200);
+    }
+    expect(log.mock.calls.flat().join()).toContain('BigInt');
+  });
+
   test('may change what comes out', async () => {
     const model = await openModel(modelPath('add'));
     const rounded: Model = {
@@ -311,6 +354,14 @@ describe('mounted in another Express app', () => {
   ])('behind %s it answers', async (_what, before) => {
     const agent = request(await mounted(...before));
     expect((await agent.post('/iris/predict').send(flower)).body.prediction).toBe('setosa');
+    const inputs = Object.entries(flower).map(([name, value]) => ({
+      name,
+      datatype: 'FP32',
+      shape: [1, 1],
+      data: [value],
+    }));
+    const infer = await agent.post('/iris/v2/models/model/infer').send({ inputs });
+    expect(infer.body.outputs[0].data).toEqual(['setosa']);
     expect((await agent.get('/iris/health')).body).toEqual({ status: 'ok' });
     expect((await agent.get('/iris/')).body).toMatchObject({
       status: 'alive',

@@ -147,6 +147,27 @@ describe('what pandas makes', () => {
   });
 });
 
+test.each([
+  ['a record with a value too many', { dataframe_records: [{ 0: 1, 1: 2 }, { 0: 3, 1: 4, 2: 5 }] }, 'dataframe_records[1]'], // biome-ignore format: rows
+  [
+    'a row with a value too few',
+    { dataframe_split: { columns: [0, 1], data: [[3]] } },
+    'dataframe_split.data[0]',
+  ],
+])(
+  'a frame without names of columns and with %s is a 400 that names the place',
+  async (_what, body, place) => {
+    const reply = await ask('identity-float32', body);
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain(place);
+  },
+);
+
+test('a frame for a model without inputs counts its rows', async () => {
+  const { body } = await ask('no-inputs', { dataframe_split: { columns: [], data: [[], []] } });
+  expect(body.predictions).toHaveLength(2);
+});
+
 describe('answers are bounded', () => {
   const ids = (rows: number, length: number) => ({ inputs: Array(rows).fill(Array(length).fill(1)) });
 

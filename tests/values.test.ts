@@ -154,6 +154,22 @@ test.each([
   expect(reply.body.error).toContain(`${place} must be`);
 });
 
+test.each([
+  ['[1e400,1]', 'x[0] must be a number'],
+  ['{"instances":[[1,-1e400]]}', 'instances[0][1] must be a number'],
+  [`[1,${'9'.repeat(400)}]`, 'x[1] must be a number'],
+])('POST /predict with a number beyond all doubles, %.30s, is a 400 that names it', async (body, place) => {
+  const reply = await ask('identity-float32', body);
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain(`${place} in float32's range`);
+  expect(reply.body.error).toContain('not this number');
+});
+
+test('POST /predict with a long string beside such a number is a 400', async () => {
+  const reply = await ask('identity-float32', `{"s":"${'\\n'.repeat(2_000_000)}\\"","x":1e400}`);
+  expect(reply.status).toBe(400);
+});
+
 test('POST /predict leaves texts that hold such literals and digits alone', async () => {
   const texts = ['NaN, -Infinity', '"NaN": 9007199254740993\\'];
   const reply = await ask(

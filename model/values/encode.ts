@@ -155,30 +155,38 @@ function fillNested(
 function careful(values: readonly unknown[], expected: Expected, input: string, alone = false): Tensor[] {
   const { type } = expected;
   const element = elementOf(type);
-  const place = (row: number): Place => ({ input, ...(!alone && { row }), path: [] });
-  const items = values.map((value, row) => asTensor(value, expected, place(row)) ?? value);
-  const shapes = items.map((item, row) =>
-    fitShape(isTensor(item) ? item.shape : measure(item), expected, place(row)),
-  );
-  const [first] = shapes;
-  const size = sizeOf(first);
-  const store = (data: Data, at: number, row: number) => {
+  const place: Place = { input, path: [] };
+  const items = new Array<unknown>(values.length);
+  const shapes = new Array<Shape>(values.length);
+  let row = 0;
+  const store = (data: Data, at: number) => {
     const item = items[row];
     if (isTensor(item)) element.copy(data, at, item.data);
-    else storeNested(element, data, at, item, measure(item), place(row), type);
+    else storeNested(element, data, at, item, measure(item), place, type);
   };
-  if (shapes.every((shape) => sameShape(shape, first))) {
+  try {
+    let isEven = true;
+    for (; row < values.length; row++) {
+      items[row] = asTensor(values[row], expected, place) ?? values[row];
+      const item = items[row];
+      shapes[row] = fitShape(isTensor(item) ? item.shape : measure(item), expected, place);
+      isEven &&= sameShape(shapes[row], shapes[0]);
+    }
     const [only] = items;
-    if (items.length === 1 && isTensor(only)) return [{ type, shape: [1, ...first], data: only.data }];
-    const data = element.create(items.length * size);
-    for (let row = 0; row < items.length; row++) store(data, row * size, row);
-    return [{ type, shape: [items.length, ...first], data }];
+    if (items.length === 1 && isTensor(only)) return [{ type, shape: [1, ...shapes[0]], data: only.data }];
+    const size = sizeOf(shapes[0]);
+    const together = element.create(isEven ? values.length * size : 0);
+    const tensors: Tensor[] = isEven ? [{ type, shape: [values.length, ...shapes[0]], data: together }] : [];
+    for (row = 0; row < values.length; row++) {
+      const data = isEven ? together : element.create(sizeOf(shapes[row]));
+      store(data, isEven ? row * size : 0);
+      if (!isEven) tensors.push({ type, shape: [1, ...shapes[row]], data });
+    }
+    return tensors;
+  } catch (error) {
+    if (alone || !(error instanceof BadInput && error.place)) throw error;
+    throw new BadInput(error.problem, { ...error.place, row });
   }
-  return shapes.map((shape, row) => {
-    const data = element.create(sizeOf(shape));
-    store(data, 0, row);
-    return { type, shape: [1, ...shape], data };
-  });
 }
 
 /** A tensor of one row, as forms make them of bytes. */
