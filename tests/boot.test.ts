@@ -4,9 +4,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { readOptions } from '../routes/http/options';
-import { ask, killServers, launch, launchAndEnd, startServer } from './process';
+import { ask, killServers, launch, launchAndEnd, startServer, until } from './process';
 import { closeModels, modelPath, serveModel } from './serve';
 
 afterEach(killServers);
@@ -120,6 +121,20 @@ test('A command-line argument wins over MODEL_PATH, and MODEL_PATH over the bund
   expect(String(log)).toMatch(/^whole /);
 });
 
+test.each([
+  ['127.0.0.1', /^Try: .* http:\/\/127\.0\.0\.1:\d+\/predict$/m],
+  ['::1', /^Try: .* http:\/\/\[::1\]:\d+\/predict$/m],
+  ['0.0.0.0', /^Try: .* http:\/\/localhost:\d+\/predict$/m],
+])('The Try line names HOST=%s unless it is a wildcard', async (host, line) => {
+  const child = launch([modelPath('single')], { HOST: host });
+  let log = '';
+  child.stdout?.on('data', (chunk) => {
+    log += chunk;
+  });
+  await until(() => /^Try: /m.test(log));
+  expect(log).toMatch(line);
+});
+
 test('PORT=0 takes a free port and logs which', async () => {
   const servers = await Promise.all([startServer('single'), startServer('single')]);
   expect(servers[0].port).not.toBe(servers[1].port);
@@ -183,6 +198,20 @@ test.each(failures)('%s is one line on stderr and exit code 1', async (_what, ar
   expect(stdout).toBe('');
   expect(code).toBe(1);
 });
+
+test.each(['1', '2'])(
+  'A boot error is said once, under a parent with IPC too (WEB_CONCURRENCY=%s)',
+  async (processes) => {
+    const env = { WEB_CONCURRENCY: processes };
+    const child = launch(['no/such.onnx'], env, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const [stderr, [code]] = await Promise.all([
+      text(child.stderr as NodeJS.ReadableStream),
+      once(child, 'exit'),
+    ]);
+    expect(stderr).toMatch(/^no\/such\.onnx: there is no such file[^\n]*\n$/);
+    expect(code).toBe(1);
+  },
+);
 
 test('A taken port is one line on stderr and exit code 1', async () => {
   const { port } = taken.address() as net.AddressInfo;
