@@ -4,7 +4,7 @@ import { bytesOf, sameShape, sizeOf, stack, type Tensor } from './values/tensor'
 /** What a request's signal tells: that nobody waits for the answer any more, and why. */
 export type Signal = Pick<AbortSignal, 'aborted' | 'reason'>;
 
-export interface BatcherOptions {
+interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
   maxBatch: number;
   /** Whether requests may share runs at all. */
@@ -31,8 +31,9 @@ const largeQueue = 2 ** 24;
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
- * The queue before a model, which does one run at a time. When a run ends, the first that waits goes next and, where rows
- * have proven independent, all that fit with it. A lone request never waits for company.
+ * The queue before a model, which does one run at a time. When a run ends, the first that waits goes next and, where
+ * requests may share runs, all that fit with it. A lone request never waits for company. They may share where the
+ * signature and the graph do not forbid it (`mayShare`), until Independence sees that rows depend on each other.
  */
 export class Batcher {
   /** Whether requests share runs. */

@@ -4,7 +4,7 @@ import { copyOf, type Tensor } from './values/tensor';
 /** The feeds of one request: for each input a tensor of its rows. */
 export type Rows = readonly Tensor[];
 
-/** Changes values in place; undefined values of a type that it does not suit are left. */
+/** What a row's values become; those that the type does not take stay as they were. */
 type Change = (tensor: Tensor, values: number[]) => number[];
 
 const gentle: Change[] = [
@@ -49,7 +49,7 @@ function changed(tensor: Tensor, change: Change): Tensor {
   const values = Array.from({ length: data.length }, (_, i) => element.number(data, i));
   const result: Data = element.create(values.length);
   const given = change(tensor, values);
-  // What the type does not take, such as ten times a large int8, stays as it was.
+  // Such as a hundred times a large int8.
   given.forEach((value, i) => {
     if (element.fill(result, i, [value]) >= 0) element.fill(result, i, [values[i]]);
   });

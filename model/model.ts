@@ -39,7 +39,7 @@ export interface Model {
   close(): Promise<void>;
 }
 
-export interface Status {
+interface Status {
   /** Bytes of the tensors that wait for a run. */
   readonly bytes: number;
   /** When the run in progress began, by performance.now(). */

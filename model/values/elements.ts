@@ -84,7 +84,7 @@ export const elements = {
 
 export type ElementType = keyof typeof elements;
 
-/** The table by any name. */
+/** What there is to know of a type that is known at run time only. */
 export function elementOf(type: ElementType): Element {
   return elements[type];
 }
