@@ -70,7 +70,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const { maxBatch = 32, threads = 1 } = options;
   const graph = readGraph(path);
   const source: Source = { path, threads };
-  const mayRunHere = graph.size <= smallModel && !graph.costVaries;
+  const mayRunHere = graph.size <= smallModel && !graph.mayBeSlow;
   const runner = await (mayRunHere ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });

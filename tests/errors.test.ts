@@ -110,6 +110,20 @@ test.each<[string, string, string]>([
   ],
   ['20,000,000 rows of nothing', 'zero-width', '{"inputs":{"b64":"","shape":[20000000,0]}}'],
   ['20,000,000 vectors of nothing', 'unknown-rank', '{"b64":"","shape":[20000000,0]}'],
+  ['a long first row and many empty ones', 'open-width', `[[${Array(3e5).fill(1)}]${',[]'.repeat(3e5)}]`],
+  [
+    'a long first row and many ragged ones',
+    'trailing',
+    `[[${Array(1e5).fill('[1]')}]${',[[]]'.repeat(1e5)}]`,
+  ],
+  ['200,000 rows of two shapes', 'open-width', `[[1,1]${',[1],[1,1]'.repeat(1e5)}]`],
+  ['200,000 rows for a model that takes one', 'single', `{"instances":[[1,2,3]${',[1,2,3]'.repeat(2e5)}]}`],
+  ['an open string of escapes beside NaN', 'log', `NaN "${'\\"'.repeat(2e6)}`],
+  [
+    'records that do not fit the first',
+    'identity-float32',
+    `{"dataframe_records":[{${Array.from({ length: 2e4 }, (_, i) => `"${i}":0`)}}${',{"0":0}'.repeat(6e4)}]}`,
+  ],
   // The runtime ends the process where a GRU has no steps.
   ['a sequence of no steps', 'gru-rows', '{"x":[],"state":[[1,2,3]]}'],
   ['a sequence of no steps in inputs', 'gru-state', '{"inputs":{"x":[[]],"state":[[[1,2,3]]]}}'],

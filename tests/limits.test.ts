@@ -170,6 +170,37 @@ describe('bodies', () => {
     for (const socket of slow) socket.destroy();
   });
 
+  test.each([
+    ['with an encoding that is none', { 'Content-Encoding': 'identity' }, 1 << 16],
+    ['in tiny chunks', {}, 16],
+  ])('of many clients that arrive %s are bounded together', async (_what, headers, step) => {
+    const server = await startServer('identity-float32', off);
+    const before = peakMemory(server.child.pid);
+    const piece = Buffer.alloc(step, ' ');
+    const sent = step === 16 ? 100_000 : 9 * 2 ** 20;
+    const replies = await Promise.all(
+      Array.from({ length: 60 }, async () => {
+        const request = http.request({
+          port: server.port,
+          host: '127.0.0.1',
+          path: '/predict',
+          method: 'POST',
+          agent: false,
+          headers,
+        });
+        request.on('error', () => {});
+        for (let at = 0; at < sent; at += step) request.write(piece);
+        request.end();
+        const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+        response.resume();
+        return response.statusCode;
+      }),
+    );
+    for (const status of replies) expect([400, 503]).toContain(status);
+    if (step > 16) expect(replies).toContain(503);
+    expect(peakMemory(server.child.pid) - before).toBeLessThan(700);
+  });
+
   test('of many clients that grow when decompressed are bounded together', async () => {
     const server = await startServer('identity-float32', off);
     const before = peakMemory(server.child.pid);

@@ -15,8 +15,8 @@ export interface Graph {
   mixesRows?: string;
   /** Whether it holds an operator that ends the process when an input is empty. */
   diesOfEmpty: boolean;
-  /** Whether values, or lengths that are open, decide how much there is to compute for a row. */
-  costVaries: boolean;
+  /** Whether values, or lengths that are open, decide how much there is to compute for a row, or it is likely to be much. */
+  mayBeSlow: boolean;
   /** A category that an encoder knows, by the name of the tensor that it reads. */
   categories: Map<string, string | number>;
   /** Some strings that the model knows, from its encoders' and vocabularies' tables. */
@@ -31,8 +31,8 @@ export interface Graph {
 
 const random = /^(Random(Normal|Uniform)(Like)?|Multinomial|Bernoulli)$/;
 const scaledByAll = /^DynamicQuantize(Linear|MatMul|LSTM)$/;
-const byValues =
-  /^(Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
+const slow =
+  /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
 const tables = /^(OneHotEncoder|LabelEncoder|TfIdfVectorizer|CategoryMapper)$/;
 const withBodies = /^(If|Loop|Scan|SequenceMap)$/;
 
@@ -107,7 +107,7 @@ class GraphReader {
       outputs: [],
       zipMaps: new Map(),
       diesOfEmpty: false,
-      costVaries: false,
+      mayBeSlow: false,
       categories: new Map(),
       words: [],
       metadata: new Map(),
@@ -139,7 +139,7 @@ class GraphReader {
       if (field.number === 5) this.readInitializer(field);
       if (isMain && field.number === 11) {
         this.checkType(field, 'input');
-        if (this.hasOpenRow(field)) this.graph.costVaries = true;
+        if (this.hasOpenRow(field)) this.graph.mayBeSlow = true;
       }
       if (isMain && field.number === 12) {
         const name = this.checkType(field, 'output');
@@ -160,7 +160,7 @@ class GraphReader {
     }
     graph.mixesRows ??= this.whyRowsMix(node);
     if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
-    if (byValues.test(node.op)) graph.costVaries = true;
+    if (slow.test(node.op)) graph.mayBeSlow = true;
     if (node.op === 'ZipMap' && isMain) this.zipMapNodes.push(node);
     if (node.op === 'StringNormalizer' && isMain && !node.attributes.has('locale'))
       this.withoutLocale.push(node);

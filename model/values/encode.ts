@@ -35,6 +35,7 @@ export function encode(columns: Columns, signature: Signature): { runs: Tensor[]
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
   if (rows === 0) return { runs: [], rows };
+  if (!runsTogether(signature)) checkRuns(rows);
   // Without inputs there is nothing to stack: a run for each value of any column.
   const tensors = inputs.map((input) => {
     const expected = { type: input.type, dims: instanceDims(input, kind), lead: kind === 'single' };
@@ -52,6 +53,17 @@ export function encode(columns: Columns, signature: Signature): { runs: Tensor[]
     }),
   );
   return { runs, rows };
+}
+
+/** Most rows of a request that need a run each: so many take long already. */
+const mostRuns = 10_000;
+
+function checkRuns(rows: number): void {
+  if (rows > mostRuns) {
+    throw new BadInput(
+      `${rows} rows would need a run each, where ${mostRuns} may: send fewer at once, or rows of one shape`,
+    );
+  }
 }
 
 function countRows(columns: Columns, inputs: readonly Input[]): number {
@@ -110,16 +122,28 @@ function dense(values: readonly unknown[], { type, dims }: Expected): [Tensor] |
   const shape = fitted(own, dims);
   if (!shape || isOdd(values[0])) return undefined;
   const element = elementOf(type);
-  const data = element.create(values.length * sizeOf(shape));
+  const size = values.length * sizeOf(shape);
+  // The first row's lengths are not to be allocated for others that are not as long.
+  if (size > manyValues && !values.every((value) => nestsAs(value, own, 0))) return undefined;
+  const data = element.create(size);
   if (own.length === 0)
     return element.fill(data, 0, values) < 0 ? [{ type, shape: [values.length, ...shape], data }] : undefined;
-  const size = sizeOf(own);
+  const rowSize = sizeOf(own);
   let at = 0;
   for (const value of values) {
     if (!fillNested(element, data, at, value, own, 0)) return undefined;
-    at += size;
+    at += rowSize;
   }
   return [{ type, shape: [values.length, ...shape], data }];
+}
+
+const manyValues = 1e6;
+
+/** Whether arrays have these lengths, without a look at their values. */
+function nestsAs(value: unknown, lengths: Shape, axis: number): boolean {
+  if (axis === lengths.length) return true;
+  if (!Array.isArray(value) || value.length !== lengths[axis]) return false;
+  return axis === lengths.length - 1 || value.every((item) => nestsAs(item, lengths, axis + 1));
 }
 
 /** What is no plain JSON: bytes, typed arrays and tensors. */
@@ -156,33 +180,39 @@ function careful(values: readonly unknown[], expected: Expected, input: string, 
   const { type } = expected;
   const element = elementOf(type);
   const place: Place = { input, path: [] };
-  const items = new Array<unknown>(values.length);
-  const shapes = new Array<Shape>(values.length);
+  const shapeOf = (item: unknown) => fitShape(isTensor(item) ? item.shape : measure(item), expected, place);
+  let items: unknown[] | undefined;
   let row = 0;
-  const store = (data: Data, at: number) => {
-    const item = items[row];
-    if (isTensor(item)) element.copy(data, at, item.data);
-    else storeNested(element, data, at, item, measure(item), place, type);
-  };
   try {
+    let first: Shape | undefined;
     let isEven = true;
     for (; row < values.length; row++) {
-      items[row] = asTensor(values[row], expected, place) ?? values[row];
-      const item = items[row];
-      shapes[row] = fitShape(isTensor(item) ? item.shape : measure(item), expected, place);
-      isEven &&= sameShape(shapes[row], shapes[0]);
+      const tensor = asTensor(values[row], expected, place);
+      if (tensor) {
+        items ??= [...values];
+        items[row] = tensor;
+      }
+      const shape = shapeOf(tensor ?? values[row]);
+      first ??= shape;
+      isEven &&= sameShape(shape, first);
+      if (!isEven) checkRuns(values.length);
     }
-    const [only] = items;
-    if (items.length === 1 && isTensor(only)) return [{ type, shape: [1, ...shapes[0]], data: only.data }];
-    const size = sizeOf(shapes[0]);
+    const [only] = items ?? values;
+    if (values.length === 1 && isTensor(only))
+      return [{ type, shape: [1, ...(first ?? [])], data: only.data }];
+    const tensors: Tensor[] = [];
+    const size = sizeOf(first ?? []);
     const together = element.create(isEven ? values.length * size : 0);
-    const tensors: Tensor[] = isEven ? [{ type, shape: [values.length, ...shapes[0]], data: together }] : [];
     for (row = 0; row < values.length; row++) {
-      const data = isEven ? together : element.create(sizeOf(shapes[row]));
-      store(data, isEven ? row * size : 0);
-      if (!isEven) tensors.push({ type, shape: [1, ...shapes[row]], data });
+      const item = (items ?? values)[row];
+      const shape = isEven ? [] : shapeOf(item);
+      const data = isEven ? together : element.create(sizeOf(shape));
+      const at = isEven ? row * size : 0;
+      if (isTensor(item)) element.copy(data, at, item.data);
+      else storeNested(element, data, at, item, measure(item), place, type);
+      if (!isEven) tensors.push({ type, shape: [1, ...shape], data });
     }
-    return tensors;
+    return isEven ? [{ type, shape: [values.length, ...(first ?? [])], data: together }] : tensors;
   } catch (error) {
     if (alone || !(error instanceof BadInput && error.place)) throw error;
     throw new BadInput(error.problem, { ...error.place, row });

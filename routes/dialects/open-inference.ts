@@ -241,14 +241,14 @@ function flat(tensor: Tensor): TensorColumn {
 
 function bytesOf({ data }: Tensor): Uint8Array {
   if (!Array.isArray(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return Buffer.concat(
-    data.flatMap((text) => {
-      const bytes = Buffer.from(text);
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(bytes.length);
-      return [length, bytes];
-    }),
-  );
+  const bytes = Buffer.allocUnsafe(data.reduce((sum, text) => sum + 4 + Buffer.byteLength(text), 0));
+  let at = 0;
+  for (const text of data) {
+    const length = bytes.write(text, at + 4);
+    bytes.writeUInt32LE(length, at);
+    at += 4 + length;
+  }
+  return bytes;
 }
 
 /** A request that the model takes. */

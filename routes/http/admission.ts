@@ -9,7 +9,9 @@ import type { Options } from './options';
 /** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeld = 256 * 2 ** 20;
 /** A body that announces no more is counted once, when it is there. */
-const small = 1 << 16;
+const small = 1 << 12;
+/** What each chunk costs beside its bytes, as a Buffer of its own. */
+const chunkCost = 400;
 
 /** The key and the admission: what a prediction passes before its body is read. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
@@ -80,12 +82,12 @@ class Admission {
     // No closure: V8 keeps each that such a property ever held.
     res.locals.ticket = ticket;
     res.once('close', () => this.dismiss(ticket));
-    const { 'transfer-encoding': chunked, 'content-encoding': encoded } = req.headers;
+    const { 'transfer-encoding': chunked, 'content-encoding': encoding = 'identity' } = req.headers;
+    const isEncoded = encoding.toLowerCase() !== 'identity';
     if (req.readableEnded || (length === 0 && chunked === undefined)) this.arrive(ticket, length);
-    else if (length > 0 && length <= small && encoded === undefined)
-      req.once('end', () => this.arrive(ticket, length));
+    else if (length > 0 && length <= small && !isEncoded) req.once('end', () => this.arrive(ticket, length));
     else {
-      this.watchBody(req, encoded !== undefined, ticket);
+      this.watchBody(req, isEncoded, ticket);
       req.once('end', () => this.arrive(ticket, 0));
     }
     next();
@@ -130,7 +132,7 @@ class Admission {
     const count = (stream: Readable) => {
       const { push } = stream;
       stream.push = (chunk, encoding) => {
-        if (chunk !== null) this.receive(ticket, stream, chunk.length);
+        if (chunk !== null) this.receive(ticket, stream, chunk.length + chunkCost);
         return push.call(stream, chunk, encoding);
       };
     };
