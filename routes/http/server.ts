@@ -23,8 +23,6 @@ export function createHttpServer(
     },
     app,
   );
-  // A client that has sent all and closes its half, as `nc -N` does, still gets its answer.
-  Object.assign(server, { httpAllowHalfOpen: true });
   const sockets = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => {
     sockets.add(socket);
