@@ -41,6 +41,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function serve(options: Options): Promise<void> {
   const models = await loadModels(options.modelPaths, { ...options, name: options.modelName });
+  // Code before or after a model goes around it here: models.map(wrapped).
   const app = createApp(models, options);
   const { server, drain } = createHttpServer(app, options);
   server.listen(options.port, options.host);

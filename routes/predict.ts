@@ -84,6 +84,7 @@ export function predictRoutes(
     }
     next();
   };
+  // The guard answers 401, 413, 503 and 504; errors that are thrown are answered by sendError.
   const read = [guard, bodyParser.raw({ type: () => true, limit: options.bodyLimit }), takeTurns];
 
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {

@@ -14,7 +14,7 @@ type Form = (body: unknown, signature: Signature) => Asked | undefined;
 
 type Body = Record<string, unknown>;
 
-/** The first form that fits a body reads it. */
+/** The first form that fits a body reads it. A new form goes here, and its wrapper's name into names.ts. */
 const forms: Form[] = [
   form(has('instances'), readInstances),
   form(has('dataframe_records'), readRecords),
