@@ -24,6 +24,7 @@ test.each<[model: string, body: unknown, reply: unknown]>([
   // squeeze(): one row has lost its batch dimension, several have not.
   ['squeeze', [1, 2, 3, 4], { prediction: 10 }],
   ['squeeze', [[1, 2, 3, 4]], { predictions: [10] }],
+  ['squeeze', { b64: 'AACAPwAAAEAAAEBAAACAQA==', shape: [1, 4] }, { predictions: [10] }],
   ['squeeze', { instances: [[1, 2, 3, 4], [0, 0, 0, 1]] }, { predictions: [10, 1] }], // biome-ignore format: rows
   ['squeeze', { inputs: [[1, 2, 3, 4]] }, { outputs: 10 }],
   ['squeeze', { inputs: [[1, 2, 3, 4], [0, 0, 0, 1]] }, { outputs: [10, 1] }], // biome-ignore format: rows

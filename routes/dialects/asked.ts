@@ -9,6 +9,8 @@ export interface Asked {
   readonly columns: Columns;
   /** Whole tensors, where they were asked for. */
   readonly tensors?: Record<string, GivenTensor>;
+  /** How many rows a batch of whole tensors has. */
+  readonly rows?: number;
   /** What a request of the Open Inference Protocol wants back. */
   readonly infer?: InferRequest;
   /** Names a place in the body's own words. */

@@ -248,9 +248,12 @@ function readKeyed(body: Body, signature: Signature): Asked {
 /** A batch for each input; one of bytes stays whole where its rows may run together. */
 function readBatch(values: readonly unknown[], signature: Signature): Asked {
   const { inputs } = signature;
-  const isWhole = values.some(isBase64) && runsTogether(signature);
+  const bytes = values.find(isBase64);
+  const rows = Array.isArray(bytes?.shape) ? Number(bytes.shape[0]) : undefined;
+  const isWhole = rows !== undefined && runsTogether(signature);
   return {
     form: 'many',
+    rows,
     tensors: isWhole ? byName(inputs, (_, i) => ({ data: values[i] })) : undefined,
     get columns() {
       return byName(inputs, (input, i) => rowsOfBatch(values[i], input));

@@ -1,6 +1,13 @@
 import type { Tensors } from '../../model/model';
 import { isSingleValue, type Output, type Signature } from '../../model/signature';
-import { type Column, JoinedColumn, OnlyRow, TensorColumn, WritableColumn } from '../../model/values/decode';
+import {
+  type Column,
+  decode,
+  JoinedColumn,
+  OnlyRow,
+  TensorColumn,
+  WritableColumn,
+} from '../../model/values/decode';
 import { recordOf } from '../../model/values/record';
 import { bytesOf, type Tensor } from '../../model/values/tensor';
 import type { Asked } from './asked';
@@ -52,7 +59,8 @@ export function sizeOf(answer: Answer): { values: number; bytes: number } {
 export function writeReply(style: Style, answer: Answer, asked: Asked, signature: Signature): object {
   if (!('tensors' in answer)) return writeRows(style, answer.columns, asked, signature);
   if (asked.form === 'whole') return writeWhole(style, answer.tensors, signature);
-  return writeRows(style, columnsOf(answer.tensors, signature), asked, signature);
+  const run = signature.outputs.map(({ name }) => answer.tensors[name]);
+  return writeRows(style, decode([run], asked.rows ?? 1, signature), asked, signature);
 }
 
 function writeRows(style: Style, answer: Columns, { form }: Asked, signature: Signature): object {
@@ -83,16 +91,6 @@ function allRows(column: Column): unknown {
 function writeWhole(style: Style, tensors: Tensors, { outputs }: Signature): object {
   const values = outputs.map((output) => [output.name, wholeOf(tensors[output.name], output)]);
   return { [style.whole]: values.length === 1 ? values[0][1] : Object.fromEntries(values) };
-}
-
-/** Whole tensors as columns, where their first dimension counts the rows. */
-function columnsOf(tensors: Tensors, { outputs }: Signature): Columns {
-  const names = outputs.map(({ name }) => name);
-  return recordOf(names, (i) => {
-    const tensor = tensors[names[i]];
-    const [length, ...inner] = tensor.shape;
-    return new TensorColumn(tensor, length, inner, outputs[i].labels);
-  });
 }
 
 function wholeOf(tensor: Tensor, { labels }: Output): unknown {
