@@ -32,15 +32,15 @@ interface Recipe {
 }
 
 /**
- * Runs 1, 2 and 3 made-up rows, together and alone, to see the model's kind, which outputs follow the rows, and whether
- * a run of `maxBatch` rows is over in a moment. What it does not see is believed as declared.
+ * Runs 1, 2 and 3 made-up rows, together and alone, to see the model's kind, which outputs follow the rows and, where
+ * `timed` rows are given, whether a run of so many is over in a moment. What it does not see is believed as declared.
  */
 export async function observe(
   runner: Pick<Runner, 'run'>,
   inputs: readonly Input[],
   outputs: readonly Fetched[],
   graph: Graph,
-  maxBatch: number,
+  timed: number | undefined,
 ): Promise<Observation> {
   const fetches = outputs.map(({ fetch }) => fetch);
   const declared = declaredKind(inputs);
@@ -100,7 +100,8 @@ export async function observe(
       );
     }),
   };
-  return { signature, fits: true, momentary: await largestMoment(inputs, kind, recipe, maxBatch, attempt) };
+  const momentary = timed && (await largestMoment(inputs, kind, recipe, timed, attempt));
+  return { signature, fits: true, ...(momentary && { momentary }) };
 }
 
 /** The kind by the declared first dimensions, whatever their names. */

@@ -1,8 +1,7 @@
 import { madeCompany, type Rows } from './company';
 import { agree, typicalOf } from './values/compare';
 import { splitRows } from './values/decode';
-import { elementOf } from './values/elements';
-import { copyOf, rowsOf, stack, type Tensor } from './values/tensor';
+import { copyOf, rowsOf, type Shape, stack, type Tensor } from './values/tensor';
 
 /** Rows whose shared runs must have agreed with runs alone before one is believed unchecked. */
 const enoughRows = 1000;
@@ -227,26 +226,16 @@ class Novelty {
   private readonly ids = new Set<number>();
   private readonly shapes = new Set<string>();
 
-  /** Notes a tensor's values; true where one lies beyond what was seen. */
+  /** Notes a tensor's values, texts by their length and float16 by its bits; true where one lies beyond what was seen. */
   note({ type, shape, data }: Tensor): boolean {
-    let isNew = this.noteShape(shape.slice(1).join());
-    const element = elementOf(type);
-    const isText = Array.isArray(data);
-    const areIds = !isText && !type.startsWith('float');
+    let isNew = this.noteShape(shape);
+    const areIds = !Array.isArray(data) && !type.startsWith('float');
     for (let i = 0; i < data.length; i++) {
-      const value = isText ? data[i].length : element.number(data, i);
-      if (value < this.min) {
-        this.min = value;
-        isNew = true;
-      }
-      if (value > this.max) {
-        this.max = value;
-        isNew = true;
-      }
-      if (Number.isNaN(value) && !this.sawNaN) {
-        this.sawNaN = true;
-        isNew = true;
-      }
+      const stored = data[i];
+      const value =
+        typeof stored === 'number' ? stored : typeof stored === 'string' ? stored.length : Number(stored);
+      // So that a NaN is looked at, too.
+      if (!(value >= this.min && value <= this.max) && this.noteBeyond(value)) isNew = true;
       if (areIds && this.ids.size < mostIds && !this.ids.has(value)) {
         this.ids.add(value);
         isNew = true;
@@ -255,7 +244,19 @@ class Novelty {
     return isNew;
   }
 
-  private noteShape(shape: string): boolean {
+  private noteBeyond(value: number): boolean {
+    if (Number.isNaN(value)) {
+      const isFirst = !this.sawNaN;
+      this.sawNaN = true;
+      return isFirst;
+    }
+    this.min = Math.min(this.min, value);
+    this.max = Math.max(this.max, value);
+    return true;
+  }
+
+  private noteShape([, ...inner]: Shape): boolean {
+    const shape = inner.join();
     if (this.shapes.has(shape) || this.shapes.size >= mostShapes) return false;
     this.shapes.add(shape);
     return true;

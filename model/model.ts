@@ -12,7 +12,7 @@ import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import { runsTogether, type Signature } from './signature';
 import { type Column, decode, noRows } from './values/decode';
-import { type Columns, encode, encodeTensor, type GivenTensor } from './values/encode';
+import { type Columns, type Encoded, encode, encodeTensor, type GivenTensor } from './values/encode';
 import type { Tensor } from './values/tensor';
 
 /** Whole tensors by name. */
@@ -76,7 +76,8 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   });
   try {
     const declared = readDeclared(runner, graph, path, options);
-    const seen = await observe(runner, declared.inputs, declared.outputs, graph, maxBatch);
+    const timed = mayRunHere ? maxBatch : undefined;
+    const seen = await observe(runner, declared.inputs, declared.outputs, graph, timed);
     const place = mayRunHere ? await placeRuns(runner, source, seen.momentary) : runner;
     return serveRunner(place, path, graph, declared, seen, options);
   } catch (error) {
@@ -114,8 +115,9 @@ function serveRunner(
     checkSize(sumOf(outputs));
     return outputs;
   };
-  const predict: Model['predict'] = async (columns, signal) => {
-    const { runs, rows } = encode(columns, signature);
+  // Its values may be large: they are not kept while the runs go on.
+  const predict: Model['predict'] = async (columns, signal) => answerRuns(encode(columns, signature), signal);
+  const answerRuns = async ({ runs, rows }: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
     if (rows === 0) return decode([noRows(signature)], rows, signature);
     const answers: Tensor[][] = [];
     let bytes = 0;
@@ -127,8 +129,10 @@ function serveRunner(
     }
     return decode(answers, rows, signature);
   };
-  const infer: Model['infer'] = async (tensors, signal) => {
-    const outputs = await answer(readFeeds(tensors, signature), signal);
+  const infer: Model['infer'] = async (tensors, signal) =>
+    nameOutputs(answer(readFeeds(tensors, signature), signal));
+  const nameOutputs = async (pending: Promise<Tensor[]>): Promise<Tensors> => {
+    const outputs = await pending;
     return Object.fromEntries(outputs.map((tensor, i) => [signature.outputs[i].name, tensor]));
   };
   doors.set(infer, predict);

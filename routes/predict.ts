@@ -2,8 +2,8 @@ import bodyParser from 'body-parser';
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../model/errors';
 import { isWrapped, type Model } from '../model/model';
-import type { Asked } from './dialects/asked';
-import { readForm } from './dialects/forms';
+import { type Asked, takeValues } from './dialects/asked';
+import { columnsOf, readForm } from './dialects/forms';
 import { describeModel, readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
 import { type Answer, fewBytes, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
@@ -33,20 +33,23 @@ const infer: RequestHandler = async (req, res) => {
 };
 
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
-async function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
+function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   const { signal } = res.locals;
   // What stands around a model's `predict` is not to be left out.
   const wrapped = isWrapped(model);
   if (asked.form === 'infer' && wrapped) {
     throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
   }
-  try {
-    if (asked.tensors && !wrapped) return { tensors: await model.infer(asked.tensors, signal) };
-    return { columns: await model.predict(asked.columns, signal) };
-  } catch (error) {
+  const values = takeValues(asked);
+  const given = wrapped ? columnsOf(values, model.signature) : values;
+  const answer: Promise<Answer> =
+    'tensors' in given
+      ? model.infer(given.tensors, signal).then((tensors) => ({ tensors }))
+      : model.predict(given.columns, signal).then((columns) => ({ columns }));
+  return answer.catch((error) => {
     if (!(error instanceof BadInput && error.place) || wrapped) throw error;
     throw new BadInput(`${asked.nameOf(error.place)} ${error.problem}`);
-  }
+  });
 }
 
 async function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): Promise<void> {

@@ -55,11 +55,11 @@ describe('a reply of a million numbers', () => {
   const b64 = Buffer.from(values.buffer).toString('base64');
   const body = JSON.stringify({ b64, shape: [rows, 2] });
 
-  test('is whole, in order, and others are answered while it is written', async () => {
+  test('is whole, in order, and others are answered before its end is written', async () => {
     const { port } = await startServer('identity-float32', off);
-    const reply = ask(port, '/predict', body);
-    expect(await healthWhile(port, reply)).toBeGreaterThan(0);
-    const { predictions } = (await reply).body;
+    const response = await askAndWait(port);
+    expect((await ask(port, '/health')).status).toBe(200);
+    const { predictions } = JSON.parse(await textOf(response));
     expect(predictions).toHaveLength(rows);
     const wrong = predictions
       .flat()
@@ -102,6 +102,12 @@ describe('a reply of a million numbers', () => {
     return response;
   }
 
+  async function textOf(response: http.IncomingMessage): Promise<string> {
+    let text = '';
+    for await (const chunk of response.setEncoding('latin1')) text += chunk;
+    return text;
+  }
+
   test('costs little more than its tensor where its reader takes nothing', async () => {
     const server = await startServer('identity-float32', off);
     (await askAndWait(server.port)).destroy();
@@ -118,9 +124,7 @@ describe('a reply of a million numbers', () => {
     const response = await askAndWait(server.port);
     server.child.kill('SIGTERM');
     await wait(2000);
-    let text = '';
-    for await (const chunk of response.setEncoding('latin1')) text += chunk;
-    expect(JSON.parse(text).predictions).toHaveLength(rows);
+    expect(JSON.parse(await textOf(response)).predictions).toHaveLength(rows);
     expect(await server.exited).toEqual({ code: 0, signal: null });
   });
 });
@@ -179,7 +183,7 @@ describe('bodies', () => {
     const piece = Buffer.alloc(step, ' ');
     const sent = step === 16 ? 100_000 : 9 * 2 ** 20;
     const replies = await Promise.all(
-      Array.from({ length: 60 }, async () => {
+      Array.from({ length: 90 }, async () => {
         const request = http.request({
           port: server.port,
           host: '127.0.0.1',
@@ -197,7 +201,7 @@ describe('bodies', () => {
       }),
     );
     for (const status of replies) expect([400, 503]).toContain(status);
-    expect(peakMemory(server.child.pid) - before).toBeLessThan(700);
+    expect(peakMemory(server.child.pid) - before).toBeLessThan(900);
   });
 
   test('of many clients that grow when decompressed are bounded together', async () => {
@@ -228,19 +232,20 @@ describe('bodies', () => {
 
 test('TIMEOUT counts from the arrival of a request, not from that of its body', async () => {
   const { port } = await startServer('slow-single', { ...off, TIMEOUT: '2' });
-  const start = performance.now();
   const body = '{"n":1}';
   const socket = net.connect(port, '127.0.0.1').setEncoding('latin1');
   socket.write(
     `POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n`,
   );
+  await wait(600);
   // Something else keeps the model busy for longer than TIMEOUT.
-  void ask(port, '/predict', { n: 30_000 }).catch(() => {});
-  await wait(1000);
+  const later = ask(port, '/predict', { n: 30_000 }).catch(() => {});
+  await wait(600);
   socket.write(body);
-  const [reply] = await once(socket, 'data');
-  expect(reply).toMatch(/^HTTP\/1.1 504 /);
-  expect(performance.now() - start).toBeLessThan(2900);
+  // Its time began with its head, before that of the other.
+  const first = await Promise.race([once(socket, 'data'), later]);
+  expect(String(first)).toMatch(/^HTTP\/1.1 504 /);
+  await later;
 });
 
 test('A run that does not end is told by health, and ends the process', async () => {

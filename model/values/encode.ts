@@ -18,6 +18,12 @@ export interface GivenTensor {
   readonly data: unknown;
 }
 
+/** The feeds of the runs that answer so many rows. */
+export interface Encoded {
+  runs: Tensor[][];
+  rows: number;
+}
+
 /** What the values at one place must be. */
 interface Expected {
   type: ElementType;
@@ -31,7 +37,7 @@ interface Expected {
  * The feeds of the runs that answer these columns: one for all rows where they may run together and have one shape,
  * else one a row. Throws BadInput with the place of the first value that does not fit.
  */
-export function encode(columns: Columns, signature: Signature): { runs: Tensor[][]; rows: number } {
+export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
   if (rows === 0) return { runs: [], rows };

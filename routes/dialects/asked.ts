@@ -5,16 +5,24 @@ import type { Columns, GivenTensor } from '../../model/values/encode';
 export interface Asked {
   /** One prediction, a list of them, whole output tensors, or a reply of the Open Inference Protocol. */
   form: 'one' | 'many' | 'whole' | 'infer';
-  /** For each input one value a row. */
-  readonly columns: Columns;
-  /** Whole tensors, where they were asked for. */
-  readonly tensors?: Record<string, GivenTensor>;
+  /** What the model is asked, until somebody takes it. */
+  values?: Values;
   /** How many rows a batch of whole tensors has. */
   readonly rows?: number;
   /** What a request of the Open Inference Protocol wants back. */
   readonly infer?: InferRequest;
-  /** Names a place in the body's own words. */
+  /** Names a place in the body's own words. It holds nothing of the body, which may be large. */
   nameOf(place: Place): string;
+}
+
+/** For each input one value a row, or a whole tensor. */
+export type Values = { columns: Columns } | { tensors: Record<string, GivenTensor> };
+
+/** Takes what the model is asked, so that nothing keeps it while the model runs. */
+export function takeValues(asked: Asked): Values {
+  const { values = { columns: {} } } = asked;
+  asked.values = undefined;
+  return values;
 }
 
 export interface InferRequest {

@@ -5,7 +5,7 @@ import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
 import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
 import { recordOf } from '../../model/values/record';
-import { type Asked, isObject } from './asked';
+import { type Asked, isObject, type Values } from './asked';
 import { checkWrapper, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 
@@ -21,7 +21,7 @@ const forms: Form[] = [
   form(has('dataframe_split'), readSplit),
   form(isInferRequest, readInferRequest),
   form(has('inputs'), readWhole),
-  form(isListOfObjects, (list, signature) => readRows(list, signature, (row) => `[${row}]`)),
+  form(isListOfObjects, (list, signature) => readRows(list, signature, rowsIn(''))),
   form(isKeyed, readKeyed),
 ];
 
@@ -62,13 +62,13 @@ function isListOfObjects(body: unknown, signature: Signature): body is Body[] {
 
 function readInstances({ instances }: Body, signature: Signature): Asked {
   if (!Array.isArray(instances)) throw new BadInput(`instances must be an array, not ${kindOf(instances)}`);
-  return readRows(instances, signature, (row) => `instances[${row}]`);
+  return readRows(instances, signature, rowsIn('instances'));
 }
 
 function readRecords({ dataframe_records: records }: Body, signature: Signature): Asked {
   if (!Array.isArray(records))
     throw new BadInput(`dataframe_records must be an array, not ${kindOf(records)}`);
-  const where = (row: number) => `dataframe_records[${row}]`;
+  const where = rowsIn('dataframe_records');
   const odd = records.findIndex((record) => !isObject(record));
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
   if (needsFeatures(signature) && records.length > 0) {
@@ -91,7 +91,7 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   }
   if (!Array.isArray(data)) throw new BadInput('dataframe_split.data must be an array of rows');
   const names = given.map(String);
-  const where = (row: number) => `dataframe_split.data[${row}]`;
+  const where = rowsIn('dataframe_split.data');
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
   const { features, inputs } = signature;
@@ -101,12 +101,12 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
   if (byPosition) return readRows(data, signature, where);
   // Without inputs, rows are still counted.
-  if (inputs.length === 0) return { form: 'many', columns: { data }, nameOf };
+  if (inputs.length === 0) return { form: 'many', values: { columns: { data } }, nameOf };
   const places = own.map((name) => names.indexOf(name));
   const columns = features
     ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
     : Object.fromEntries(inputs.map(({ name }, i) => [name, data.map((row) => row[places[i]])]));
-  return { form: 'many', columns, nameOf: (place) => nameInRow(place, where, signature, true) };
+  return { form: 'many', values: { columns }, nameOf: namer(signature, where) };
 }
 
 /** Whether a data frame's columns cannot be told by name. */
@@ -130,13 +130,23 @@ function readRows(
   signature: Signature,
   where: (row: number) => string,
 ): Asked {
-  const columns = transpose(instances, signature, where);
-  const keyed = (row: number) => isKeyed(instances[row], signature);
-  return {
-    form: 'many',
-    columns,
-    nameOf: (place) => nameInRow(place, where, signature, keyed(place.row ?? 0)),
-  };
+  const { columns, firstIsBare, others } = transpose(instances, signature, where);
+  return { form: 'many', values: { columns }, nameOf: namer(signature, where, firstIsBare, others) };
+}
+
+/** Names a row by its list. */
+function rowsIn(list: string): (row: number) => string {
+  return (row) => `${list}[${row}]`;
+}
+
+/** Names places in rows that are keyed or bare, as the first is, but for `others`. */
+function namer(
+  signature: Signature,
+  where: (row: number) => string,
+  firstIsBare = false,
+  others = new Set<number>(),
+): Asked['nameOf'] {
+  return (place) => nameInRow(place, where, signature, firstIsBare === others.has(place.row ?? 0));
 }
 
 /** Where in a row a value lies: under its input's name or, by its place, its feature's. */
@@ -154,21 +164,22 @@ function nameInRow(
   return `${at}${at && '.'}${input}${showPath(path)}`;
 }
 
+/** Columns of instances, and which of these are bare: the first, and those that are not as it is. */
 function transpose(
   instances: readonly unknown[],
   signature: Signature,
   where: (row: number) => string,
-): Columns {
+): { columns: Columns; firstIsBare: boolean; others: Set<number> } {
   const { inputs } = signature;
-  // Without inputs, rows are still counted.
-  if (inputs.length === 0) {
-    instances.forEach((instance, row) => void inputsOf(instance, signature, where(row)));
-    return { instances };
-  }
+  const isBare = (row: number) => inputs.length === 1 && !isKeyed(instances[row], signature);
+  const firstIsBare = instances.length > 0 && isBare(0);
+  const others = new Set<number>();
   const columns = inputs.map(() => new Array<unknown>(instances.length));
   for (let row = 0; row < instances.length; row++) {
     const instance = instances[row];
-    if (!isKeyed(instance, signature) && inputs.length === 1) columns[0][row] = instance;
+    const bare = isBare(row);
+    if (bare !== firstIsBare) others.add(row);
+    if (bare) columns[0][row] = instance;
     else if (hasJust(instance, inputs))
       for (let c = 0; c < inputs.length; c++) columns[c][row] = instance[inputs[c].name];
     else {
@@ -176,7 +187,9 @@ function transpose(
       for (let c = 0; c < inputs.length; c++) columns[c][row] = values[c];
     }
   }
-  return byName(inputs, (_, c) => columns[c]);
+  // Without inputs, rows are still counted.
+  const named = inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]);
+  return { columns: named, firstIsBare, others };
 }
 
 /** Whether an object is keyed by the inputs' names and nothing else. */
@@ -242,7 +255,7 @@ function readKeyed(body: Body, signature: Signature): Asked {
     return readBatch(values, signature);
   }
   const columns = inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]);
-  return { form: 'one', columns, nameOf: (place) => nameInRow(place, () => '', signature, true) };
+  return { form: 'one', values: { columns }, nameOf: namer(signature, () => '') };
 }
 
 /** A batch for each input; one of bytes stays whole where its rows may run together. */
@@ -250,16 +263,19 @@ function readBatch(values: readonly unknown[], signature: Signature): Asked {
   const { inputs } = signature;
   const bytes = values.find(isBase64);
   const rows = Array.isArray(bytes?.shape) ? Number(bytes.shape[0]) : undefined;
+  const tensors = byName(inputs, (_, i) => ({ data: values[i] }));
   const isWhole = rows !== undefined && runsTogether(signature);
-  return {
-    form: 'many',
-    rows,
-    tensors: isWhole ? byName(inputs, (_, i) => ({ data: values[i] })) : undefined,
-    get columns() {
-      return byName(inputs, (input, i) => rowsOfBatch(values[i], input));
-    },
-    nameOf,
-  };
+  return { form: 'many', rows, values: isWhole ? { tensors } : columnsOf({ tensors }, signature), nameOf };
+}
+
+/** Whole tensors as columns: for a model of which only columns are asked. Throws BadInput. */
+export function columnsOf(values: Values, { inputs, kind }: Signature): { columns: Columns } {
+  if ('columns' in values) return values;
+  const columns = byName(inputs, (input) => {
+    const { data } = values.tensors[input.name];
+    return kind === 'whole' ? [data] : rowsOfBatch(data, input);
+  });
+  return { columns };
 }
 
 function readBare(value: unknown, signature: Signature): Asked {
@@ -268,33 +284,28 @@ function readBare(value: unknown, signature: Signature): Asked {
     throw new BadInput(`a body for a model with ${inputs.length} inputs is an object, not ${kindOf(value)}`);
   }
   const [input] = inputs;
-  if (kind === 'batched' && holdsBatch(value, input)) {
-    return readBatch([value], signature);
-  }
-  return {
-    form: 'one',
-    columns: { [input.name]: [value] },
-    nameOf: ({ path }) => `${input.name}${showPath(path)}`,
-  };
+  if (kind === 'batched' && holdsBatch(value, input)) return readBatch([value], signature);
+  return { form: 'one', values: { columns: { [input.name]: [value] } }, nameOf: nameOfBare };
 }
+
+const nameOfBare: Asked['nameOf'] = ({ input, path }) => `${input}${showPath(path)}`;
 
 /** Whole tensors, keyed by input, by feature as columns, or bare for a one-input model. */
 function readWhole({ inputs: value }: Body, signature: Signature): Asked {
-  const { inputs, features, kind } = signature;
+  const { inputs, features } = signature;
   const whole = wholeValues(value, signature);
   for (const [i, input] of inputs.entries()) checkFullRank(whole[i], input);
-  return {
-    form: 'whole',
-    tensors: byName(inputs, (_, i) => ({ data: whole[i] })),
-    get columns() {
-      return byName(inputs, (input, i) => (kind === 'whole' ? [whole[i]] : rowsOfBatch(whole[i], input)));
-    },
-    nameOf: (place) => {
-      const [row, column] = [place.row, ...place.path].filter((step) => step !== undefined);
-      const feature =
-        isObject(value) && !Object.hasOwn(value, place.input) ? features?.[Number(column)] : undefined;
-      return feature === undefined ? nameOf(place) : `${feature}[${row}]`;
-    },
+  const tensors = byName(inputs, (_, i) => ({ data: whole[i] }));
+  const isByFeature = isObject(value) && features && !Object.hasOwn(value, inputs[0].name);
+  return { form: 'whole', values: { tensors }, nameOf: isByFeature ? nameOfFeature(features) : nameOf };
+}
+
+/** Names places in columns that were given by feature. */
+function nameOfFeature(features: readonly string[]): Asked['nameOf'] {
+  return (place) => {
+    const [row, column] = [place.row, ...place.path].filter((step) => step !== undefined);
+    const feature = features[Number(column)];
+    return feature === undefined ? nameOf(place) : `${feature}[${row}]`;
   };
 }
 

@@ -106,8 +106,7 @@ export function readInferRequest(
   const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
     form: 'infer',
-    columns: {},
-    tensors,
+    values: { tensors },
     infer: { id, outputs: readOutputs(outputs, signature, isBinary) },
     nameOf: ({ input, path }) =>
       `inputs[${places[inputs.findIndex(({ name }) => name === input)]}].data${showPath(path)}`,

@@ -34,7 +34,7 @@ class Ticket {
   later: Ticket | undefined;
 
   constructor(
-    private readonly admission: Admission,
+    readonly admission: Admission,
     readonly res: Response,
     /** When it gets a 504. */
     readonly deadline: number,
@@ -129,28 +129,22 @@ class Admission {
 
   /** Counts a body as it arrives: pushed by the parser or, decompressed, by what body-parser pipes it into. */
   private watchBody(req: IncomingMessage, isEncoded: boolean, ticket: Ticket): void {
-    const count = (stream: Readable) => {
-      const { push } = stream;
-      stream.push = (chunk, encoding) => {
-        if (chunk !== null) this.receive(ticket, stream, chunk.length + chunkCost);
-        return push.call(stream, chunk, encoding);
-      };
-    };
     if (!isEncoded) {
-      count(req);
+      Object.assign(req, { ticket, push: pushCounted });
       return;
     }
     const { pipe } = req;
     req.pipe = (target, options) => {
-      if (target instanceof Readable) count(target);
+      if (target instanceof Readable) Object.assign(target, { ticket, push: pushCounted });
       return pipe.call(req, target, options) as typeof target;
     };
   }
 
-  private receive(ticket: Ticket, stream: Readable, bytes: number): void {
+  /** Counts a chunk of a body that a stream gives. */
+  receive(ticket: Ticket, stream: Readable, bytes: number): void {
     // What comes after a refusal is thrown away.
     if (ticket.res.headersSent) return;
-    ticket.hold(bytes);
+    ticket.hold(bytes + chunkCost);
     if (this.held <= mostHeld || this.held === ticket.bytes) return;
     this.refuse(ticket, busy());
     ticket.hold(-ticket.bytes);
@@ -194,6 +188,16 @@ class Admission {
     // The connection may idle for long, and keeps its last request.
     res.req.body = undefined;
   }
+}
+
+/** One function for all streams: V8 keeps each that such a property ever held, and what it holds. */
+function pushCounted(
+  this: Readable & { ticket: Ticket },
+  chunk: Buffer | null,
+  encoding?: BufferEncoding,
+): boolean {
+  if (chunk !== null) this.ticket.admission.receive(this.ticket, this, chunk.length);
+  return Readable.prototype.push.call(this, chunk, encoding);
 }
 
 function busy(): HttpError {

@@ -40,14 +40,13 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   } catch {
     throw new BadInput('the body is not UTF-8');
   }
+  const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
+  // JSON.parse makes 1e400 infinite, which no number in JSON is.
+  const isOdd = hasLargeExponent(text) || hasLongNumber(bytes) || (isExact && /\d{16}/.test(text));
   // Nothing of a large body is needed twice.
   if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
     (bytes.buffer as ArrayBuffer).transfer?.(0);
-  const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
-  // JSON.parse makes 1e400 infinite, which no number in JSON is.
-  if (/\d[eE]\+?\d{3}(?![\w+/])/.test(text) || (isExact && /\d{16}/.test(text)) || hasLongNumber(text)) {
-    return parseOdd(text, isExact);
-  }
+  if (isOdd) return parseOdd(text, isExact);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -55,19 +54,35 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   }
 }
 
-/** The digits of a number that may be infinite. */
-const manyDigits = 309;
-
-/** Whether so many digits follow each other: then some lie around one of every hundredth characters. */
-function hasLongNumber(text: string): boolean {
-  const isDigit = (at: number) => text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57;
-  for (let at = 100; at < text.length; at += 100) {
-    let [from, to] = [at, at];
-    while (isDigit(from)) from--;
-    while (to - from <= manyDigits && isDigit(to)) to++;
-    if (to - from > manyDigits) return true;
+/** Whether a number has an exponent of three digits or more; large texts are searched outside of their strings only. */
+function hasLargeExponent(text: string): boolean {
+  for (let at = 0, pieces = 0; at < text.length; pieces++) {
+    const quote = text.length > large && pieces < 1000 ? text.indexOf('"', at) : -1;
+    const end = quote < 0 ? text.length : quote;
+    const piece = text.slice(at, end);
+    // Most hold no such letter, which is found faster.
+    if ((piece.includes('e') || piece.includes('E')) && /\d[eE]\+?\d{3}(?![\w+/])/.test(piece)) return true;
+    at = quote < 0 ? end : endOfString(text, quote);
   }
   return false;
+}
+
+/** The most digits that no infinite number has. */
+const manyDigits = 308;
+
+/** Whether more digits than that follow each other: read backwards from where such a run would end, to skip most. */
+function hasLongNumber(bytes: Buffer): boolean {
+  for (let end = manyDigits; end < bytes.length; ) {
+    let at = end;
+    while (at >= end - manyDigits && isDigit(bytes[at])) at--;
+    if (at < end - manyDigits) return true;
+    end = at + manyDigits + 1;
+  }
+  return false;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }
 
 function notJson(error: unknown): never {
@@ -154,7 +169,7 @@ function checkNesting(bytes: Buffer): void {
 /** Whether one byte in sixteen opens an array or an object, as where a body holds little else. */
 function isDense(bytes: Buffer): boolean {
   let left = bytes.length / 16;
-  for (const bracket of ['[', '{']) {
+  for (const bracket of [0x5b, 0x7b]) {
     for (let at = bytes.indexOf(bracket); at >= 0 && left > 0; at = bytes.indexOf(bracket, at + 1)) left--;
   }
   return left <= 0;
