@@ -7,6 +7,7 @@ export type Rows = readonly Tensor[];
 /** What a row's values become; those that the type does not take stay as they were. */
 type Change = (tensor: Tensor, values: number[]) => number[];
 
+/** What any model takes that took the row itself. */
 const gentle: Change[] = [
   (_, values) => values,
   (_, values) => shuffled(values),
@@ -15,24 +16,34 @@ const gentle: Change[] = [
 ];
 
 const harsh: Change[] = [
-  ...gentle,
-  scaled(100),
-  scaled(0.01),
-  (tensor, values) => (tensor.type.startsWith('float') ? values.map((value) => -value) : shuffled(values)),
+  (tensor, values) => (isFloat(tensor) ? values.map((value) => -value) : shuffled(values)),
   (tensor, values) => {
-    if (!tensor.type.startsWith('float')) return values;
+    if (!isFloat(tensor)) return values;
     const place = Math.floor(Math.random() * values.length);
     return values.map((value, i) => (i === place ? Number.NaN : value));
   },
   (_, values) => values.map(() => 0),
-  // Anywhere in a byte's range.
+  // Anywhere in a byte's range; what int8 does not take stays.
   ({ type }, values) =>
-    /^u?int8$/.test(type) ? values.map(() => Math.floor(Math.random() * 128)) : shuffled(values),
+    /^u?int8$/.test(type) ? values.map(() => Math.floor(Math.random() * 256)) : shuffled(values),
 ];
 
-/** So many rows made from a real one, which stands among them at a random place. */
-export function madeCompany(row: Rows, rows: number, isGentle: boolean): Rows[] {
-  const changes = isGentle ? gentle : harsh;
+/** The most that rows are scaled by, from what few models take as whole numbers to what nearly all do. */
+export const factors = [100, 10, 2, 1];
+
+/** So many rows made from a real one, which stands among them at a random place; changed little where `factor` is 1. */
+export function madeCompany(row: Rows, rows: number, factor: number): Rows[] {
+  const changes =
+    factor === 1
+      ? gentle
+      : [
+          ...gentle,
+          ...harsh,
+          scaled(factor),
+          scaled(1 / factor),
+          (tensor: Tensor, values: number[]) =>
+            isFloat(tensor) ? scaled(factor ** 2)(tensor, values) : oneScaled(factor, values),
+        ];
   const offset = Math.floor(Math.random() * changes.length);
   const company = Array.from({ length: rows }, (_, i) => {
     const change = changes[(i + offset) % changes.length];
@@ -40,6 +51,11 @@ export function madeCompany(row: Rows, rows: number, isGentle: boolean): Rows[] 
   });
   company[Math.floor(Math.random() * rows)] = row.map(copyOf);
   return company;
+}
+
+/** The same row so many times. */
+export function copies(row: Rows, rows: number): Rows[] {
+  return Array.from({ length: rows }, () => row.map(copyOf));
 }
 
 function changed(tensor: Tensor, change: Change): Tensor {
@@ -56,11 +72,19 @@ function changed(tensor: Tensor, change: Change): Tensor {
   return { ...tensor, data: result };
 }
 
+function isFloat({ type }: Tensor): boolean {
+  return type.startsWith('float');
+}
+
 function scaled(factor: number): Change {
-  return (tensor, values) => {
-    if (tensor.type.startsWith('float')) return values.map((value) => value * factor);
-    return values.map((value) => Math.trunc(value * factor));
-  };
+  return (tensor, values) =>
+    values.map((value) => (isFloat(tensor) ? value * factor : Math.trunc(value * factor)));
+}
+
+/** One value made larger: an id in a text. */
+function oneScaled(factor: number, values: number[]): number[] {
+  const place = Math.floor(Math.random() * values.length);
+  return values.map((value, i) => (i === place ? Math.trunc(value * factor) : value));
 }
 
 function shuffled(values: readonly number[]): number[] {

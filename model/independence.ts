@@ -1,4 +1,4 @@
-import { madeCompany, type Rows } from './company';
+import { copies, factors, madeCompany, type Rows } from './company';
 import { agree, typicalOf } from './values/compare';
 import { splitRows } from './values/decode';
 import { copyOf, rowsOf, type Shape, stack, type Tensor } from './values/tensor';
@@ -9,13 +9,19 @@ const enoughRows = 1000;
 const enoughSeconds = 4;
 const fewRows = 64;
 /** Runs of company made from real rows, besides those made because all rows of a run were equal. */
-const companies = 4;
+const companies = 5;
 /** Milliseconds that a made-up company may take when its rows are run alone. */
 const companyTime = 100;
 /** Later, one request of one shared run in so many is run alone as well. */
 const rarely = 100;
-/** Answers that change with the size of a run alone, as by rounding at a tie, before sharing ends. */
+/** The part of the time of shared runs that checks of new kinds of rows may take later. */
+const affordable = 0.05;
+/** Answers that change with the size of a run alone, as by rounding at a tie, before sharing ends: ever, and in one run. */
 const fewTies = 5;
+const fewTiesAtOnce = 3;
+
+const anotherAnswer = 'a row had another answer in company than alone';
+const tooManyTies = 'answers change with the size of a run';
 
 /** The verdict on a shared run: the answers by request, of its own run where there was one; or why rows depend. */
 type Checked = { answers: (Tensor[] | Error)[] } | { dependent: string };
@@ -26,7 +32,9 @@ type Checked = { answers: (Tensor[] | Error)[] } | { dependent: string };
  */
 export class Independence {
   private agreed = 0;
+  /** Seconds that checks have taken, and shared runs. */
   private seconds = 0;
+  private sharedSeconds = 0;
   private companiesLeft = companies;
   private sharedRuns = 0;
   private checks = 0;
@@ -49,32 +57,43 @@ export class Independence {
     return !enough || this.companiesLeft > 0 || this.largest < Math.min(this.maxBatch, 2);
   }
 
-  /** Checks what a shared run of several requests gave, whose feeds these are. */
-  async check(requests: readonly Rows[], outputs: readonly Tensor[]): Promise<Checked> {
+  /** Checks what a shared run of several requests gave, whose feeds these are, and which took so many seconds. */
+  async check(requests: readonly Rows[], outputs: readonly Tensor[], seconds: number): Promise<Checked> {
+    this.sharedSeconds += seconds;
     const together = splitRows(
       outputs,
       requests.map(([{ shape }]) => shape[0]),
     );
     const rows = outputs[0].shape[0];
     const wasOnProbation = this.onProbation;
-    const odd = requests.map((feeds) => this.isNew(feeds));
-    const all = wasOnProbation || rows > this.largest;
-    const chance = wasOnProbation ? 1 : this.laterChance();
-    const lucky = Math.random() < chance ? Math.floor(Math.random() * requests.length) : -1;
-    let typical: number[] | undefined;
+    // Each request is noted. A row of a new kind may change the answers of those beside it.
+    const isNew = requests.filter((feeds) => this.isNew(feeds)).length > 0;
+    const all = wasOnProbation || rows > this.largest || (isNew && this.canAfford);
+    if (!all && Math.random() >= this.laterChance()) return { answers: together };
+    const lucky = Math.floor(Math.random() * requests.length);
+    const typical = outputs.map(typicalOf);
     const answers: (Tensor[] | Error)[] = [...together];
+    const tied = new Set<string>();
     let failed = false;
-    for (let i = 0; i < requests.length; i++) {
-      if (!all && !odd[i] && i !== lucky) continue;
-      typical ??= outputs.map(typicalOf);
+    const verify = async (i: number): Promise<string | undefined> => {
       const alone = await this.alone(requests[i]);
       answers[i] = alone;
       // Where the request fails alone, the shared run should have failed.
       if (alone instanceof Error) failed = true;
       else if (!agreeAll(alone, together[i], typical)) {
-        const reason = await this.whyDifferent(requests[i], together[i], rows, typical);
-        if (reason) return { dependent: reason };
+        if (await this.depends(requests[i], together[i], rows, typical)) return anotherAnswer;
+        tied.add(rowKeys(requests[i]).join());
+        if (tied.size >= fewTiesAtOnce || this.tiesOften()) return tooManyTies;
       }
+      return undefined;
+    };
+    const places = [...requests.keys()];
+    const order = all ? places : [lucky, ...places.filter((i) => i !== lucky)];
+    for (const [n, i] of order.entries()) {
+      // After a tie those beside it are looked at, too.
+      if (!all && n > 0 && tied.size === 0) break;
+      const reason = await verify(i);
+      if (reason) return { dependent: reason };
     }
     if (all && !failed) {
       this.largest = Math.max(this.largest, rows);
@@ -86,6 +105,11 @@ export class Independence {
       }
     }
     return { answers };
+  }
+
+  /** Whether checks of whole runs are cheap still. */
+  private get canAfford(): boolean {
+    return this.seconds < enoughSeconds + affordable * this.sharedSeconds;
   }
 
   /** How likely a later run is checked: nearly always at first, unless checks have taken long already. */
@@ -127,19 +151,18 @@ export class Independence {
     if ((await this.alone(row)) instanceof Error) return undefined;
     const ms = Math.max(0.01, performance.now() - start);
     const rows = Math.max(2, Math.min(this.maxBatch, Math.floor(companyTime / ms)));
+    const number = this.companiesLeft--;
+    if (number === 1) return this.compareCompany(copies(row, rows)).catch(() => undefined);
     // One that the model does not take proves nothing, but gentler company may do.
-    for (const gentle of [false, true]) {
-      const company = madeCompany(row, rows, gentle);
-      const reason = await this.compareCompany(company).catch(() => 'failed' as const);
+    for (const factor of factors) {
+      const reason = await this.compareCompany(madeCompany(row, rows, factor)).catch(() => 'failed' as const);
       if (reason === 'failed') continue;
       if (reason === undefined) {
         this.agreed += rows;
         this.largest = Math.max(this.largest, rows);
       }
-      this.companiesLeft--;
       return reason;
     }
-    this.companiesLeft--;
     return undefined;
   }
 
@@ -154,36 +177,34 @@ export class Independence {
       const alone = await this.alone(row);
       if (alone instanceof Error) throw alone;
       if (agreeAll(alone, together[i], typical)) continue;
-      const reason = await this.whyDifferent(row, together[i], company.length, typical);
-      if (reason) return reason;
+      if (await this.depends(row, together[i], company.length, typical)) return anotherAnswer;
+      if (this.tiesOften()) return tooManyTies;
     }
     return undefined;
   }
 
   /**
-   * Why an answer differs from the one given alone, or undefined where only the size of the run mattered: then copies of
-   * the request, run together, give what it was given in company. That is rounding, unless it happens often.
+   * Whether an answer differs from the one given alone because of its company, and not of the size of the run alone: then
+   * copies of the request, run together, give what it was given in company. That is rounding, unless it happens often.
    */
-  private async whyDifferent(
+  private async depends(
     feeds: Rows,
     inCompany: readonly Tensor[],
     rows: number,
     typical: readonly number[],
-  ): Promise<string | undefined> {
+  ): Promise<boolean> {
     const own = feeds[0].shape[0];
-    const copies = Math.max(2, Math.round(rows / own));
-    const counts = Array<number>(copies).fill(own);
+    const counts = Array<number>(Math.max(2, Math.round(rows / own))).fill(own);
     const outputs = await this.run(feeds.map((tensor) => stack(counts.map(() => tensor)))).catch(
       () => undefined,
     );
-    const depends = outputs
-      ? !splitRows(outputs, counts).every((copy) => agreeAll(copy, inCompany, typical))
-      : true;
-    if (depends) return 'a row had another answer in company than alone';
+    return !outputs || !splitRows(outputs, counts).every((copy) => agreeAll(copy, inCompany, typical));
+  }
+
+  /** Counts an answer that changed with the size of its run; true where such are more than rounding makes. */
+  private tiesOften(): boolean {
     this.ties++;
-    return this.ties >= fewTies && this.ties > this.checks / 200
-      ? 'answers change with the size of a run'
-      : undefined;
+    return this.ties >= fewTies && this.ties > this.checks / 200;
   }
 
   /** Whether a request holds what none before it did; notes what it holds. */
@@ -217,11 +238,14 @@ function rowKeys(feeds: Rows): string[] {
 /** The most different whole numbers that are remembered. */
 const mostIds = 10_000;
 const mostShapes = 1000;
+/** The most values of a row whose ranges are told apart. */
+const mostColumns = 32;
 
 /** What has been seen of one input's values. */
 class Novelty {
-  private min = Number.POSITIVE_INFINITY;
-  private max = Number.NEGATIVE_INFINITY;
+  /** The range of each of a row's values or, of many, of all together. */
+  private min: Float64Array | undefined;
+  private max = new Float64Array();
   private sawNaN = false;
   private readonly ids = new Set<number>();
   private readonly shapes = new Set<string>();
@@ -229,13 +253,17 @@ class Novelty {
   /** Notes a tensor's values, texts by their length and float16 by its bits; true where one lies beyond what was seen. */
   note({ type, shape, data }: Tensor): boolean {
     let isNew = this.noteShape(shape);
+    const size = data.length / shape[0];
+    if (!this.min || (this.min.length > 1 && this.min.length !== size)) this.start(this.min ? 1 : size);
+    const { min = this.max, max } = this;
     const areIds = !Array.isArray(data) && !type.startsWith('float');
     for (let i = 0; i < data.length; i++) {
       const stored = data[i];
       const value =
         typeof stored === 'number' ? stored : typeof stored === 'string' ? stored.length : Number(stored);
+      const column = min.length === 1 ? 0 : i % size;
       // So that a NaN is looked at, too.
-      if (!(value >= this.min && value <= this.max) && this.noteBeyond(value)) isNew = true;
+      if (!(value >= min[column] && value <= max[column]) && this.noteBeyond(value, column)) isNew = true;
       if (areIds && this.ids.size < mostIds && !this.ids.has(value)) {
         this.ids.add(value);
         isNew = true;
@@ -244,14 +272,21 @@ class Novelty {
     return isNew;
   }
 
-  private noteBeyond(value: number): boolean {
+  private start(columns: number): void {
+    const ranges = columns > mostColumns ? 1 : columns;
+    this.min = new Float64Array(ranges).fill(Number.POSITIVE_INFINITY);
+    this.max = new Float64Array(ranges).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  private noteBeyond(value: number, column: number): boolean {
     if (Number.isNaN(value)) {
       const isFirst = !this.sawNaN;
       this.sawNaN = true;
       return isFirst;
     }
-    this.min = Math.min(this.min, value);
-    this.max = Math.max(this.max, value);
+    const { min = this.max, max } = this;
+    min[column] = Math.min(min[column], value);
+    max[column] = Math.max(max[column], value);
     return true;
   }
 

@@ -204,6 +204,55 @@ test.each([
   },
 );
 
+const ordinary = () => Array.from({ length: 32 }, () => Math.floor(Math.random() * 1000));
+
+/** A batcher whose probation is over, before a model that labels all rows 0 until `change` is called. */
+async function beyondProbation(label: (values: Float32Array, value: number) => number) {
+  let isOn = false;
+  const { batcher } = doubling(32, async ([x]) => {
+    const data = x.data as Float32Array;
+    const labels = BigInt64Array.from(data, (value) => BigInt(isOn ? label(data, value) : 0));
+    return [{ type: 'int64', shape: x.shape, data: labels }];
+  });
+  const ask = async (values: number[]) => {
+    const answers = await Promise.all(values.map((value) => batcher.run([float(value)])));
+    return answers.map(([{ data }]) => Number(data[0]));
+  };
+  for (let i = 0; i < 100; i++) await ask(ordinary());
+  expect(batcher.shares).toBe(true);
+  const change = () => {
+    isOn = true;
+  };
+  return { batcher, ask, change };
+}
+
+test.each([
+  ['beyond all that were seen', 1e6],
+  ['that is no number', Number.NaN],
+])('a row %s that changes the answers beside it ends sharing before one is given', async (_what, odd) => {
+  const isOdd = (value: number) => !(value < 1e5);
+  const { batcher, ask, change } = await beyondProbation((values, value) =>
+    !isOdd(value) && values.length > 1 && values.some(isOdd) ? 1 : 0,
+  );
+  change();
+  // Of later runs one row is checked at random: the last.
+  jest.spyOn(Math, 'random').mockReturnValue(0.9999);
+  expect(await ask([...Array(31).fill(5), odd])).toEqual(Array(32).fill(0));
+  expect(batcher.shares).toBe(false);
+});
+
+test('labels that change together in a run are no rounding', async () => {
+  // By a vote of 25: alone each has another label, and so among copies of itself.
+  const { batcher, ask, change } = await beyondProbation((values, value) =>
+    value > 500 && values.filter((one) => one > 500).length > 24 ? 1 : 0,
+  );
+  change();
+  jest.spyOn(Math, 'random').mockReturnValue(0);
+  const votes = Array.from({ length: 32 }, (_, i) => (i < 28 ? 501 + i : i));
+  expect(await ask(votes)).toEqual(Array(32).fill(0));
+  expect(batcher.shares).toBe(false);
+});
+
 test('a lone request does not wait for company', async () => {
   const { batcher, runs } = doubling(32);
   for (const value of [1, 2]) await batcher.run([float(value)]);

@@ -6,7 +6,7 @@ import type { Input } from '../../model/signature';
 import type { Column } from '../../model/values/decode';
 
 // Whether models whose rows depend on each other are found, and those whose rows do not go on to share runs:
-// node dist/tests/bench/mixing.js [rows a model] [models by name, with commas]
+// node dist/tests/bench/mixing.js [rows a model] [rows before the first rare value] [models by name, with commas]
 
 const clients = 64;
 const folder = path.join(__dirname, '..', '..', '..', 'tests', 'models', 'mixing');
@@ -64,6 +64,7 @@ async function measure(file: string, rows: number): Promise<Result> {
   const model = await loadModel(file, { maxBatch: 32, log });
   const alone = await loadModel(file, { maxBatch: 1 });
   if (!model.status.shares) reason = `from the start: ${model.notes.join()}`;
+  sent = 0;
   let until = 0;
   let wrong = 0;
   let wrongValues = 0;
@@ -74,6 +75,7 @@ async function measure(file: string, rows: number): Promise<Result> {
     await together(async () => {
       while (left-- > 0) {
         const row = randomRow(model);
+        sent++;
         const answer = await answerOf(model, row);
         if (model.status.shares) until++;
         asked.push({ row, answer });
@@ -134,6 +136,9 @@ function randomRow({ signature }: Model): Row {
 }
 
 const chance = (times: number) => Math.random() * times < 1;
+/** Values that few rows have, and none at first. */
+const rare = (times: number) => sent > rareFrom && chance(times);
+let sent = 0;
 const below = (end: number) => Math.floor(Math.random() * end);
 
 function randomValue({ type, dims }: Input): unknown {
@@ -155,18 +160,18 @@ function randomValues(type: string, size: number): unknown[] {
   if (type === 'string') return values(() => 'abcdefgh'.slice(below(8)).slice(0, 1 + below(2)));
   if (type === 'int8') return values(() => below(256) - 128);
   if (type === 'uint8') {
-    const end = chance(50) ? 256 : 128;
+    const end = rare(50) ? 256 : 128;
     return values(() => below(end));
   }
   if (type === 'int64') {
-    const isLarge = chance(200);
+    const isLarge = rare(200);
     const length = chance(4) ? 1 + below(size) : size;
     const ids = values(() => 1 + below(100)).map((id, i) => (i < length ? id : 0));
     if (isLarge) ids[below(length)] = 101 + below(50);
     return ids;
   }
   const floats = values(() => 3 * normal());
-  if (chance(500)) floats[below(size)] = chance(2) ? Number.NaN : 1500 * (1 + Math.random());
+  if (rare(500)) floats[below(size)] = chance(2) ? Number.NaN : 1500 * (1 + Math.random());
   return floats;
 }
 
@@ -174,5 +179,6 @@ function normal(): number {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 }
 
-const [rows = '50000', only] = process.argv.slice(2);
+const [rows = '50000', from = '0', only] = process.argv.slice(2);
+const rareFrom = Number(from);
 void main(Number(rows), only ? only.split(',') : []);
