@@ -8,7 +8,7 @@ import { checkModelNames, loadModels } from './model/models';
 import { checkFeatureNames } from './routes/dialects/names';
 import { createGuard } from './routes/http/admission';
 import { bootLog } from './routes/http/boot-log';
-import { endOnSignal, watchRuns } from './routes/http/end';
+import { endAtOnce, endOnSignal, watchRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
 import { outliveStdout, requestLog } from './routes/http/log';
 import { defaults, type Options, readOptions } from './routes/http/options';
@@ -48,6 +48,7 @@ async function serve(options: Options): Promise<void> {
   await once(server, 'listening').catch((error) => {
     throw listenError(error, options);
   });
+  endAtOnce(models);
   endOnSignal(drain, models);
   watchRuns(app, drain, models, options);
   const { port } = server.address() as AddressInfo;

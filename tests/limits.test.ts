@@ -248,6 +248,20 @@ test('TIMEOUT counts from the arrival of a request, not from that of its body', 
   await later;
 });
 
+test('Pipelined requests whose client has gone are given up and logged', async () => {
+  const server = await startServer('slow-single', { MAX_QUEUE: '5', LOG_FORMAT: 'logged :id :status' });
+  const body = '{"n":20000}';
+  const request = (n: number) =>
+    `POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Id: p${n}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const socket = net.connect(server.port, '127.0.0.1');
+  socket.write([1, 2, 3, 4, 5].map(request).join(''));
+  await until(async () => (await ask(server.port, '/predict', { n: 1 })).status === 503);
+  socket.destroy();
+  await server.wrote(/logged p5 -/);
+  for (const n of [1, 2, 3, 4, 5]) expect(server.stdout()).toContain(`logged p${n} -\n`);
+  await until(async () => (await ask(server.port, '/predict', { n: 1 })).status === 200);
+});
+
 test('A run that does not end is told by health, and ends the process', async () => {
   const server = await startServer('slow-single', { ...off, TIMEOUT: '1' });
   const agent = oneConnection();

@@ -1,4 +1,5 @@
 import type http from 'node:http';
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   ask,
   freePort,
@@ -169,6 +170,17 @@ test.each([
     expect(stderr).toContain(named);
     expect({ stdout, code }).toEqual({ stdout: '', code: 1 });
   }
+});
+
+test('A primary that is killed takes along workers whose run does not end', async () => {
+  const server = await startServer('slow-single', { WEB_CONCURRENCY: '2', TIMEOUT: '60', LOG_FORMAT });
+  await untilServing(server, 2);
+  const pids = [...servedBy(server).keys()];
+  void ask(server.port, '/predict', { n: 100_000_000 }).catch(() => {});
+  void ask(server.port, '/predict', { n: 100_000_000 }).catch(() => {});
+  await wait(500);
+  server.child.kill('SIGKILL');
+  await until(() => pids.every((pid) => !isAlive(pid)));
 });
 
 test('A taken port ends all workers with one line and exit code 1', async () => {

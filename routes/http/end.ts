@@ -18,6 +18,17 @@ export function onSignal(end: (signal: string) => void, giveUp: () => void): voi
   process.on('SIGTERM', once).on('SIGINT', once);
 }
 
+/**
+ * Whatever ends the process, writes what is to be logged, and does not wait for a run: process.exit() waits for threads,
+ * so that nothing but a signal to itself ends one.
+ */
+export function endAtOnce(models: readonly Model[]): void {
+  process.on('exit', () => {
+    flushLog();
+    if (models.some(({ status }) => status.runningSince !== undefined)) process.kill(process.pid, 'SIGKILL');
+  });
+}
+
 /** At a signal, answers what was accepted, lets the runs in progress end, and ends the process. */
 export function endOnSignal(drain: () => Promise<void>, models: readonly Model[]): void {
   onSignal(
@@ -25,12 +36,11 @@ export function endOnSignal(drain: () => Promise<void>, models: readonly Model[]
       console.log(`${signal}: answering what was accepted, then ending`);
       await drain();
       await Promise.all(models.map((model) => model.close()));
-      flushLog();
       process.exit(0);
     },
     () => {
       console.error(`not ended after ${gracePeriod / 1000} s: killing what still runs`);
-      leave(models, 1);
+      process.exit(1);
     },
   );
 }
@@ -53,15 +63,8 @@ export function watchRuns(
     console.error(
       `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`,
     );
-    setTimeout(() => leave(models, 1), gracePeriod).unref();
-    void drain().then(() => leave(models, 1));
+    setTimeout(() => process.exit(1), gracePeriod).unref();
+    void drain().then(() => process.exit(1));
   };
   setInterval(check, Math.min(1000, timeout)).unref();
-}
-
-/** Ends the process. process.exit() waits for threads, so during a run nothing but a signal to itself ends it. */
-function leave(models: readonly Model[], code: number): void {
-  flushLog();
-  if (models.some(({ status }) => status.runningSince !== undefined)) process.kill(process.pid, 'SIGKILL');
-  process.exit(code);
 }
