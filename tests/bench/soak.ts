@@ -1,138 +1,221 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { bundledModel, serverScript } from './scenarios.js';
-import { post, startServer } from './server-process.js';
+import { setTimeout as wait } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { ask, startServer } from '../process';
+import { modelPath } from '../serve';
+import { megabytes, processTree } from './process-tree';
+import { bundledModel } from './scenarios';
 
-const clients = 64;
-const distinctRows = 512;
-const samples = 20;
+// Ordinary and hostile clients together, and workers that are killed: node dist/tests/bench/soak.js [minutes]
 
-/** Serves the bundled model for so many requests, and says whether each reply was right. */
-async function main(requests: number): Promise<void> {
+const ordinaryClients = 16;
+const hostileClients = 4;
+const distinctRows = 256;
+/** Seconds between kills of a worker; for so many after one, connections may break. */
+const killsEvery = 45;
+const killCosts = 3;
+
+const flower = { sepal_length: 5.1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 };
+
+/** What hostile clients do, each over a connection of its own. */
+const attacks: Record<string, (port: number) => Promise<unknown>> = {
+  'CONNECT and reset': (port) => raw(port, ['CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n'], 5, true),
+  'no HTTP': (port) => raw(port, ['\x16\x03\x01\0\xff\r\n\r\n'], 100),
+  'headers, slowly': (port) => raw(port, ['POST /predict HTTP/1.1\r\n', 'Host: x\r\n', 'A: b\r\n'], 500),
+  'much announced, nothing sent': (port) => raw(port, [head('/predict', 10_000_000)], 2000),
+  'half a body': (port) => raw(port, [head('/predict', 1000), '{"sepal_length":'], 500),
+  'pipelined, and gone': (port) => {
+    const body = '{"n":20000}';
+    return raw(port, [(head('/predict/slow-single', body.length) + body).repeat(5)], 50, true);
+  },
+  'a large reply, not read': (port) => {
+    const body = JSON.stringify({ b64: Buffer.alloc(4_000_000).toString('base64'), shape: [500_000, 2] });
+    return raw(port, [head('/predict/identity-float32', body.length) + body], 3000);
+  },
+  'deep nesting': (port) => send(port, '['.repeat(5_000_000)),
+  'many empty rows': (port) => send(port, `{"instances":[${'[],'.repeat(500_000)}[]]}`),
+  'many unknown keys': (port) =>
+    send(port, `{${Array.from({ length: 100_000 }, (_, i) => `"k${i}":1`).join()}}`),
+  'a gzip bomb': (port) =>
+    send(port, gzipSync(Buffer.alloc(100_000_000, ' ')), { 'Content-Encoding': 'gzip' }),
+  'no gzip': (port) => send(port, 'x'.repeat(1000), { 'Content-Encoding': 'gzip' }),
+  'one output many times': (port) => {
+    const outputs = Array.from({ length: 20_000 }, () => ({ name: 'y' }));
+    const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }];
+    return send(port, JSON.stringify({ inputs, outputs }), {}, '/v2/models/identity-float32/infer');
+  },
+  'numbers beyond all': (port) => send(port, `{"instances":[[1e999,${'9'.repeat(100_000)}]]}`),
+  'a large body of text': (port) => send(port, JSON.stringify('a'.repeat(9_000_000))),
+  'odd paths': (port) => send(port, '{}', {}, `/predict/${Math.random()}`),
+};
+
+async function main(minutes: number): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'onnx-soak-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const command = () => [process.execPath, serverScript, bundledModel];
-  const log = path.join(folder, 'server.log');
-  const server = await startServer({ command }, JSON.stringify(makeRow()), log);
-  const agent = new http.Agent({ keepAlive: true, maxSockets: clients });
-
-  const rows: Row[] = [];
-  const alone: Reply[] = [];
-  for (let tries = 0; rows.length < distinctRows; tries++) {
-    if (tries > 10 * distinctRows) throw new Error(`${rows.length} replies that tell rows apart`);
-    const row = makeRow();
-    const { status, text } = await post(server.port, JSON.stringify(row), agent);
-    if (status !== 200) throw new Error(`${status} ${text}`);
-    const reply = JSON.parse(text);
-    if (alone.some((other) => agree(other, reply))) continue;
-    rows.push(row);
-    alone.push(reply);
+  // By name, the bundled one is the first.
+  copyFileSync(bundledModel, path.join(folder, 'flowers.onnx'));
+  for (const name of ['identity-float32', 'slow-single']) {
+    copyFileSync(modelPath(name), path.join(folder, `${name}.onnx`));
   }
+  const server = await startServer(folder, { WEB_CONCURRENCY: '2', LOG_FORMAT: 'off', TIMEOUT: '20' });
+  const { port } = server;
+  const pid = server.child.pid as number;
 
-  const wrong: string[] = [];
-  const memory: number[] = [];
-  let sent = 0;
-  let answered = 0;
-  const client = async () => {
-    while (sent++ < requests) {
-      const picked = Array.from({ length: pickSize() }, () => pick(distinctRows));
-      const bare = picked.length === 1;
-      const body = picked.map((i) => rows[i]);
-      const reply = await post(server.port, JSON.stringify(bare ? body[0] : body), agent).catch((error) => ({
-        status: 0,
-        text: String(error),
-      }));
-      const expected = picked.map((i) => alone[i] as Reply);
-      const right =
-        reply.status === 200 && agree(JSON.parse(reply.text), bare ? expected[0] : together(expected));
-      if (!right) wrong.push(`${reply.status} for rows ${picked}: ${reply.text.slice(0, 200)}`);
-      answered++;
-      if (answered % Math.ceil(requests / samples) === 0) {
-        memory.push(server.memory());
-        console.log(`${answered} requests, ${memory.at(-1)?.toFixed(1)} MB`);
+  const rows = Array.from({ length: distinctRows }, randomRow);
+  const expected: unknown[] = [];
+  for (const row of rows) expected.push((await ask(port, '/predict', row)).body);
+
+  const count = { right: 0, wrong: 0, busy: 0, lost: 0, killed: 0, attacks: 0, kills: 0 };
+  const examples: string[] = [];
+  const healths: number[] = [];
+  let healthFailed = 0;
+  let lastKill = Number.NEGATIVE_INFINITY;
+  const wasKilled = () => performance.now() - lastKill < killCosts * 1000;
+  const end = performance.now() + minutes * 60_000;
+  const untilEnd = async (act: () => Promise<void>) => {
+    while (performance.now() < end) await act();
+  };
+
+  const ordinary = async () => {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    await untilEnd(async () => {
+      const row = Math.floor(Math.random() * rows.length);
+      const reply = await ask(port, '/predict', rows[row], { agent }).catch((error: Error) => error);
+      if (reply instanceof Error) {
+        if (wasKilled()) count.killed++;
+        else count.lost++;
+        if (!wasKilled()) examples.push(`lost: ${reply.message}`);
+      } else if (reply.status === 503) {
+        count.busy++;
+        await wait(50);
+      } else if (reply.status === 200 && agree(reply.body, expected[row])) count.right++;
+      else {
+        count.wrong++;
+        examples.push(`wrong: ${reply.status} ${reply.text.slice(0, 200)}`);
       }
+      // Some load, but not all of the machine's.
+      await wait(5);
+    });
+    agent.destroy();
+  };
+  const hostile = () =>
+    untilEnd(async () => {
+      const names = Object.keys(attacks);
+      await attacks[names[Math.floor(Math.random() * names.length)]](port).catch(() => {});
+      count.attacks++;
+    });
+  const health = () =>
+    untilEnd(async () => {
+      const start = performance.now();
+      const reply = await ask(port, '/health', undefined, { agent: false }).catch((): undefined => undefined);
+      if (reply?.status === 200) healths.push(performance.now() - start);
+      else if (!wasKilled()) healthFailed++;
+      await wait(50);
+    });
+  const killer = async () => {
+    for (;;) {
+      await wait(Math.min(killsEvery * 1000, Math.max(0, end - performance.now())));
+      if (performance.now() >= end) return;
+      const [, ...workers] = processTree(pid);
+      const victim = workers[Math.floor(Math.random() * workers.length)];
+      if (victim === undefined) continue;
+      lastKill = performance.now();
+      process.kill(victim, 'SIGKILL');
+      count.kills++;
+    }
+  };
+  const memory: number[] = [];
+  const watch = async () => {
+    while (performance.now() < end) {
+      await wait(Math.min(30_000, Math.max(0, end - performance.now())));
+      memory.push(megabytes(processTree(pid)));
+      console.log(`${memory.at(-1)?.toFixed(0)} MB`, JSON.stringify(count));
     }
   };
 
-  const health = `http://127.0.0.1:${server.port}/health`;
-  const probe = new Worker(path.join(__dirname, 'health-probe.js'), { workerData: health });
-  const start = performance.now();
-  await Promise.all(Array.from({ length: clients }, client));
-  const seconds = (performance.now() - start) / 1000;
-  probe.postMessage('stop');
-  const [{ milliseconds, failed }] = await once(probe, 'message');
-  await server.stop();
-
-  milliseconds.sort((a: number, b: number) => a - b);
-  const p99 = milliseconds[Math.floor(milliseconds.length * 0.99)];
-  console.log(`${requests} requests of 1 to 200 rows from ${clients} clients, ${wrong.length} wrong`);
-  console.log(`${Math.round(requests / seconds)} requests/s`);
-  const [first, last] = [memory[0], memory.at(-1)].map((size) => `${size?.toFixed(1)} MB`);
-  console.log(`resident: ${first} after ${100 / samples} % of the requests, ${last} at the end`);
-  console.log(`GET /health: p99 ${p99.toFixed(1)} ms of ${milliseconds.length}, ${failed} failed`);
-  for (const line of wrong.slice(0, 10)) console.error(line);
-  if (wrong.length > 0 || failed > 0) process.exitCode = 1;
-}
-
-type Row = Record<string, number>;
-type Reply = Record<string, unknown>;
-
-/** The reply to several rows at once, by the contract: `predictions`, other outputs in arrays. */
-function together(replies: Reply[]): Reply {
-  const names = Object.keys(replies[0] ?? {});
-  const columns = names.map((name) => [
-    name === 'prediction' ? 'predictions' : name,
-    replies.map((reply) => reply[name]),
+  await Promise.all([
+    ...Array.from({ length: ordinaryClients }, ordinary),
+    ...Array.from({ length: hostileClients }, hostile),
+    health(),
+    killer(),
+    watch(),
   ]);
-  return Object.fromEntries(columns);
+  server.child.kill('SIGTERM');
+  const { code } = await server.exited;
+
+  healths.sort((one, other) => one - other);
+  const at = (part: number) =>
+    healths[Math.min(healths.length - 1, Math.floor(healths.length * part))]?.toFixed(1);
+  console.log(`${minutes} minutes, ${count.attacks} attacks, ${count.kills} workers killed`);
+  console.log(
+    `${count.right} answered rightly, ${count.wrong} wrongly, ${count.busy} told to come again (503)`,
+  );
+  console.log(`${count.lost} lost, ${count.killed} broken within ${killCosts} s of a kill`);
+  console.log(
+    `health: median ${at(0.5)} ms, 99th percentile ${at(0.99)}, longest ${at(1)}, ${healthFailed} failed`,
+  );
+  console.log(`memory: ${memory[0]?.toFixed(0)} MB at first, ${memory.at(-1)?.toFixed(0)} MB at the end`);
+  console.log(`exit code after SIGTERM: ${code}`);
+  for (const line of examples.slice(0, 10)) console.error(line);
+  if (count.wrong + count.lost + healthFailed > 0 || code !== 0) process.exitCode = 1;
 }
 
-/** Equal, but for one millionth of 1 or of the larger of two numbers. */
-function agree(a: unknown, b: unknown): boolean {
-  if (typeof a === 'number' && typeof b === 'number') {
-    // Between runs of one row and of several, onnxruntime 1.30 moves a probability by up to 2e-7,
-    // which is more than a millionth of the tiny ones.
-    return Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));
+function head(url: string, length: number): string {
+  return `POST ${url} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+}
+
+/** Writes parts, with a pause after each, and leaves without reading: by a reset, or ending properly. */
+async function raw(port: number, parts: string[], pause: number, isReset = false): Promise<void> {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  for (const part of parts) {
+    socket.write(part, 'latin1');
+    await wait(pause);
   }
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
-  const [left, right] = [Object.entries(a), Object.entries(b)];
+  if (isReset) socket.resetAndDestroy();
+  else socket.destroy();
+}
+
+/** Sends a whole request over a connection of its own, and reads the reply. */
+async function send(
+  port: number,
+  body: string | Buffer,
+  headers: http.OutgoingHttpHeaders = {},
+  url = '/predict',
+): Promise<void> {
+  const request = http.request({ port, host: '127.0.0.1', path: url, method: 'POST', agent: false, headers });
+  request.end(body);
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+  for await (const _chunk of response);
+}
+
+/** Equal, but for a millionth: runs of one row and of several round probabilities in other places. */
+function agree(one: unknown, other: unknown): boolean {
+  if (typeof one === 'number' && typeof other === 'number') {
+    return Math.abs(one - other) <= 1e-6 * Math.max(1, Math.abs(one), Math.abs(other));
+  }
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null)
+    return one === other;
+  const keys = Object.keys(other);
   return (
-    left.length === right.length &&
-    left.every(([key, value]) => agree(value, (b as Record<string, unknown>)[key]))
+    Object.keys(one).length === keys.length &&
+    keys.every((key) => agree(Reflect.get(one, key), Reflect.get(other, key)))
   );
 }
 
-// Lengths and widths in the range of the Iris measurements, in cm.
-function makeRow(): Row {
-  const between = (least: number, most: number) => least + (pick(1000) / 1000) * (most - least);
-  return {
-    sepal_length: between(4.3, 7.9),
-    sepal_width: between(2, 4.4),
-    petal_length: between(1, 6.9),
-    petal_width: between(0.1, 2.5),
-  };
+/** A flower with lengths and widths in the range of the Iris measurements, in cm. */
+function randomRow(): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(flower).map(([name, value]) => [name, Number((value * (0.5 + Math.random())).toFixed(1))]),
+  );
 }
 
-function pickSize(): number {
-  const dice = pick(100);
-  if (dice < 80) return 1;
-  return dice < 98 ? 2 + pick(19) : 20 + pick(181);
-}
-
-let seed = 1;
-
-/** A whole number below `limit`, the same ones in each run. */
-function pick(limit: number): number {
-  // The constants of Numerical Recipes' linear congruential generator; its high bits are random.
-  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-  return Math.floor((seed / 2 ** 32) * limit);
-}
-
-main(Number(process.argv[2] ?? process.env.SOAK_REQUESTS ?? 500_000)).catch((error) => {
+main(Number(process.argv[2] ?? 30)).catch((error) => {
   console.error(error);
   process.exit(1);
 });
