@@ -1,7 +1,7 @@
 """Asks a server with Triton's own client, by bytes and by JSON, and compares the answers.
 
-    pip install tritonclient[http]
-    python3 tests/triton_client.py localhost:3000 model
+    pip install -r tests/clients/requirements.txt
+    python3 tests/clients/ask_by_triton.py localhost:3000 model
 """
 import sys
 

@@ -1,0 +1,63 @@
+import { type ExecFileSyncOptions, execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { bundledModel } from '../bench/scenarios';
+import { startServer } from '../process';
+import { modelPath, root } from '../serve';
+
+// Drives the built server with other servers' own Python clients, which are installed from PyPI: npm run clients
+
+const scripts = path.join(root, 'tests', 'clients');
+
+/** Which client asks which models; the first model of the server is the bundled one. */
+const asks: Record<string, string[]> = {
+  ask_by_triton: [
+    ...['float16', 'float32', 'float64', 'int8', 'int16', 'int32', 'int64'],
+    ...['uint8', 'uint16', 'uint32', 'uint64', 'bool', 'string'],
+  ]
+    .map((type) => `identity-${type}`)
+    .concat('add', 'two-outputs', 'logreg', 'mixed', 'whole'),
+  ask_by_kserve: ['identity-float32'],
+  ask_by_mlflow: ['0-iris'],
+};
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'onnx-clients-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const python = install(folder);
+  const models = path.join(folder, 'models');
+  mkdirSync(models);
+  // By name the first.
+  symlinkSync(bundledModel, path.join(models, '0-iris.onnx'));
+  for (const name of new Set(Object.values(asks).flat())) {
+    if (name !== '0-iris') symlinkSync(modelPath(name), path.join(models, `${name}.onnx`));
+  }
+  const server = await startServer(models, { LOG_FORMAT: 'off' });
+  for (const [script, names] of Object.entries(asks)) {
+    for (const name of names) {
+      const args = [path.join(scripts, `${script}.py`), `127.0.0.1:${server.port}`, name];
+      const { status, stdout, stderr } = spawnSync(python, args, { encoding: 'utf8' });
+      console.log(script.padEnd(14), name.padEnd(17), status === 0 ? stdout.trim() : stderr.trim());
+      if (status !== 0) process.exitCode = 1;
+    }
+  }
+  server.child.kill('SIGTERM');
+  await server.exited;
+}
+
+/** The Python of a new environment that has the clients. Throws where PyPI does not answer. */
+function install(folder: string): string {
+  const environment = path.join(folder, 'venv');
+  const quietly: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'inherit'] };
+  execFileSync(process.env.PYTHON ?? 'python3', ['-m', 'venv', environment], quietly);
+  const python = path.join(environment, 'bin', 'python');
+  const requirements = path.join(scripts, 'requirements.txt');
+  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], quietly);
+  return python;
+}
+
+void main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
