@@ -13,6 +13,7 @@ import { startThread } from './runtime/thread';
 import { runsTogether, type Signature } from './signature';
 import { type Column, decode, noRows } from './values/decode';
 import { type Columns, type Encoded, encode, encodeTensor, type GivenTensor } from './values/encode';
+import { byName } from './values/record';
 import type { Tensor } from './values/tensor';
 
 /** Whole tensors by name. */
@@ -133,7 +134,7 @@ function serveRunner(
     nameOutputs(answer(readFeeds(tensors, signature), signal));
   const nameOutputs = async (pending: Promise<Tensor[]>): Promise<Tensors> => {
     const outputs = await pending;
-    return Object.fromEntries(outputs.map((tensor, i) => [signature.outputs[i].name, tensor]));
+    return byName(signature.outputs, (_, i) => outputs[i]);
   };
   doors.set(infer, predict);
   return {

@@ -57,9 +57,9 @@ async function reply(res: Response, style: Style, answer: Answer, asked: Asked, 
     asked.infer && 'tensors' in answer
       ? writeInferReply(model, asked.infer, answer.tensors)
       : { json: writeReply(style, answer, asked, model.signature), binary: [] };
-  const { values, bytes } = sizeOf(answer);
+  const { size, bytes } = sizeOf(answer);
   if (binary.length > 0) sendBinary(res, json, binary);
-  else if (values > fewValues || bytes > fewBytes) await sendPieces(res, json, bytes);
+  else if (size > fewValues || bytes > fewBytes) await sendPieces(res, json, bytes);
   else sendJson(res, 200, json);
 }
 

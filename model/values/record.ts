@@ -13,3 +13,14 @@ export function recordOf<T>(keys: readonly string[], valueAt: (place: number) =>
   }
   return record;
 }
+
+/** An object of values for inputs or outputs, by their names. */
+export function byName<N extends { readonly name: string }, T>(
+  named: readonly N[],
+  valueFor: (one: N, place: number) => T,
+): Record<string, T> {
+  return recordOf(
+    named.map(({ name }) => name),
+    (i) => valueFor(named[i], i),
+  );
+}

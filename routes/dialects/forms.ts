@@ -4,7 +4,7 @@ import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
 import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
-import { recordOf } from '../../model/values/record';
+import { byName } from '../../model/values/record';
 import { type Asked, isObject, type Values } from './asked';
 import { checkWrapper, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
@@ -105,7 +105,7 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   const places = own.map((name) => names.indexOf(name));
   const columns = features
     ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
-    : Object.fromEntries(inputs.map(({ name }, i) => [name, data.map((row) => row[places[i]])]));
+    : byName(inputs, (_, i) => data.map((row) => row[places[i]]));
   return { form: 'many', values: { columns }, nameOf: namer(signature, where) };
 }
 
@@ -374,11 +374,4 @@ function holdsBatch(value: unknown, { type, dims }: Input): boolean {
   for (let depth = 0; depth < length; depth++) inner = (inner as unknown[]).at(0);
   if (type === 'string' || !isBase64(inner)) return length === dims.length;
   return length + (Array.isArray(inner.shape) ? inner.shape.length : dims.length - 1) === dims.length;
-}
-
-function byName<T>(inputs: readonly Input[], value: (input: Input, place: number) => T): Record<string, T> {
-  return recordOf(
-    inputs.map(({ name }) => name),
-    (i) => value(inputs[i], i),
-  );
 }

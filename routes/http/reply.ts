@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
-import { isWritable } from '../../model/values/decode';
+import { Writable } from '../../model/values/decode';
 
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
 const json = 'application/json';
@@ -119,7 +119,7 @@ function* inPieces(pieces: Iterable<string>): Generator<string> {
 }
 
 function* piecesOf(value: unknown): Generator<string> {
-  if (isWritable(value)) return yield* value.pieces();
+  if (value instanceof Writable) return yield* value.pieces();
   if (!holdsWritable(value)) return yield JSON.stringify(value);
   const isList = Array.isArray(value);
   let before = isList ? '[' : '{';
@@ -135,5 +135,5 @@ function* piecesOf(value: unknown): Generator<string> {
 /** Whether a reply holds columns that are to be written in pieces. */
 function holdsWritable(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
-  return isWritable(value) || Object.values(value).some(holdsWritable);
+  return value instanceof Writable || Object.values(value).some(holdsWritable);
 }
