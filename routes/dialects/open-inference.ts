@@ -4,7 +4,7 @@ import type { Dim, Input, Output, Signature } from '../../model/signature';
 import { decodeText } from '../../model/values/base64';
 import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
-import { type ElementType, elementOf } from '../../model/values/elements';
+import { elementOf, numericDatatypes } from '../../model/values/elements';
 import type { GivenTensor } from '../../model/values/encode';
 import { type Shape, sizeOf, type Tensor } from '../../model/values/tensor';
 import { type Asked, type InferRequest, isObject } from './asked';
@@ -18,22 +18,6 @@ export interface InferReply {
   json: object;
   binary: Uint8Array[];
 }
-
-const datatypes: Record<ElementType, string> = {
-  float16: 'FP16',
-  float32: 'FP32',
-  float64: 'FP64',
-  int8: 'INT8',
-  int16: 'INT16',
-  int32: 'INT32',
-  int64: 'INT64',
-  uint8: 'UINT8',
-  uint16: 'UINT16',
-  uint32: 'UINT32',
-  uint64: 'UINT64',
-  bool: 'BOOL',
-  string: 'BYTES',
-};
 
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
@@ -165,9 +149,9 @@ function readTensor(
 
 /** JSON numbers of another datatype are read as the input's, value by value; bytes are not. */
 function checkDatatype(datatype: string, { name, type }: Input, where: string, isBinary: boolean): void {
-  const isNumeric = (one: string) => /^(FP|U?INT)/.test(one) && Object.values(datatypes).includes(one);
-  const own = datatypes[type];
-  if (datatype === own || (!isBinary && isNumeric(datatype) && isNumeric(own))) return;
+  const own = elementOf(type).datatype;
+  if (datatype === own) return;
+  if (!isBinary && numericDatatypes.includes(datatype) && numericDatatypes.includes(own)) return;
   throw new BadInput(`${where}.datatype must be ${own} for ${name}`);
 }
 
@@ -225,7 +209,7 @@ export function writeInferReply(
     const tensor = tensors[name];
     const labels = signature.outputs.find((output) => output.name === name)?.labels;
     const parameters = labels && { labels: JSON.stringify(labels) };
-    const head = { name, datatype: datatypes[tensor.type], shape: tensor.shape };
+    const head = { name, datatype: elementOf(tensor.type).datatype, shape: tensor.shape };
     if (!asBytes) return { ...head, ...(parameters && { parameters }), data: flat(tensor) };
     const bytes = bytesOf(tensor);
     binary.push(bytes);
@@ -261,7 +245,7 @@ export function exampleRequest({ inputs, kind }: Signature): object {
       const element = elementOf(type);
       const data = element.create(sizeOf(shape));
       for (let i = 0; i < data.length; i++) element.fill(data, i, [example?.value ?? 0]);
-      return { name, datatype: datatypes[type], shape, data: flat({ type, shape, data }) };
+      return { name, datatype: element.datatype, shape, data: flat({ type, shape, data }) };
     }),
   };
 }
@@ -270,7 +254,7 @@ export function exampleRequest({ inputs, kind }: Signature): object {
 export function describeModel({ name, signature: { inputs, outputs } }: Model): object {
   const describe = ({ name, type, dims }: Input | Output) => ({
     name,
-    datatype: datatypes[type],
+    datatype: elementOf(type).datatype,
     shape: dims.map(lengthOf),
   });
   return {
