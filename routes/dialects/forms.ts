@@ -4,6 +4,7 @@ import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
 import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
+import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject, type Values } from './asked';
 import { checkWrapper, matchNames, show } from './names';
@@ -72,10 +73,9 @@ function readRecords({ dataframe_records: records }: Body, signature: Signature)
   const odd = records.findIndex((record) => !isObject(record));
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
   if (needsFeatures(signature) && records.length > 0) {
-    const rows = records.map((record) => {
-      const names = Object.keys(record);
-      return checkColumns(names, signature) ? names.map((name) => record[name]) : record;
-    });
+    const rows = records.map((record) =>
+      checkColumns(Object.keys(record), signature) ? Object.values(record) : record,
+    );
     return readRows(rows, signature, where);
   }
   return readRows(records, signature, where);
@@ -180,7 +180,7 @@ function transpose(
     const bare = isBare(row);
     if (bare !== firstIsBare) others.add(row);
     if (bare) columns[0][row] = instance;
-    else if (hasJust(instance, inputs))
+    else if (isObject(instance) && hasJust(instance, inputs))
       for (let c = 0; c < inputs.length; c++) columns[c][row] = instance[inputs[c].name];
     else {
       const values = inputsOf(instance, signature, where(row));
@@ -190,16 +190,6 @@ function transpose(
   // Without inputs, rows are still counted.
   const named = inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]);
   return { columns: named, firstIsBare, others };
-}
-
-/** Whether an object is keyed by the inputs' names and nothing else. */
-function hasJust(instance: unknown, inputs: readonly Input[]): instance is Body {
-  if (!isObject(instance)) return false;
-  let keys = 0;
-  for (const _key in instance) keys++;
-  if (keys !== inputs.length) return false;
-  for (const { name } of inputs) if (!Object.hasOwn(instance, name)) return false;
-  return true;
 }
 
 /** The values of one instance by input, however it is keyed; a row of features is the one input's. Throws BadInput. */
@@ -294,7 +284,9 @@ const nameOfBare: Asked['nameOf'] = ({ input, path }) => `${input}${showPath(pat
 function readWhole({ inputs: value }: Body, signature: Signature): Asked {
   const { inputs, features } = signature;
   const whole = wholeValues(value, signature);
-  for (const [i, input] of inputs.entries()) checkFullRank(whole[i], input);
+  for (const [i, input] of inputs.entries()) {
+    if (input.dims.length > 0 && !isBase64(whole[i])) checkRank(whole[i], input);
+  }
   const tensors = byName(inputs, (_, i) => ({ data: whole[i] }));
   const isByFeature = isObject(value) && features && !Object.hasOwn(value, inputs[0].name);
   return { form: 'whole', values: { tensors }, nameOf: isByFeature ? nameOfFeature(features) : nameOf };
@@ -346,15 +338,8 @@ function featureColumn(value: unknown, feature: string, { type }: Input): readon
 
 function rowsOfColumns(columns: readonly (readonly unknown[])[], names: readonly string[]): unknown[][] {
   const [{ length }] = columns;
-  const odd = columns.findIndex((column) => column.length !== length);
-  if (odd >= 0)
-    throw new BadInput(`${names[odd]} has ${columns[odd].length} rows but ${names[0]} has ${length}`);
+  for (const [i, column] of columns.entries()) checkRows(names[i], column.length, names[0], length);
   return Array.from({ length }, (_, row) => columns.map((column) => column[row]));
-}
-
-/** Throws BadInput where a value of `inputs` has not the input's own rank. */
-function checkFullRank(value: unknown, input: Input): void {
-  if (input.dims.length > 0 && !isBase64(value)) checkRank(value, input);
 }
 
 /** The rows of a batch: arrays as they are, bytes taken apart. */

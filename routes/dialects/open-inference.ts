@@ -5,7 +5,7 @@ import { decodeText } from '../../model/values/base64';
 import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
-import type { GivenTensor } from '../../model/values/encode';
+import { fits, type GivenTensor } from '../../model/values/encode';
 import { type Shape, sizeOf, type Tensor } from '../../model/values/tensor';
 import { type Asked, type InferRequest, isObject } from './asked';
 import { checkWrapper, matchNames } from './names';
@@ -134,9 +134,7 @@ function readTensor(
   if (!isShape(shape)) {
     throw new BadInput(`${where}.shape must be an array of lengths that a tensor can have`);
   }
-  const fits =
-    dims.length === shape.length && dims.every((dim, axis) => typeof dim === 'string' || dim === shape[axis]);
-  if (dims.length > 0 && !fits)
+  if (dims.length > 0 && !fits(shape, dims))
     throw new BadInput(`${where}.shape must be [${dims.map(lengthOf)}] for ${name}`);
   if (!bytes) {
     if (!Array.isArray(given.data)) throw new BadInput(`${where}.data must be an array`);
