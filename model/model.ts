@@ -70,7 +70,7 @@ const smallModel = 16 * 2 ** 20;
 export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
   const { maxBatch = 32, threads = 1 } = options;
   const graph = readGraph(path);
-  const source: Source = { path, threads };
+  const source: Source = { path, edits: graph.edits, threads };
   const mayRunHere = graph.size <= smallModel && !graph.mayBeSlow;
   const runner = await (mayRunHere ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
