@@ -7,7 +7,7 @@ import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model
 import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject, type Values } from './asked';
-import { checkWrapper, matchNames, show } from './names';
+import { checkWrapper, matchInputs, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 
 /** Reads a body that is of its form; gives undefined for others. */
@@ -95,9 +95,9 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
   const { features, inputs } = signature;
-  const own = byPosition
-    ? []
-    : matchNames(names, features ?? inputs.map(({ name }) => name), 'dataframe_split.columns');
+  const list = 'dataframe_split.columns';
+  const match = () => (features ? matchNames(names, features, list) : matchInputs(names, inputs, list));
+  const own = byPosition ? [] : match();
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
   if (byPosition) return readRows(data, signature, where);
   // Without inputs, rows are still counted.
@@ -200,9 +200,8 @@ function inputsOf(instance: unknown, signature: Signature, where: string): unkno
   const given = Object.keys(instance);
   if (features && byFeature(given, signature))
     return [matchNames(given, features, where).map((name) => instance[name])];
-  const names = inputs.map(({ name }) => name);
   adviseFrame(instance, given, signature);
-  return matchNames(given, names, where).map((name) => instance[name]);
+  return matchInputs(given, inputs, where).map((name) => instance[name]);
 }
 
 /** Whether an object's keys are features, and not the input's own name. */
@@ -318,11 +317,7 @@ function wholeValues(value: unknown, signature: Signature): unknown[] {
       ),
     ];
   }
-  return matchNames(
-    given,
-    inputs.map(({ name }) => name),
-    'inputs',
-  ).map((name) => value[name]);
+  return matchInputs(given, inputs, 'inputs').map((name) => value[name]);
 }
 
 /** A feature's values: a list, upright or flat, or bytes. */

@@ -1,14 +1,15 @@
 import { BadInput, showPath } from '../../model/errors';
 import type { Model, Tensors } from '../../model/model';
-import type { Dim, Input, Output, Signature } from '../../model/signature';
+import { type Dim, exampleOf, type Input, type Output, type Signature } from '../../model/signature';
 import { decodeText } from '../../model/values/base64';
 import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { fits, type GivenTensor } from '../../model/values/encode';
-import { type Shape, sizeOf, type Tensor } from '../../model/values/tensor';
+import { byName } from '../../model/values/record';
+import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { type Asked, type InferRequest, isObject } from './asked';
-import { checkWrapper, matchNames } from './names';
+import { checkWrapper, matchInputs } from './names';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
 // extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -70,21 +71,13 @@ export function readInferRequest(
   const given = body.inputs.map(({ name }) => name);
   // The name in KServe's documented requests stands for the one input of any name.
   const isDocumented = inputs.length === 1 && given.length === 1 && given[0] === 'input-0';
-  const names = isDocumented
-    ? given
-    : matchNames(
-        given,
-        inputs.map(({ name }) => name),
-        '',
-      );
+  const names = isDocumented ? given : matchInputs(given, inputs, '');
   const places = names.map((name) => given.indexOf(name));
   const chunks = cutBinary(body.inputs, binary);
-  const tensors = Object.fromEntries(
-    inputs.map((input, i) => {
-      const place = places[i];
-      return [input.name, readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place])];
-    }),
-  );
+  const tensors = byName(inputs, (input, i) => {
+    const place = places[i];
+    return readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
+  });
   const { id, outputs, parameters } = body;
   if (id !== undefined && typeof id !== 'string') throw new BadInput('id must be a string');
   const isBinary = parameter(parameters, 'binary_data_output') === true;
@@ -235,14 +228,13 @@ function bytesOf({ data }: Tensor): Uint8Array {
 /** A request that the model takes. */
 export function exampleRequest({ inputs, kind }: Signature): object {
   return {
-    inputs: inputs.map(({ name, type, dims, example }) => {
-      const row: Shape =
-        example?.shape ??
-        dims.slice(kind === 'whole' ? 0 : 1).map((dim) => (typeof dim === 'number' ? dim : 1));
-      const shape = kind === 'whole' ? row : [1, ...row];
+    inputs: inputs.map((input) => {
+      const { name, type } = input;
+      const example = exampleOf(input, kind);
+      const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
       const element = elementOf(type);
       const data = element.create(sizeOf(shape));
-      for (let i = 0; i < data.length; i++) element.fill(data, i, [example?.value ?? 0]);
+      for (let i = 0; i < data.length; i++) element.fill(data, i, [example.value]);
       return { name, datatype: element.datatype, shape, data: flat({ type, shape, data }) };
     }),
   };
