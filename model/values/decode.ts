@@ -24,7 +24,7 @@ export abstract class Writable {
 }
 
 /** The values in what is written so, and the bytes of the tensors inside; what others made counts for nothing. */
-export function sumOf(parts: readonly unknown[]): { size: number; bytes: number } {
+export function sizesOf(parts: readonly unknown[]): { size: number; bytes: number } {
   const sum = { size: 0, bytes: 0 };
   for (const part of parts) {
     if (!(part instanceof Writable)) continue;
@@ -140,7 +140,7 @@ export class JoinedColumn extends WritableColumn {
 
   constructor(private readonly rows: readonly TensorColumn[]) {
     super();
-    const { size, bytes } = sumOf(rows);
+    const { size, bytes } = sizesOf(rows);
     this.length = rows.length;
     this.size = size;
     this.bytes = bytes;

@@ -1,16 +1,7 @@
-/** An object of these keys and values. Unlike Object.fromEntries it costs little; unlike an assignment it makes a key of __proto__ too. */
+/** An object of these keys and values. */
 export function recordOf<T>(keys: readonly string[], valueAt: (place: number) => T): Record<string, T> {
   const record: Record<string, T> = {};
-  for (let i = 0; i < keys.length; i++) {
-    if (keys[i] !== '__proto__') record[keys[i]] = valueAt(i);
-    else
-      Object.defineProperty(record, keys[i], {
-        value: valueAt(i),
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
-  }
+  for (let i = 0; i < keys.length; i++) put(record, keys[i], valueAt(i));
   return record;
 }
 
@@ -19,8 +10,13 @@ export function byName<N extends { readonly name: string }, T>(
   named: readonly N[],
   valueFor: (one: N, place: number) => T,
 ): Record<string, T> {
-  return recordOf(
-    named.map(({ name }) => name),
-    (i) => valueFor(named[i], i),
-  );
+  const record: Record<string, T> = {};
+  for (let i = 0; i < named.length; i++) put(record, named[i].name, valueFor(named[i], i));
+  return record;
+}
+
+/** Unlike Object.fromEntries it costs little; unlike an assignment it makes a key of __proto__ too. */
+function put<T>(record: Record<string, T>, key: string, value: T): void {
+  if (key !== '__proto__') record[key] = value;
+  else Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true });
 }

@@ -14,12 +14,6 @@ import { checkWrapper, matchInputs } from './names';
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
 // extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
-/** A reply: JSON and, where an output was asked for as bytes, what follows it. */
-export interface InferReply {
-  json: object;
-  binary: Uint8Array[];
-}
-
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
 }
@@ -189,12 +183,12 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
   });
 }
 
-/** The reply to a request, given the model's outputs. */
+/** The reply to a request, given the model's outputs: JSON and, where some were asked for as bytes, what follows it. */
 export function writeInferReply(
   { name: model_name, signature }: Model,
   { id, outputs }: InferRequest,
   tensors: Tensors,
-): InferReply {
+): { json: object; binary: Uint8Array[] } {
   const binary: Uint8Array[] = [];
   const written = outputs.map(({ name, binary: asBytes }) => {
     const tensor = tensors[name];

@@ -5,7 +5,7 @@ import {
   decode,
   JoinedColumn,
   OnlyRow,
-  sumOf,
+  sizesOf,
   TensorColumn,
   WritableColumn,
 } from '../../model/values/decode';
@@ -40,7 +40,7 @@ export const fewBytes = 1 << 20;
 
 /** How many values of tensors an answer holds, and their bytes. */
 export function sizeOf(answer: Answer): { size: number; bytes: number } {
-  if ('columns' in answer) return sumOf(Object.values(answer.columns));
+  if ('columns' in answer) return sizesOf(Object.values(answer.columns));
   const sum = { size: 0, bytes: 0 };
   for (const tensor of Object.values(answer.tensors)) {
     sum.size += tensor.data.length;
@@ -138,7 +138,7 @@ class RowColumn extends WritableColumn {
     super();
     const own = Object.values(columns);
     this.length = own[0].length;
-    const { size, bytes } = sumOf(own);
+    const { size, bytes } = sizesOf(own);
     this.size = size;
     this.bytes = bytes;
   }
