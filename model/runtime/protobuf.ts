@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
-/** One field of a message: its number, a number's value, and where its content lies. */
+/** One field of a message: its number, a number's value or the content's length, and where the content lies. */
 export interface Field {
   number: number;
   value: number;
