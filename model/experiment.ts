@@ -5,7 +5,16 @@ import type { Runner } from './runtime/session';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { agree } from './values/compare';
 import { elementOf } from './values/elements';
-import { charactersOf, rowsOf, type Shape, sizeOf, stack, type Tensor, valuesIn } from './values/tensor';
+import {
+  charactersOf,
+  copyOf,
+  rowsOf,
+  type Shape,
+  sizeOf,
+  stack,
+  type Tensor,
+  valuesIn,
+} from './values/tensor';
 
 /** What a model shows when made-up rows are run, which decides over what its file declares. */
 export interface Observation {
@@ -79,25 +88,23 @@ export async function observe(
   for (const size of others) severalSizes ||= await see(1, size);
 
   const follows = outputs.map((_, o) => seen.every(({ rows, shapes }) => shapes[o][0] === rows));
-  const kind = declared === 'batched' && !haveOneBatch(inputs) ? await kindOfUnlike() : declared;
-  async function kindOfUnlike(): Promise<Kind> {
-    const rows = seen.map(({ rows }) => rows);
-    const isOne = rows.includes(3) && follows.every(Boolean) && (await addUp(inputs, recipe, attempt));
-    return isOne ? 'batched' : 'whole';
+  let kind = declared;
+  if (declared === 'batched' && !haveOneBatch(inputs)) {
+    const isOne = seen.some(({ rows }) => rows === 3) && follows.every(Boolean);
+    if (!isOne || !(await addUp(inputs, recipe, attempt))) kind = 'whole';
   }
   const sawRows = seen.some(({ rows }) => rows > 1);
   const signature: Observation['signature'] = {
     kind,
-    inputs: inputs.map((input) => withExample(input, kind, declared, recipe, batchName(inputs))),
+    inputs: feed(1, recipe).map(({ shape }, i) => {
+      const example = { value: recipe.valueFor(inputs[i], 0), shape: shape.slice(kind === 'whole' ? 0 : 1) };
+      return { ...inputs[i], example };
+    }),
     outputs: outputs.map((output, o) => {
-      const batch =
-        kind === 'batched' && !sawRows ? asDeclared(output, kind).batch : kind !== 'whole' && follows[o];
-      return asSeen(
-        { ...output, batch },
-        kind,
-        seen.map(({ shapes }) => shapes[o]),
-        severalSizes,
-      );
+      const believed = asDeclared(output, kind);
+      const batch = kind === 'batched' && !sawRows ? believed.batch : kind !== 'whole' && follows[o];
+      const shapes = seen.map((run) => run.shapes[o]);
+      return asSeen({ ...believed, batch }, kind, shapes, severalSizes);
     }),
   };
   const momentary = timed && (await largestMoment(inputs, kind, recipe, timed, attempt));
@@ -155,8 +162,12 @@ function plainValue(
 
 /** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. */
 function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Recipe): Tensor[] {
+  const batch = inputs[0]?.dims[0] || undefined;
   return inputs.map((input) => {
-    const shape = lengths(input.dims, batchName(inputs), kind, rows, recipe.size);
+    const shape = input.dims.map((dim, axis) => {
+      if (typeof dim === 'number') return dim;
+      return (axis === 0 && kind === 'batched') || dim === batch ? rows : recipe.size;
+    });
     const element = elementOf(input.type);
     const data = element.create(sizeOf(shape));
     const size = sizeOf(shape.slice(1)) || 1;
@@ -167,24 +178,6 @@ function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Reci
       element.fill(data, at, values);
     }
     return { type: input.type, shape, data };
-  });
-}
-
-function batchName([first]: readonly Input[]): Dim | undefined {
-  const dim = first?.dims[0];
-  return dim === '' ? undefined : dim;
-}
-
-function lengths(
-  dims: readonly Dim[],
-  batch: Dim | undefined,
-  kind: Kind,
-  rows: number,
-  size: number,
-): number[] {
-  return dims.map((dim, axis) => {
-    if (typeof dim === 'number') return dim;
-    return (axis === 0 && kind === 'batched') || dim === batch ? rows : size;
   });
 }
 
@@ -208,7 +201,7 @@ async function addUp(
   const alone: Tensor[][] = [];
   const rows = [0, 1, 2].map((row) => madeUp(inputs, 'batched', 1, vary(row)));
   for (const feeds of rows) {
-    const outputs = await attempt(feeds.map((tensor) => ({ ...tensor, data: tensor.data.slice() })));
+    const outputs = await attempt(feeds.map(copyOf));
     if (!outputs) return false;
     alone.push(outputs);
   }
@@ -222,18 +215,6 @@ async function addUp(
   );
 }
 
-function withExample(
-  input: Input,
-  kind: Kind,
-  declared: Kind,
-  { size, valueFor }: Recipe,
-  batch: Dim | undefined,
-): Input {
-  const first = kind === 'whole' ? 0 : 1;
-  const shape = lengths(input.dims, batch, declared, 1, size).slice(first);
-  return { ...input, example: { value: valueFor(input, 0), shape } };
-}
-
 function asDeclared({ name, type, dims, labels }: Output, kind: Kind): Output {
   const [first] = dims;
   const batch = kind === 'batched' ? typeof first === 'string' : kind === 'single' && first === 1;
@@ -241,23 +222,17 @@ function asDeclared({ name, type, dims, labels }: Output, kind: Kind): Output {
 }
 
 /** Lengths that were the same at all sizes are fixed; what the file declares of others is kept where it can be so. */
-function asSeen(
-  { name, type, dims: declared, labels, batch }: Output,
-  kind: Kind,
-  shapes: readonly Shape[],
-  severalSizes: boolean,
-): Output {
+function asSeen(output: Output, kind: Kind, shapes: readonly Shape[], severalSizes: boolean): Output {
   const [first] = shapes;
-  if (!shapes.every(({ length }) => length === first.length))
-    return { name, type, dims: declared, labels, batch };
+  if (!shapes.every(({ length }) => length === first.length)) return output;
   const dims = first.map((length, axis): Dim => {
-    const dim = declared.length === first.length ? declared[axis] : '';
-    if (axis === 0 && batch && kind === 'batched') return typeof dim === 'string' ? dim : '';
-    if (!shapes.every((shape) => shape[axis] === length)) return typeof dim === 'string' ? dim : '';
-    if (dim === length || severalSizes) return length;
+    const dim = output.dims.length === first.length ? output.dims[axis] : '';
+    const isRows = axis === 0 && output.batch && kind === 'batched';
+    const isFixed = !isRows && shapes.every((shape) => shape[axis] === length);
+    if (isFixed && (dim === length || severalSizes)) return length;
     return typeof dim === 'string' ? dim : '';
   });
-  return { name, type, dims, labels, batch };
+  return { ...output, dims };
 }
 
 /** Whether a run of `maxBatch` rows is over in a moment, with texts much longer than one word. */

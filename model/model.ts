@@ -12,7 +12,8 @@ import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import { runsTogether, type Signature } from './signature';
 import { type Column, decode, noRows } from './values/decode';
-import { type Columns, type Encoded, encode, encodeTensor, type GivenTensor } from './values/encode';
+import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
+import { byName } from './values/record';
 import type { Tensor } from './values/tensor';
 
 /** Whole tensors by name. */
@@ -69,7 +70,7 @@ const smallModel = 16 * 2 ** 20;
 export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
   const { maxBatch = 32, threads = 1 } = options;
   const graph = readGraph(path);
-  const source: Source = { path, threads };
+  const source: Source = { path, edits: graph.edits, threads };
   const mayRunHere = graph.size <= smallModel && !graph.mayBeSlow;
   const runner = await (mayRunHere ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
@@ -130,10 +131,10 @@ function serveRunner(
     return decode(answers, rows, signature);
   };
   const infer: Model['infer'] = async (tensors, signal) =>
-    nameOutputs(answer(readFeeds(tensors, signature), signal));
+    nameOutputs(answer(encodeTensors(tensors, signature), signal));
   const nameOutputs = async (pending: Promise<Tensor[]>): Promise<Tensors> => {
     const outputs = await pending;
-    return Object.fromEntries(outputs.map((tensor, i) => [signature.outputs[i].name, tensor]));
+    return byName(signature.outputs, (_, i) => outputs[i]);
   };
   doors.set(infer, predict);
   return {
@@ -164,23 +165,4 @@ async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]):
   } catch (error) {
     throw callersFault(messageOf(error)) ?? new RunError(messageOf(error), { cause: error });
   }
-}
-
-function readFeeds(tensors: Record<string, GivenTensor>, { inputs, kind }: Signature): Tensor[] {
-  for (const name of Object.keys(tensors)) {
-    if (!inputs.some((input) => input.name === name))
-      throw new BadInput(`unknown input ${JSON.stringify(name)}`);
-  }
-  const feeds = inputs.map((input) => {
-    if (!Object.hasOwn(tensors, input.name))
-      throw new BadInput(`missing input ${JSON.stringify(input.name)}`);
-    return encodeTensor(tensors[input.name], input);
-  });
-  const odd = feeds.findIndex(({ shape }) => kind === 'batched' && shape[0] !== feeds[0].shape[0]);
-  if (odd >= 0) {
-    throw new BadInput(
-      `${inputs[odd].name} has ${feeds[odd].shape[0]} rows but ${inputs[0].name} has ${feeds[0].shape[0]}`,
-    );
-  }
-  return feeds;
 }

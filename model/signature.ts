@@ -47,6 +47,14 @@ export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonl
   return dims.length === 0 ? undefined : dims;
 }
 
+/** A value and the shape of an instance of it: what the model is known to take, else by its declaration. */
+export function exampleOf(input: Input, kind: Kind): NonNullable<Input['example']> {
+  const { type, example } = input;
+  if (example) return example;
+  const shape = (instanceDims(input, kind) ?? []).map((dim) => (typeof dim === 'number' ? dim : 1));
+  return { value: type === 'string' ? 'a' : 0, shape };
+}
+
 /** Whether all rows of a body may run together: their outputs can be told apart. */
 export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'outputs'>): boolean {
   return kind === 'batched' && outputs.every(({ batch }) => batch);

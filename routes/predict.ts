@@ -57,9 +57,9 @@ async function reply(res: Response, style: Style, answer: Answer, asked: Asked, 
     asked.infer && 'tensors' in answer
       ? writeInferReply(model, asked.infer, answer.tensors)
       : { json: writeReply(style, answer, asked, model.signature), binary: [] };
-  const { values, bytes } = sizeOf(answer);
+  const { size, bytes } = sizeOf(answer);
   if (binary.length > 0) sendBinary(res, json, binary);
-  else if (values > fewValues || bytes > fewBytes) await sendPieces(res, 200, json, bytes);
+  else if (size > fewValues || bytes > fewBytes) await sendPieces(res, json, bytes);
   else sendJson(res, 200, json);
 }
 
@@ -113,30 +113,15 @@ export function predictRoutes(
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
   serve('get', '/v1/models/:name{/versions/:version}', say(modelStatus));
-  serve(
-    'get',
-    '/v1/models',
-    say(() => ({ models: [...byName.keys()] })),
-  );
+  serve('get', '/v1/models', say({ models: [...byName.keys()] }));
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
   serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
-  serve(
-    'get',
-    '/v2/models/:name{/versions/:version}/ready',
-    health(({ name }) => ({ name, ready: true })),
-  );
-  serve(
-    'get',
-    '/v2',
-    say(() => ({ name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] })),
-  );
-  serve(
-    'get',
-    '/v2/health/live',
-    say(() => ({ live: true })),
-  );
+  serve('get', '/v2/models/:name{/versions/:version}/ready', health(modelReady));
+  const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
+  serve('get', '/v2', say(server));
+  serve('get', '/v2/health/live', say({ live: true }));
   serve('get', '/v2/health/ready', health({ live: true, ready: true }));
 
   // TorchServe, MLflow, SageMaker.
@@ -145,19 +130,22 @@ export function predictRoutes(
   serve('get', '/ping', health({ status: 'Healthy' }));
 }
 
+/** What is said of the server, or of a model. */
+type Words = object | ((model: Model) => object);
+
 const say =
-  (write: (model: Model) => object): RequestHandler =>
+  (words: Words): RequestHandler =>
   (_req, res) =>
-    sendJson(res, 200, write(res.locals.model));
+    sendJson(res, 200, typeof words === 'function' ? words(res.locals.model) : words);
 
 /** Says so as long as requests are taken, and 503 where the process drains or a run does not end. */
 const health =
-  (words: object | ((model: Model) => object)): RequestHandler =>
-  (_req, res) => {
+  (words: Words): RequestHandler =>
+  (req, res, next) => {
     const { draining, stuck } = res.app.locals;
     if (stuck) throw new HttpError(503, 'a run does not end');
     if (draining) throw new HttpError(503, 'the server is shutting down');
-    sendJson(res, 200, typeof words === 'function' ? words(res.locals.model) : words);
+    return say(words)(req, res, next);
   };
 
 /** KServe's clients look for `alive`, a person for how to ask. */
@@ -169,6 +157,10 @@ const describeServer: RequestHandler = (req: Request, res) => {
     usage: `POST ${req.baseUrl}/predict. ${hintFor(signature, false)}`,
   });
 };
+
+function modelReady({ name }: Model): object {
+  return { name, ready: true };
+}
 
 function modelStatus({ name }: Model): object {
   const status = { error_code: 'OK', error_message: '' };

@@ -1,7 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
-import { applyEdits, type Edit, type Field, message, number, ProtobufFile, varint } from './protobuf';
+import { type Edit, type Field, message, number, ProtobufFile, varint } from './protobuf';
 
 // Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
@@ -25,7 +25,7 @@ export interface Graph {
   metadata: Map<string, string>;
   /** Bytes of the model and of its external data. */
   size: number;
-  /** What the runtime needs changed, to serve it: see `edit`. */
+  /** What the runtime needs changed in the file, to serve it: see `edit`. */
   edits: Edit[];
 }
 
@@ -52,16 +52,6 @@ const unservable: Record<number, string> = {
 
 /** Reads what the runtime does not tell of a model file. Throws BootError for one that cannot be served. */
 export function readGraph(path: string): Graph {
-  return withFile(path, (file, size) => new GraphReader(new ProtobufFile(file, size), path).graph);
-}
-
-/** The file's bytes with what the runtime needs to serve it, or undefined where it can load the file as it is. */
-export function editModel(path: string): Buffer | undefined {
-  const { edits } = readGraph(path);
-  return edits.length === 0 ? undefined : withFile(path, (file, size) => applyEdits(file, size, edits));
-}
-
-function withFile<T>(path: string, use: (file: number, size: number) => T): T {
   const stat = statSync(path, { throwIfNoEntry: false });
   // A pipe would be waited for.
   if (stat && !stat.isFile()) throw new BootError(`${path} is not a file. Give the path of an ONNX file.`);
@@ -73,7 +63,7 @@ function withFile<T>(path: string, use: (file: number, size: number) => T): T {
     throw new BootError(`${path}: ${why}. Give the path of an ONNX file: npm start path/to/model.onnx`);
   }
   try {
-    return use(file, stat?.size ?? 0);
+    return new GraphReader(new ProtobufFile(file, stat?.size ?? 0), path).graph;
   } catch (error) {
     if (error instanceof RangeError) throw new BootError(`${path} is not an ONNX model.`);
     throw error;
@@ -93,7 +83,6 @@ interface Node {
 
 class GraphReader {
   readonly graph: Graph;
-  private readonly main: Field;
   private readonly locations = new Set<string>();
   private readonly zipMapNodes: Node[] = [];
   private readonly withoutLocale: Node[] = [];
@@ -117,20 +106,14 @@ class GraphReader {
     const fields = [...file.fields(0, file.size)];
     const main = fields.find((field) => field.number === 7);
     if (!main) throw new BootError(`${path} is not an ONNX model.`);
-    this.main = main;
     this.readGraph(main, true);
     for (const field of fields) {
       if (field.number === 14) this.graph.metadata.set(...this.readEntry(field));
       // A function of the model's own, whose nodes are its field 7.
       if (field.number === 25) for (const node of file.parts(field, 7)) this.readNode(node, false);
     }
-    for (const node of this.zipMapNodes) {
-      const [output] = node.outputs;
-      if (this.outputFields.has(output))
-        this.graph.zipMaps.set(output, { tensor: node.inputs[0], labels: this.labels(node) });
-    }
     this.findExternalData();
-    this.edit();
+    this.edit(main);
   }
 
   private readGraph(graph: Field, isMain: boolean): void {
@@ -156,7 +139,7 @@ class GraphReader {
       if (part.number === 1) node.inputs.push(file.text(part));
       if (part.number === 2) node.outputs.push(file.text(part));
       if (part.number === 4) node.op = file.text(part);
-      if (part.number === 5) node.attributes.set(this.nameOf(part), part);
+      if (part.number === 5) node.attributes.set(file.textIn(part, 1), part);
     }
     graph.mixesRows ??= this.whyRowsMix(node);
     if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
@@ -181,11 +164,6 @@ class GraphReader {
     return undefined;
   }
 
-  private nameOf(attribute: Field): string {
-    for (const part of this.file.parts(attribute, 1)) return this.file.text(part);
-    return '';
-  }
-
   /** Notes what an encoder or a vocabulary knows. */
   private readTable({ inputs: [input], attributes }: Node): void {
     const { words, categories } = this.graph;
@@ -194,13 +172,12 @@ class GraphReader {
         if (words.length < 64) words.push(this.file.text(part));
       }
     }
-    const strings = attributes.get('cats_strings') ?? attributes.get('keys_strings');
-    const integers = attributes.get('cats_int64s') ?? attributes.get('keys_int64s');
     const [known] = [
-      ...(strings ? this.texts(strings) : []),
-      ...(integers ? this.integers(integers).map(Number) : []),
+      ...this.listOf(attributes.get('cats_strings') ?? attributes.get('keys_strings')),
+      ...this.listOf(attributes.get('cats_int64s') ?? attributes.get('keys_int64s')),
     ];
-    if (known !== undefined && !categories.has(input)) categories.set(input, known);
+    if (known !== undefined && !categories.has(input))
+      categories.set(input, typeof known === 'bigint' ? Number(known) : known);
   }
 
   private readEntry(entry: Field): [string, string] {
@@ -232,42 +209,32 @@ class GraphReader {
 
   /** The name of a ValueInfoProto. Throws BootError where its type cannot be served. */
   private checkType(info: Field, what: 'input' | 'output'): string {
-    const { file } = this;
-    let name = '';
-    for (const part of file.parts(info, 1)) name = file.text(part);
-    for (const type of file.parts(info, 2))
-      for (const tensor of file.parts(type, 1))
-        for (const { value } of file.parts(tensor, 1)) {
-          if (value in unservable) {
-            throw new BootError(
-              `${this.path}: the ${what} ${name} is ${unservable[value]}, which cannot be served: export the model with float32 or int8.`,
-            );
-          }
-        }
+    const name = this.file.textIn(info, 1);
+    for (const { value } of this.file.parts(info, 2, 1, 1)) {
+      if (value in unservable) {
+        throw new BootError(
+          `${this.path}: the ${what} ${name} is ${unservable[value]}, which cannot be served: export the model with float32 or int8.`,
+        );
+      }
+    }
     return name;
   }
 
   /** Whether a dimension behind the first is open, or all are unknown. */
   private hasOpenRow(info: Field): boolean {
     const { file } = this;
-    for (const type of file.parts(info, 2))
-      for (const tensor of file.parts(type, 1))
-        for (const shape of file.parts(tensor, 2)) {
-          const dims = [...file.parts(shape, 1)];
-          return dims.slice(1).some((dim) => [...file.parts(dim, 1)].length === 0);
-        }
+    for (const shape of file.parts(info, 2, 1, 2)) {
+      const dims = [...file.parts(shape, 1)];
+      return dims.slice(1).some((dim) => file.parts(dim, 1).next().done);
+    }
     return true;
   }
 
-  private labels({ attributes }: Node): string[] {
-    const strings = attributes.get('classlabels_strings');
-    const integers = attributes.get('classlabels_int64s');
-    if (strings) return this.texts(strings);
-    return integers ? this.integers(integers).map(String) : [];
-  }
-
-  private texts(attribute: Field): string[] {
-    return [...this.file.parts(attribute, 9)].map((part) => this.file.text(part));
+  /** The strings or the integers of an attribute. */
+  private listOf(attribute: Field | undefined): (string | bigint)[] {
+    if (!attribute) return [];
+    const strings = [...this.file.parts(attribute, 9)].map((part) => this.file.text(part));
+    return [...strings, ...this.integers(attribute)];
   }
 
   private integers(attribute: Field): bigint[] {
@@ -292,19 +259,26 @@ class GraphReader {
    * - ZipMaps, which give what the runtime cannot return, are taken out, and the tensors that feed them become outputs.
    *   A message that occurs twice is merged, so it is enough to append a second ModelProto that holds nothing but these.
    */
-  private edit(): void {
-    const { file, main, graph } = this;
+  private edit(main: Field): void {
+    const { file, graph, outputFields } = this;
+    const nothing = Buffer.alloc(0);
     const locale = message(5, message(1, 'locale'), message(4, 'C.UTF-8'), number(20, 3));
-    const edits = this.withoutLocale.map(({ field: { start, from, to } }) => {
+    const edits: Edit[] = this.withoutLocale.map(({ field: { start, from, to } }) => {
       return { from: start, to, bytes: message(1, Buffer.from(file.bytes(from, to)), locale) };
     });
     const added = new Set<string>();
-    for (const [output, { tensor }] of graph.zipMaps) {
-      const node = this.zipMapNodes.find(({ outputs }) => outputs[0] === output);
-      for (const field of [node?.field, this.outputFields.get(output)]) {
-        if (field) edits.push({ from: field.start, to: field.to, bytes: Buffer.alloc(0) });
-      }
-      if (!this.outputFields.has(tensor)) added.add(tensor);
+    for (const {
+      field,
+      inputs: [tensor],
+      outputs: [output],
+      attributes,
+    } of this.zipMapNodes) {
+      const outputField = outputFields.get(output);
+      if (!outputField) continue;
+      const labels = attributes.get('classlabels_strings') ?? attributes.get('classlabels_int64s');
+      graph.zipMaps.set(output, { tensor, labels: this.listOf(labels).map(String) });
+      for (const { start, to } of [field, outputField]) edits.push({ from: start, to, bytes: nothing });
+      if (!outputFields.has(tensor)) added.add(tensor);
     }
     if (edits.length === 0) return;
     const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
@@ -313,7 +287,7 @@ class GraphReader {
     graph.edits = [
       { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growth) },
       ...edits.sort((one, other) => one.from - other.from),
-      { from: file.size, to: file.size, bytes: added.size > 0 ? message(7, ...outputs) : Buffer.alloc(0) },
+      { from: file.size, to: file.size, bytes: added.size > 0 ? message(7, ...outputs) : nothing },
     ];
   }
 }

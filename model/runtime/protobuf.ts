@@ -1,6 +1,6 @@
-import { readSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
-/** One field of a message: its number, a number's value, and where its content lies. */
+/** One field of a message: its number, a number's value or the content's length, and where the content lies. */
 export interface Field {
   number: number;
   value: number;
@@ -13,6 +13,9 @@ export interface Field {
 }
 
 const windowSize = 1 << 16;
+
+/** Bytes behind a field's head, by the wire types whose heads do not tell. */
+const fixedLengths: Record<number, number> = { 0: 0, 1: 8, 5: 4 };
 
 /**
  * Walks the fields of a protobuf file in place, so that a model of gigabytes costs a window of 64 KB.
@@ -29,22 +32,14 @@ export class ProtobufFile {
 
   /** The fields of the message between two offsets. Throws RangeError where the bytes are not one. */
   *fields(from: number, to: number): Generator<Field> {
-    let at = from;
-    while (at < to) {
+    for (let at = from; at < to; ) {
       const tag = this.varint(at);
-      const number = Math.floor(tag.value / 8);
-      const field = { number, value: 0, start: at, lengthAt: tag.end, from: 0, to: 0 };
-      const wire = tag.value % 8;
-      if (wire === 0) {
-        const { value, end } = this.varint(tag.end);
-        Object.assign(field, { value, from: tag.end, to: end });
-      } else if (wire === 2) {
-        const { value, end } = this.varint(tag.end);
-        Object.assign(field, { value, from: end, to: end + value });
-      } else if (wire === 1 || wire === 5) {
-        Object.assign(field, { from: tag.end, to: tag.end + (wire === 1 ? 8 : 4) });
-      } else throw new RangeError('not protobuf');
-      if (field.to > to || number === 0) throw new RangeError('not protobuf');
+      const [number, wire] = [Math.floor(tag.value / 8), tag.value % 8];
+      const { value, end } = wire === 0 || wire === 2 ? this.varint(tag.end) : { value: 0, end: tag.end };
+      const start = wire === 0 ? tag.end : end;
+      const length = wire === 2 ? value : (fixedLengths[wire] ?? Number.NaN);
+      const field = { number, value, start: at, lengthAt: tag.end, from: start, to: end + length };
+      if (number === 0 || !(field.to <= to)) throw new RangeError('not protobuf');
       yield field;
       at = field.to;
     }
@@ -61,13 +56,24 @@ export class ProtobufFile {
     return this.window.subarray(from - this.start, to - this.start);
   }
 
-  /** The fields of a message that have one number. */
-  *parts({ from, to }: Field, number: number): Generator<Field> {
-    for (const field of this.fields(from, to)) if (field.number === number) yield field;
+  /** The fields of a message that have one number, and of those the fields that have the next. */
+  *parts({ from, to }: Field, number: number, ...inner: number[]): Generator<Field> {
+    for (const field of this.fields(from, to)) {
+      if (field.number !== number) continue;
+      const [next, ...others] = inner;
+      if (next === undefined) yield field;
+      else yield* this.parts(field, next, ...others);
+    }
   }
 
   text({ from, to }: Field): string {
     return this.bytes(from, to).toString('utf8');
+  }
+
+  /** The text of the first field with this number; empty where there is none. */
+  textIn(field: Field, number: number): string {
+    for (const part of this.parts(field, number)) return this.text(part);
+    return '';
   }
 
   private varint(at: number): { value: number; end: number } {
@@ -105,24 +111,30 @@ export function number(field: number, value: number): Buffer {
 export interface Edit {
   from: number;
   to: number;
-  bytes: Buffer;
+  bytes: Uint8Array;
 }
 
 /** The bytes of a file with some stretches replaced, given in their order. */
-export function applyEdits(file: number, size: number, edits: readonly Edit[]): Buffer {
+export function applyEdits(path: string, edits: readonly Edit[]): Buffer {
+  const { size } = statSync(path);
   const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
   const result = Buffer.allocUnsafe(size + growth);
-  let at = 0;
-  let read = 0;
-  for (const { from, to, bytes } of [...edits, { from: size, to: size, bytes: Buffer.alloc(0) }]) {
-    while (read < from) {
-      const got = readSync(file, result, at, from - read, read);
-      if (got === 0) throw new RangeError('the file ended early');
-      at += got;
-      read += got;
+  const file = openSync(path, 'r');
+  try {
+    let [at, read] = [0, 0];
+    for (const { from, to, bytes } of [...edits, { from: size, to: size, bytes: Buffer.alloc(0) }]) {
+      while (read < from) {
+        const got = readSync(file, result, at, from - read, read);
+        if (got === 0) throw new RangeError('the file ended early');
+        at += got;
+        read += got;
+      }
+      result.set(bytes, at);
+      at += bytes.length;
+      read = to;
     }
-    at += bytes.copy(result, at);
-    read = to;
+    return result;
+  } finally {
+    closeSync(file);
   }
-  return result;
 }

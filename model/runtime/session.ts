@@ -2,11 +2,13 @@ import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import { isElementType } from '../values/elements';
 import type { Tensor } from '../values/tensor';
-import { editModel } from './onnx';
+import { applyEdits, type Edit } from './protobuf';
 
 /** Where a model comes from, and how many threads share the work of one run. */
 export interface Source {
   path: string;
+  /** What the runtime needs changed in the file. */
+  edits: readonly Edit[];
   threads: number;
 }
 
@@ -31,8 +33,8 @@ export interface Runner {
 }
 
 /** Loads a model on this thread, which each of its runs then blocks. Rejects with the runtime's error. */
-export async function openSession({ path, threads }: Source): Promise<Runner> {
-  const bytes = editModel(path);
+export async function openSession({ path, edits, threads }: Source): Promise<Runner> {
+  const bytes = edits.length > 0 ? applyEdits(path, edits) : undefined;
   // Loaded late: a process that runs its model on another thread never needs the runtime on this one.
   const { runtime } = require('./load') as typeof import('./load');
   const options: InferenceSession.SessionOptions = {

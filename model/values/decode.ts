@@ -1,7 +1,7 @@
 import { RunError } from '../errors';
 import { type Output, type Signature, showDims } from '../signature';
 import { type Element, elementOf } from './elements';
-import { recordOf } from './record';
+import { byName, recordOf } from './record';
 import { bytesOf, rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
 
 /** One output's values by row, plain JSON made when asked from the tensor inside: shortest digits, labels of a ZipMap. */
@@ -13,26 +13,30 @@ export interface Column extends Iterable<unknown> {
 }
 
 /** What is written without being made into JSON values first. */
-export interface Writable {
+export abstract class Writable {
   /** How many values it holds. */
-  readonly size: number;
-  /** Bytes of the tensors inside. */
-  readonly bytes: number;
-  /** Its JSON, in pieces of some 64 KB. */
-  pieces(): Generator<string>;
-  toJSON(): unknown;
-}
-
-export function isWritable(value: unknown): value is Writable {
-  return value instanceof WritableColumn || value instanceof OnlyRow;
-}
-
-export abstract class WritableColumn implements Column, Writable {
-  abstract readonly length: number;
   abstract readonly size: number;
+  /** Bytes of the tensors inside. */
   abstract readonly bytes: number;
-  abstract at(row: number): unknown;
+  /** Its JSON, in pieces of some 64 KB. */
   abstract pieces(): Generator<string>;
+  abstract toJSON(): unknown;
+}
+
+/** The values in what is written so, and the bytes of the tensors inside; what others made counts for nothing. */
+export function sizesOf(parts: readonly unknown[]): { size: number; bytes: number } {
+  const sum = { size: 0, bytes: 0 };
+  for (const part of parts) {
+    if (!(part instanceof Writable)) continue;
+    sum.size += part.size;
+    sum.bytes += part.bytes;
+  }
+  return sum;
+}
+
+export abstract class WritableColumn extends Writable implements Column {
+  abstract readonly length: number;
+  abstract at(row: number): unknown;
 
   *[Symbol.iterator](): Generator<unknown> {
     for (let row = 0; row < this.length; row++) yield this.at(row);
@@ -71,7 +75,7 @@ export class TensorColumn extends WritableColumn {
   }
 
   /** The same rows, `[x]` as `x`. */
-  bare(): Column {
+  bare(): TensorColumn {
     const isOne = this.shape.length === 1 && this.shape[0] === 1 && !this.labels;
     return isOne ? new TensorColumn(this.tensor, this.length, []) : this;
   }
@@ -98,7 +102,7 @@ export class TensorColumn extends WritableColumn {
     const keys = labels?.map((label) => `${JSON.stringify(label)}:`);
     let text = '';
     for (let at = 0; at < this.size; at += inner) {
-      text += opening(shape, at) + (keys ? '{' : '[');
+      text += (at === 0 ? '' : ',') + brackets('[', shape, at) + (keys ? '{' : '[');
       for (let i = 0; i < inner; i++) {
         if (i > 0) text += ',';
         if (keys) text += keys[i];
@@ -109,7 +113,7 @@ export class TensorColumn extends WritableColumn {
           text = '';
         }
       }
-      text += (keys ? '}' : ']') + closing(shape, at + inner);
+      text += (keys ? '}' : ']') + brackets(']', shape, at + inner);
     }
     yield text;
   }
@@ -118,67 +122,55 @@ export class TensorColumn extends WritableColumn {
 /** Characters of a piece; a reply in pieces is written as its reader takes it. */
 const pieceLength = 1 << 16;
 
-/** The brackets and the comma before the innermost array that begins at a flat index. */
-function opening(shape: Shape, at: number): string {
-  let text = at === 0 ? '' : ',';
-  for (let axis = shape.length - 2, size = shape[axis + 1]; axis >= 0; size *= shape[axis--]) {
-    if (at % (size * shape[axis]) === 0) text += '[';
-    else break;
-  }
-  return text;
-}
-
-/** The brackets behind the innermost array that ends before a flat index. */
-function closing(shape: Shape, at: number): string {
+/** The brackets of the outer arrays that begin or end where an innermost one does, at a flat index. */
+function brackets(bracket: string, shape: Shape, at: number): string {
   let text = '';
   for (let axis = shape.length - 2, size = shape[axis + 1]; axis >= 0; size *= shape[axis--]) {
-    if (at % (size * shape[axis]) === 0) text += ']';
-    else break;
+    if (at % (size * shape[axis]) !== 0) break;
+    text += bracket;
   }
   return text;
 }
 
-/** Columns of several runs, one behind another. */
+/** A row of each of several runs. */
 export class JoinedColumn extends WritableColumn {
   readonly length: number;
   readonly size: number;
   readonly bytes: number;
 
-  constructor(private readonly parts: readonly TensorColumn[]) {
+  constructor(private readonly rows: readonly TensorColumn[]) {
     super();
-    const sum = (measure: (part: TensorColumn) => number) =>
-      parts.reduce((total, part) => total + measure(part), 0);
-    this.length = sum(({ length }) => length);
-    this.size = sum(({ size }) => size);
-    this.bytes = sum(({ bytes }) => bytes);
+    const { size, bytes } = sizesOf(rows);
+    this.length = rows.length;
+    this.size = size;
+    this.bytes = bytes;
   }
 
-  /** Each part is of one row. */
   at(row: number): unknown {
-    return this.parts.at(row)?.at(0);
+    return this.rows.at(row)?.at(0);
   }
 
-  bare(): Column {
-    const parts = this.parts.map((part) => part.bare());
-    return parts.every((part) => part instanceof TensorColumn) ? new JoinedColumn(parts) : this;
+  bare(): JoinedColumn {
+    return new JoinedColumn(this.rows.map((row) => row.bare()));
   }
 
   *pieces(): Generator<string> {
     yield '[';
-    for (const [i, part] of this.parts.entries()) {
+    for (const [i, row] of this.rows.entries()) {
       if (i > 0) yield ',';
-      yield* withoutBrackets(part.pieces());
+      yield* withoutBrackets(row.pieces());
     }
     yield ']';
   }
 }
 
 /** The value of a column's only row. */
-export class OnlyRow implements Writable {
+export class OnlyRow extends Writable {
   readonly size: number;
   readonly bytes: number;
 
   constructor(private readonly column: WritableColumn) {
+    super();
     this.size = column.size;
     this.bytes = column.bytes;
   }
@@ -212,9 +204,11 @@ export function decode(
   signature: Signature,
 ): Record<string, Column> {
   const { outputs } = signature;
-  const names = outputs.map(({ name }) => name);
-  if (runs.length === 1) return recordOf(names, (i) => columnOf(runs[0][i], rows, outputs[i]));
-  return recordOf(names, (i) => new JoinedColumn(runs.map((tensors) => columnOf(tensors[i], 1, outputs[i]))));
+  if (runs.length === 1) return byName(outputs, (output, i) => columnOf(runs[0][i], rows, output));
+  return byName(
+    outputs,
+    (output, i) => new JoinedColumn(runs.map((tensors) => columnOf(tensors[i], 1, output))),
+  );
 }
 
 function columnOf(tensor: Tensor, rows: number, { name, batch, labels }: Output): TensorColumn {

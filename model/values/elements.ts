@@ -17,6 +17,8 @@ export type BigInts = BigInt64Array | BigUint64Array;
 
 /** What one element type takes from JSON, holds in memory, and gives back to JSON. */
 export interface Element {
+  /** Its name in the Open Inference Protocol. */
+  readonly datatype: string;
   /** Bytes a value; for a string, what an empty one costs in memory. */
   readonly bytes: number;
   /** What a message says that it takes. */
@@ -53,6 +55,8 @@ interface Stored<Value> {
 /** How one value is read from JSON (undefined where it does not fit) and written to it. */
 interface Codec<Value> {
   takes: string;
+  /** JSON numbers between this and its negative are stored as they are. */
+  limit?: number;
   read(value: unknown): Value | undefined;
   write(stored: Value): unknown;
   number(stored: Value): number;
@@ -60,20 +64,20 @@ interface Codec<Value> {
 
 const same = (value: number) => value;
 
-export const elements = {
-  float16: numbers(Uint16Array, half()),
+const elements = {
+  float16: numbers('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: numbers(Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32), 2 ** 128 - 2 ** 103),
-  float64: numbers(Float64Array, float('float64', Number.POSITIVE_INFINITY, same), Number.POSITIVE_INFINITY),
-  int8: numbers(Int8Array, whole(-(2 ** 7), 2 ** 7 - 1)),
-  int16: numbers(Int16Array, whole(-(2 ** 15), 2 ** 15 - 1)),
-  int32: numbers(Int32Array, whole(-(2 ** 31), 2 ** 31 - 1)),
-  int64: bigInts(BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)),
-  uint8: numbers(Uint8Array, whole(0, 2 ** 8 - 1)),
-  uint16: numbers(Uint16Array, whole(0, 2 ** 16 - 1)),
-  uint32: numbers(Uint32Array, whole(0, 2 ** 32 - 1)),
-  uint64: bigInts(BigUint64Array, big(0n, 2n ** 64n - 1n)),
-  bool: numbers(Uint8Array, {
+  float32: numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+  float64: numbers('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
+  int8: numbers('INT8', Int8Array, whole(-(2 ** 7), 2 ** 7 - 1)),
+  int16: numbers('INT16', Int16Array, whole(-(2 ** 15), 2 ** 15 - 1)),
+  int32: numbers('INT32', Int32Array, whole(-(2 ** 31), 2 ** 31 - 1)),
+  int64: bigInts('INT64', BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)),
+  uint8: numbers('UINT8', Uint8Array, whole(0, 2 ** 8 - 1)),
+  uint16: numbers('UINT16', Uint16Array, whole(0, 2 ** 16 - 1)),
+  uint32: numbers('UINT32', Uint32Array, whole(0, 2 ** 32 - 1)),
+  uint64: bigInts('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
+  bool: numbers('BOOL', Uint8Array, {
     takes: 'true or false',
     read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
     write: (stored) => stored !== 0,
@@ -93,25 +97,28 @@ export function isElementType(name: string | undefined): name is ElementType {
   return name !== undefined && Object.hasOwn(elements, name);
 }
 
-function numbers(array: ArrayOf<Numbers>, codec: Codec<number>, limit = 0): Element {
-  return typed<number>(array, codec, (data) => data as Numbers, limit);
+/** The datatypes of numbers. */
+export const numericDatatypes = Object.values(elements)
+  .map(({ datatype }) => datatype)
+  .filter((datatype) => !['BOOL', 'BYTES'].includes(datatype));
+
+function numbers(datatype: string, array: ArrayOf<Numbers>, codec: Codec<number>): Element {
+  return typed<number>(datatype, array, codec, (data) => data as Numbers);
 }
 
-function bigInts(array: ArrayOf<BigInts>, codec: Codec<bigint>): Element {
-  return typed<bigint>(array, codec, (data) => data as BigInts, 0);
+function bigInts(datatype: string, array: ArrayOf<BigInts>, codec: Codec<bigint>): Element {
+  return typed<bigint>(datatype, array, codec, (data) => data as BigInts);
 }
 
-/**
- * Elements kept in typed arrays, which `own` takes data for: they are of the array that `create` gives. JSON numbers
- * between `-limit` and `limit` are stored as they are.
- */
+/** Elements kept in typed arrays, which `own` takes data for: they are of the array that `create` gives. */
 function typed<Value extends number | bigint>(
+  datatype: string,
   array: ArrayOf<Numbers | BigInts>,
-  { takes, read, write, number }: Codec<Value>,
+  { takes, limit = 0, read, write, number }: Codec<Value>,
   own: (data: Data) => Stored<Value>,
-  limit: number,
 ): Element {
   return {
+    datatype,
     takes,
     bytes: array.BYTES_PER_ELEMENT,
     create: (length) => new array(length),
@@ -140,6 +147,7 @@ function typed<Value extends number | bigint>(
 function strings(): Element {
   const own = (data: Data) => data as string[];
   return {
+    datatype: 'BYTES',
     bytes: 16,
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     create: (length) => new Array<string>(length).fill(''),
@@ -172,6 +180,7 @@ function textOf({ b64, shape }: Base64): string | undefined {
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
   return {
     takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
+    limit,
     read: (value) => {
       // JSON holds no infinity, so such a number is a value that code gave.
       if (typeof value === 'number')

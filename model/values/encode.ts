@@ -3,6 +3,7 @@ import { type Dim, type Input, instanceDims, runsTogether, type Signature, showD
 import { isBase64 } from './base64';
 import { isShape, readBase64, shapeFor } from './bytes';
 import { type Data, type Element, type ElementType, elementOf } from './elements';
+import { checkNames, checkRows } from './names';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
 
 /**
@@ -74,27 +75,27 @@ function checkRuns(rows: number): void {
 
 function countRows(columns: Columns, inputs: readonly Input[]): number {
   if (inputs.length === 0) return Object.values(columns)[0]?.length ?? 1;
-  let given = 0;
-  for (const name in columns) {
-    given++;
-    if (!inputs.some((input) => input.name === name))
-      throw new BadInput(`unknown input ${JSON.stringify(name)}`);
-  }
-  if (given < inputs.length) {
-    const missing = inputs.find(({ name }) => !Object.hasOwn(columns, name));
-    throw new BadInput(`missing input ${JSON.stringify(missing?.name)}`);
-  }
+  checkNames(columns, inputs);
   const [first] = inputs;
   const rows = columns[first.name].length;
-  for (const { name } of inputs) {
-    const { length } = columns[name];
-    if (length !== rows) throw new BadInput(`${name} has ${length} rows but ${first.name} has ${rows}`);
-  }
+  for (const { name } of inputs) checkRows(name, columns[name].length, first.name, rows);
   return rows;
 }
 
-/** The whole tensor of an input. Throws BadInput. */
-export function encodeTensor({ type, shape, data }: GivenTensor, input: Input): Tensor {
+/** The feeds of one run. Throws BadInput. */
+export function encodeTensors(tensors: Record<string, GivenTensor>, { inputs, kind }: Signature): Tensor[] {
+  checkNames(tensors, inputs);
+  const feeds = inputs.map((input) => encodeTensor(tensors[input.name], input));
+  if (kind === 'batched') {
+    const [first] = feeds;
+    for (const [i, { name }] of inputs.entries())
+      checkRows(name, feeds[i].shape[0], inputs[0].name, first.shape[0]);
+  }
+  return feeds;
+}
+
+/** The whole tensor of an input. */
+function encodeTensor({ type, shape, data }: GivenTensor, input: Input): Tensor {
   const place = { input: input.name, path: [] };
   const expected: Expected = { type: input.type, dims: input.dims.length === 0 ? undefined : input.dims };
   const element = elementOf(input.type);
@@ -184,45 +185,34 @@ function fillNested(
  */
 function careful(values: readonly unknown[], expected: Expected, input: string, alone = false): Tensor[] {
   const { type } = expected;
-  const element = elementOf(type);
-  const place: Place = { input, path: [] };
-  const shapeOf = (item: unknown) => fitShape(isTensor(item) ? item.shape : measure(item), expected, place);
-  let items: unknown[] | undefined;
-  let row = 0;
-  try {
-    let first: Shape | undefined;
-    let isEven = true;
-    for (; row < values.length; row++) {
-      const tensor = asTensor(values[row], expected, place);
-      if (tensor) {
-        items ??= [...values];
-        items[row] = tensor;
-      }
-      const shape = shapeOf(tensor ?? values[row]);
-      first ??= shape;
-      isEven &&= sameShape(shape, first);
-      if (!isEven) checkRuns(values.length);
-    }
-    const [only] = items ?? values;
-    if (values.length === 1 && isTensor(only))
-      return [{ type, shape: [1, ...(first ?? [])], data: only.data }];
-    const tensors: Tensor[] = [];
-    const size = sizeOf(first ?? []);
-    const together = element.create(isEven ? values.length * size : 0);
-    for (row = 0; row < values.length; row++) {
-      const item = (items ?? values)[row];
-      const shape = isEven ? [] : shapeOf(item);
-      const data = isEven ? together : element.create(sizeOf(shape));
-      const at = isEven ? row * size : 0;
-      if (isTensor(item)) element.copy(data, at, item.data);
-      else storeNested(element, data, at, item, measure(item), place, type);
-      if (!isEven) tensors.push({ type, shape: [1, ...shape], data });
-    }
-    return isEven ? [{ type, shape: [values.length, ...(first ?? [])], data: together }] : tensors;
-  } catch (error) {
-    if (alone || !(error instanceof BadInput && error.place)) throw error;
-    throw new BadInput(error.problem, { ...error.place, row });
+  const placeOf = (row: number): Place => (alone ? { input, path: [] } : { input, row, path: [] });
+  const items: unknown[] = [];
+  const shapes: Shape[] = [];
+  let isEven = true;
+  for (let row = 0; row < values.length; row++) {
+    const place = placeOf(row);
+    const item = asTensor(values[row], expected, place) ?? values[row];
+    const shape = fitShape(isTensor(item) ? item.shape : measure(item), expected, place);
+    isEven &&= row === 0 || sameShape(shape, shapes[0]);
+    if (!isEven) checkRuns(values.length);
+    items.push(item);
+    shapes.push(isEven && row > 0 ? shapes[0] : shape);
   }
+  const [only] = items;
+  if (items.length === 1 && isTensor(only)) return [{ type, shape: [1, ...shapes[0]], data: only.data }];
+  const element = elementOf(type);
+  const stacked = (from: number, to: number): Tensor => {
+    const size = sizeOf(shapes[from]);
+    const data = element.create((to - from) * size);
+    for (let row = from; row < to; row++) {
+      const item = items[row];
+      const at = (row - from) * size;
+      if (isTensor(item)) element.copy(data, at, item.data);
+      else storeNested(type, data, at, item, placeOf(row));
+    }
+    return { type, shape: [to - from, ...shapes[from]], data };
+  };
+  return isEven ? [stacked(0, items.length)] : items.map((_, row) => stacked(row, row + 1));
 }
 
 /** A tensor of one row, as forms make them of bytes. */
@@ -305,7 +295,8 @@ function fitted(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined
   return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
 }
 
-function fits(shape: Shape, dims: readonly Dim[]): boolean {
+/** Whether a shape is one of these dimensions. */
+export function fits(shape: Shape, dims: readonly Dim[]): boolean {
   return (
     shape.length === dims.length &&
     shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)
@@ -329,24 +320,19 @@ export function measure(value: unknown): Shape {
 }
 
 /** Stores nested arrays, and throws BadInput for the first value that does not fit. */
-function storeNested(
-  element: Element,
-  data: Data,
-  at: number,
-  value: unknown,
-  lengths: Shape,
-  place: Place,
-  type: ElementType,
-): void {
-  const isScalar = lengths.length === 0;
-  const fits = isScalar
-    ? element.fill(data, at, [value]) < 0
-    : fillNested(element, data, at, value, lengths, 0);
-  if (!fits) throw fault(element, value, lengths, place, type);
+function storeNested(type: ElementType, data: Data, at: number, value: unknown, place: Place): void {
+  const element = elementOf(type);
+  const lengths = measure(value);
+  const fits =
+    lengths.length === 0
+      ? element.fill(data, at, [value]) < 0
+      : fillNested(element, data, at, value, lengths, 0);
+  if (!fits) throw fault(type, value, lengths, place);
 }
 
 /** The error for the first element that does not fit, found by a second, slower walk. */
-function fault(element: Element, value: unknown, lengths: Shape, place: Place, type: ElementType): BadInput {
+function fault(type: ElementType, value: unknown, lengths: Shape, place: Place): BadInput {
+  const element = elementOf(type);
   if (lengths.length === 0)
     return new BadInput(`must be ${element.takes}, not ${kindOf(value, type)}`, place);
   if (!Array.isArray(value) || value.length !== lengths[0]) {
@@ -362,7 +348,7 @@ function fault(element: Element, value: unknown, lengths: Shape, place: Place, t
     inner.length === 0
       ? element.fill(element.create(value.length), 0, value)
       : value.findIndex((item) => !fillNested(element, scratch, 0, item, inner, 0));
-  return fault(element, value[odd], inner, { ...place, path: [...place.path, odd] }, type);
+  return fault(type, value[odd], inner, { ...place, path: [...place.path, odd] });
 }
 
 /** What a value is, for a message that must not repeat it. */

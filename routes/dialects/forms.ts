@@ -4,9 +4,10 @@ import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
 import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
-import { recordOf } from '../../model/values/record';
+import { checkRows, hasJust } from '../../model/values/names';
+import { byName } from '../../model/values/record';
 import { type Asked, isObject, type Values } from './asked';
-import { checkWrapper, matchNames, show } from './names';
+import { checkWrapper, matchInputs, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 
 /** Reads a body that is of its form; gives undefined for others. */
@@ -72,10 +73,9 @@ function readRecords({ dataframe_records: records }: Body, signature: Signature)
   const odd = records.findIndex((record) => !isObject(record));
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
   if (needsFeatures(signature) && records.length > 0) {
-    const rows = records.map((record) => {
-      const names = Object.keys(record);
-      return checkColumns(names, signature) ? names.map((name) => record[name]) : record;
-    });
+    const rows = records.map((record) =>
+      checkColumns(Object.keys(record), signature) ? Object.values(record) : record,
+    );
     return readRows(rows, signature, where);
   }
   return readRows(records, signature, where);
@@ -95,9 +95,9 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
   const { features, inputs } = signature;
-  const own = byPosition
-    ? []
-    : matchNames(names, features ?? inputs.map(({ name }) => name), 'dataframe_split.columns');
+  const list = 'dataframe_split.columns';
+  const match = () => (features ? matchNames(names, features, list) : matchInputs(names, inputs, list));
+  const own = byPosition ? [] : match();
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
   if (byPosition) return readRows(data, signature, where);
   // Without inputs, rows are still counted.
@@ -105,7 +105,7 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   const places = own.map((name) => names.indexOf(name));
   const columns = features
     ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
-    : Object.fromEntries(inputs.map(({ name }, i) => [name, data.map((row) => row[places[i]])]));
+    : byName(inputs, (_, i) => data.map((row) => row[places[i]]));
   return { form: 'many', values: { columns }, nameOf: namer(signature, where) };
 }
 
@@ -180,7 +180,7 @@ function transpose(
     const bare = isBare(row);
     if (bare !== firstIsBare) others.add(row);
     if (bare) columns[0][row] = instance;
-    else if (hasJust(instance, inputs))
+    else if (isObject(instance) && hasJust(instance, inputs))
       for (let c = 0; c < inputs.length; c++) columns[c][row] = instance[inputs[c].name];
     else {
       const values = inputsOf(instance, signature, where(row));
@@ -192,16 +192,6 @@ function transpose(
   return { columns: named, firstIsBare, others };
 }
 
-/** Whether an object is keyed by the inputs' names and nothing else. */
-function hasJust(instance: unknown, inputs: readonly Input[]): instance is Body {
-  if (!isObject(instance)) return false;
-  let keys = 0;
-  for (const _key in instance) keys++;
-  if (keys !== inputs.length) return false;
-  for (const { name } of inputs) if (!Object.hasOwn(instance, name)) return false;
-  return true;
-}
-
 /** The values of one instance by input, however it is keyed; a row of features is the one input's. Throws BadInput. */
 function inputsOf(instance: unknown, signature: Signature, where: string): unknown[] {
   const { inputs, features } = signature;
@@ -210,9 +200,8 @@ function inputsOf(instance: unknown, signature: Signature, where: string): unkno
   const given = Object.keys(instance);
   if (features && byFeature(given, signature))
     return [matchNames(given, features, where).map((name) => instance[name])];
-  const names = inputs.map(({ name }) => name);
   adviseFrame(instance, given, signature);
-  return matchNames(given, names, where).map((name) => instance[name]);
+  return matchInputs(given, inputs, where).map((name) => instance[name]);
 }
 
 /** Whether an object's keys are features, and not the input's own name. */
@@ -294,7 +283,9 @@ const nameOfBare: Asked['nameOf'] = ({ input, path }) => `${input}${showPath(pat
 function readWhole({ inputs: value }: Body, signature: Signature): Asked {
   const { inputs, features } = signature;
   const whole = wholeValues(value, signature);
-  for (const [i, input] of inputs.entries()) checkFullRank(whole[i], input);
+  for (const [i, input] of inputs.entries()) {
+    if (input.dims.length > 0 && !isBase64(whole[i])) checkRank(whole[i], input);
+  }
   const tensors = byName(inputs, (_, i) => ({ data: whole[i] }));
   const isByFeature = isObject(value) && features && !Object.hasOwn(value, inputs[0].name);
   return { form: 'whole', values: { tensors }, nameOf: isByFeature ? nameOfFeature(features) : nameOf };
@@ -326,11 +317,7 @@ function wholeValues(value: unknown, signature: Signature): unknown[] {
       ),
     ];
   }
-  return matchNames(
-    given,
-    inputs.map(({ name }) => name),
-    'inputs',
-  ).map((name) => value[name]);
+  return matchInputs(given, inputs, 'inputs').map((name) => value[name]);
 }
 
 /** A feature's values: a list, upright or flat, or bytes. */
@@ -346,15 +333,8 @@ function featureColumn(value: unknown, feature: string, { type }: Input): readon
 
 function rowsOfColumns(columns: readonly (readonly unknown[])[], names: readonly string[]): unknown[][] {
   const [{ length }] = columns;
-  const odd = columns.findIndex((column) => column.length !== length);
-  if (odd >= 0)
-    throw new BadInput(`${names[odd]} has ${columns[odd].length} rows but ${names[0]} has ${length}`);
+  for (const [i, column] of columns.entries()) checkRows(names[i], column.length, names[0], length);
   return Array.from({ length }, (_, row) => columns.map((column) => column[row]));
-}
-
-/** Throws BadInput where a value of `inputs` has not the input's own rank. */
-function checkFullRank(value: unknown, input: Input): void {
-  if (input.dims.length > 0 && !isBase64(value)) checkRank(value, input);
 }
 
 /** The rows of a batch: arrays as they are, bytes taken apart. */
@@ -374,11 +354,4 @@ function holdsBatch(value: unknown, { type, dims }: Input): boolean {
   for (let depth = 0; depth < length; depth++) inner = (inner as unknown[]).at(0);
   if (type === 'string' || !isBase64(inner)) return length === dims.length;
   return length + (Array.isArray(inner.shape) ? inner.shape.length : dims.length - 1) === dims.length;
-}
-
-function byName<T>(inputs: readonly Input[], value: (input: Input, place: number) => T): Record<string, T> {
-  return recordOf(
-    inputs.map(({ name }) => name),
-    (i) => value(inputs[i], i),
-  );
 }

@@ -1,5 +1,5 @@
 import { BadInput, BootError } from '../../model/errors';
-import type { Signature } from '../../model/signature';
+import type { Input, Signature } from '../../model/signature';
 
 /** Keys that wrap what is asked; they win over inputs of the same name. */
 export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
@@ -45,6 +45,15 @@ export function matchNames(given: readonly string[], known: readonly string[], w
     if (name === undefined) throw new BadInput(`missing input ${show(known[i])}${at}`);
     return name;
   });
+}
+
+/** The given name of each input, as matchNames finds them. Throws BadInput. */
+export function matchInputs(given: readonly string[], inputs: readonly Input[], where: string): string[] {
+  return matchNames(
+    given,
+    inputs.map(({ name }) => name),
+    where,
+  );
 }
 
 /** Throws BadInput for two wrappers in one body, or for a key that cannot stand beside one. */

@@ -1,39 +1,18 @@
 import { BadInput, showPath } from '../../model/errors';
 import type { Model, Tensors } from '../../model/model';
-import type { Dim, Input, Output, Signature } from '../../model/signature';
+import { type Dim, exampleOf, type Input, type Output, type Signature } from '../../model/signature';
 import { decodeText } from '../../model/values/base64';
 import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
-import { type ElementType, elementOf } from '../../model/values/elements';
-import type { GivenTensor } from '../../model/values/encode';
-import { type Shape, sizeOf, type Tensor } from '../../model/values/tensor';
+import { elementOf, numericDatatypes } from '../../model/values/elements';
+import { fits, type GivenTensor } from '../../model/values/encode';
+import { byName } from '../../model/values/record';
+import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { type Asked, type InferRequest, isObject } from './asked';
-import { checkWrapper, matchNames } from './names';
+import { checkWrapper, matchInputs } from './names';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
 // extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
-
-/** A reply: JSON and, where an output was asked for as bytes, what follows it. */
-export interface InferReply {
-  json: object;
-  binary: Uint8Array[];
-}
-
-const datatypes: Record<ElementType, string> = {
-  float16: 'FP16',
-  float32: 'FP32',
-  float64: 'FP64',
-  int8: 'INT8',
-  int16: 'INT16',
-  int32: 'INT32',
-  int64: 'INT64',
-  uint8: 'UINT8',
-  uint16: 'UINT16',
-  uint32: 'UINT32',
-  uint64: 'UINT64',
-  bool: 'BOOL',
-  string: 'BYTES',
-};
 
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
@@ -86,21 +65,13 @@ export function readInferRequest(
   const given = body.inputs.map(({ name }) => name);
   // The name in KServe's documented requests stands for the one input of any name.
   const isDocumented = inputs.length === 1 && given.length === 1 && given[0] === 'input-0';
-  const names = isDocumented
-    ? given
-    : matchNames(
-        given,
-        inputs.map(({ name }) => name),
-        '',
-      );
+  const names = isDocumented ? given : matchInputs(given, inputs, '');
   const places = names.map((name) => given.indexOf(name));
   const chunks = cutBinary(body.inputs, binary);
-  const tensors = Object.fromEntries(
-    inputs.map((input, i) => {
-      const place = places[i];
-      return [input.name, readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place])];
-    }),
-  );
+  const tensors = byName(inputs, (input, i) => {
+    const place = places[i];
+    return readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
+  });
   const { id, outputs, parameters } = body;
   if (id !== undefined && typeof id !== 'string') throw new BadInput('id must be a string');
   const isBinary = parameter(parameters, 'binary_data_output') === true;
@@ -150,9 +121,7 @@ function readTensor(
   if (!isShape(shape)) {
     throw new BadInput(`${where}.shape must be an array of lengths that a tensor can have`);
   }
-  const fits =
-    dims.length === shape.length && dims.every((dim, axis) => typeof dim === 'string' || dim === shape[axis]);
-  if (dims.length > 0 && !fits)
+  if (dims.length > 0 && !fits(shape, dims))
     throw new BadInput(`${where}.shape must be [${dims.map(lengthOf)}] for ${name}`);
   if (!bytes) {
     if (!Array.isArray(given.data)) throw new BadInput(`${where}.data must be an array`);
@@ -165,9 +134,9 @@ function readTensor(
 
 /** JSON numbers of another datatype are read as the input's, value by value; bytes are not. */
 function checkDatatype(datatype: string, { name, type }: Input, where: string, isBinary: boolean): void {
-  const isNumeric = (one: string) => /^(FP|U?INT)/.test(one) && Object.values(datatypes).includes(one);
-  const own = datatypes[type];
-  if (datatype === own || (!isBinary && isNumeric(datatype) && isNumeric(own))) return;
+  const own = elementOf(type).datatype;
+  if (datatype === own) return;
+  if (!isBinary && numericDatatypes.includes(datatype) && numericDatatypes.includes(own)) return;
   throw new BadInput(`${where}.datatype must be ${own} for ${name}`);
 }
 
@@ -214,18 +183,18 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
   });
 }
 
-/** The reply to a request, given the model's outputs. */
+/** The reply to a request, given the model's outputs: JSON and, where some were asked for as bytes, what follows it. */
 export function writeInferReply(
   { name: model_name, signature }: Model,
   { id, outputs }: InferRequest,
   tensors: Tensors,
-): InferReply {
+): { json: object; binary: Uint8Array[] } {
   const binary: Uint8Array[] = [];
   const written = outputs.map(({ name, binary: asBytes }) => {
     const tensor = tensors[name];
     const labels = signature.outputs.find((output) => output.name === name)?.labels;
     const parameters = labels && { labels: JSON.stringify(labels) };
-    const head = { name, datatype: datatypes[tensor.type], shape: tensor.shape };
+    const head = { name, datatype: elementOf(tensor.type).datatype, shape: tensor.shape };
     if (!asBytes) return { ...head, ...(parameters && { parameters }), data: flat(tensor) };
     const bytes = bytesOf(tensor);
     binary.push(bytes);
@@ -253,15 +222,14 @@ function bytesOf({ data }: Tensor): Uint8Array {
 /** A request that the model takes. */
 export function exampleRequest({ inputs, kind }: Signature): object {
   return {
-    inputs: inputs.map(({ name, type, dims, example }) => {
-      const row: Shape =
-        example?.shape ??
-        dims.slice(kind === 'whole' ? 0 : 1).map((dim) => (typeof dim === 'number' ? dim : 1));
-      const shape = kind === 'whole' ? row : [1, ...row];
+    inputs: inputs.map((input) => {
+      const { name, type } = input;
+      const example = exampleOf(input, kind);
+      const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
       const element = elementOf(type);
       const data = element.create(sizeOf(shape));
-      for (let i = 0; i < data.length; i++) element.fill(data, i, [example?.value ?? 0]);
-      return { name, datatype: datatypes[type], shape, data: flat({ type, shape, data }) };
+      for (let i = 0; i < data.length; i++) element.fill(data, i, [example.value]);
+      return { name, datatype: element.datatype, shape, data: flat({ type, shape, data }) };
     }),
   };
 }
@@ -270,7 +238,7 @@ export function exampleRequest({ inputs, kind }: Signature): object {
 export function describeModel({ name, signature: { inputs, outputs } }: Model): object {
   const describe = ({ name, type, dims }: Input | Output) => ({
     name,
-    datatype: datatypes[type],
+    datatype: elementOf(type).datatype,
     shape: dims.map(lengthOf),
   });
   return {

@@ -5,10 +5,11 @@ import {
   decode,
   JoinedColumn,
   OnlyRow,
+  sizesOf,
   TensorColumn,
   WritableColumn,
 } from '../../model/values/decode';
-import { recordOf } from '../../model/values/record';
+import { byName, recordOf } from '../../model/values/record';
 import { bytesOf, type Tensor } from '../../model/values/tensor';
 import type { Asked } from './asked';
 
@@ -38,43 +39,47 @@ export const fewValues = 20_000;
 export const fewBytes = 1 << 20;
 
 /** How many values of tensors an answer holds, and their bytes. */
-export function sizeOf(answer: Answer): { values: number; bytes: number } {
-  const size = { values: 0, bytes: 0 };
-  if ('tensors' in answer) {
-    for (const tensor of Object.values(answer.tensors)) {
-      size.values += tensor.data.length;
-      size.bytes += bytesOf(tensor);
-    }
-  } else {
-    for (const column of Object.values(answer.columns)) {
-      if (!(column instanceof WritableColumn)) continue;
-      size.values += column.size;
-      size.bytes += column.bytes;
-    }
+export function sizeOf(answer: Answer): { size: number; bytes: number } {
+  if ('columns' in answer) return sizesOf(Object.values(answer.columns));
+  const sum = { size: 0, bytes: 0 };
+  for (const tensor of Object.values(answer.tensors)) {
+    sum.size += tensor.data.length;
+    sum.bytes += bytesOf(tensor);
   }
-  return size;
+  return sum;
 }
 
 /** The reply in the form that was asked for. */
 export function writeReply(style: Style, answer: Answer, asked: Asked, signature: Signature): object {
   if (!('tensors' in answer)) return writeRows(style, answer.columns, asked, signature);
-  if (asked.form === 'whole') return writeWhole(style, answer.tensors, signature);
-  const run = signature.outputs.map(({ name }) => answer.tensors[name]);
-  return writeRows(style, decode([run], asked.rows ?? 1, signature), asked, signature);
+  const { outputs } = signature;
+  const run = outputs.map(({ name }) => answer.tensors[name]);
+  if (asked.form !== 'whole')
+    return writeRows(style, decode([run], asked.rows ?? 1, signature), asked, signature);
+  return writeWhole(
+    style,
+    byName(outputs, (output, i) => wholeOf(run[i], output)),
+  );
 }
 
 function writeRows(style: Style, answer: Columns, { form }: Asked, signature: Signature): object {
-  const [first] = Object.values(answer);
   if (form === 'whole') {
-    const values = Object.entries(answer).map(([name, column]) => [
-      name,
-      signature.kind === 'whole' ? column.at(0) : column,
-    ]);
-    return { [style.whole]: values.length === 1 ? values[0][1] : Object.fromEntries(values) };
+    const names = Object.keys(answer);
+    return writeWhole(
+      style,
+      signature.kind === 'whole' ? recordOf(names, (i) => answer[names[i]].at(0)) : answer,
+    );
   }
+  const [first] = Object.values(answer);
   if (first.length === 0) return { predictions: [] };
   if (form === 'one') return style.rows(answer, 'prediction', onlyRow, signature);
   return style.rows(answer, 'predictions', allRows, signature);
+}
+
+/** A reply of whole tensors: bare where there is only one. */
+function writeWhole({ whole }: Style, values: Record<string, unknown>): object {
+  const all = Object.values(values);
+  return { [whole]: all.length === 1 ? all[0] : values };
 }
 
 /** The value of a column's only row; a large one is left to be written in pieces. */
@@ -85,12 +90,6 @@ function onlyRow(column: Column): unknown {
 /** All values of a column; many are left to be written in pieces. */
 function allRows(column: Column): unknown {
   return column instanceof WritableColumn && column.size <= fewValues ? column.toJSON() : column;
-}
-
-/** The reply to whole tensors: as the run gave them, bare where there is only one. */
-function writeWhole(style: Style, tensors: Tensors, { outputs }: Signature): object {
-  const values = outputs.map((output) => [output.name, wholeOf(tensors[output.name], output)]);
-  return { [style.whole]: values.length === 1 ? values[0][1] : Object.fromEntries(values) };
 }
 
 function wholeOf(tensor: Tensor, { labels }: Output): unknown {
@@ -139,10 +138,9 @@ class RowColumn extends WritableColumn {
     super();
     const own = Object.values(columns);
     this.length = own[0].length;
-    const sum = (measure: (column: WritableColumn) => number) =>
-      own.reduce((total, column) => total + (column instanceof WritableColumn ? measure(column) : 0), 0);
-    this.size = sum(({ size }) => size);
-    this.bytes = sum(({ bytes }) => bytes);
+    const { size, bytes } = sizesOf(own);
+    this.size = size;
+    this.bytes = bytes;
   }
 
   at(row: number): unknown {

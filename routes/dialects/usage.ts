@@ -1,6 +1,6 @@
-import { type Input, instanceDims, type Signature, showValue } from '../../model/signature';
+import { exampleOf, type Input, instanceDims, type Signature, showValue } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
-import { type Shape, sizeOf } from '../../model/values/tensor';
+import { sizeOf } from '../../model/values/tensor';
 import { wrappers } from './names';
 import { exampleRequest } from './open-inference';
 
@@ -53,25 +53,20 @@ function exampleBody(
   { inputs, kind, features }: Signature,
   instead: (input: Input) => unknown = () => undefined,
 ): object {
-  const valueFor = (input: Input) => input.example?.value ?? (input.type === 'string' ? 'a' : 0);
   const entries = features
-    ? features.map((name): [string, unknown] => [name, valueFor(inputs[0])])
+    ? features.map((name): [string, unknown] => [name, exampleOf(inputs[0], kind).value])
     : inputs.map((input): [string, unknown] => {
-        const shape = [...(input.example?.shape ?? shapeFrom(input, kind))];
+        const { value, shape: full } = exampleOf(input, kind);
+        const shape = [...full];
         const dims = instanceDims(input, kind) ?? [];
         // Dimensions that are always 1 may be left out at the end.
         while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-        const nested = () =>
-          shape.reduceRight<unknown>((inner, length) => Array(length).fill(inner), valueFor(input));
+        const nested = () => shape.reduceRight<unknown>((inner, length) => Array(length).fill(inner), value);
         return [input.name, (sizeOf(shape) > 32 && instead(input)) || nested()];
       });
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
-}
-
-function shapeFrom({ dims }: Input, kind: Signature['kind']): Shape {
-  return (instanceDims({ dims }, kind) ?? []).map((dim) => (typeof dim === 'number' ? dim : 1));
 }
 
 /** JavaScript that makes the bytes of an example; undefined for texts, which have none. */

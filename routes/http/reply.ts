@@ -1,21 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
-import { isWritable } from '../../model/values/decode';
+import { Writable } from '../../model/values/decode';
+
+// Without a charset, which JSON has none of: KServe's client looks for exactly this.
+const json = 'application/json';
 
 /** Ends a reply with JSON. */
 export function sendJson(res: Response, status: number, value: unknown): void {
-  // Without a charset, which JSON has none of: KServe's client looks for exactly this.
-  send(res, status, 'application/json', `${JSON.stringify(value)}\n`);
-}
-
-/** Ends a reply; one whose client is gone, or that has ended already, is left. */
-export function send(res: Response, status: number, type: string, body: string | Buffer): void {
-  if (res.headersSent || res.destroyed) return;
-  res.statusCode = status;
-  res.setHeader('Content-Type', type);
+  const body = `${JSON.stringify(value)}\n`;
   const length = Buffer.byteLength(body);
-  res.setHeader('Content-Length', length);
-  closeIfDraining(res);
+  if (!begin(res, status, json, length)) return;
   // ASCII, as nearly all replies are, is written faster as what it also is.
   const encoding = length === body.length ? 'latin1' : 'utf8';
   if (!isArriving(res.req)) {
@@ -28,15 +22,22 @@ export function send(res: Response, status: number, type: string, body: string |
   res.req.once('end', () => res.end()).resume();
 }
 
-/** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
-export function sendBinary(res: Response, json: object, binary: readonly Uint8Array[]): void {
-  if (res.headersSent || res.destroyed) return;
-  const header = Buffer.from(JSON.stringify(json));
-  res.setHeader('Inference-Header-Content-Length', header.length);
-  res.setHeader('Content-Type', 'application/octet-stream');
-  const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
-  res.setHeader('Content-Length', length);
+/** Sets a reply's head; false where its client is gone, or it has begun already. */
+function begin(res: Response, status: number, type: string, length?: number): boolean {
+  if (res.headersSent || res.destroyed) return false;
+  res.statusCode = status;
+  res.setHeader('Content-Type', type);
+  if (length !== undefined) res.setHeader('Content-Length', length);
   closeIfDraining(res);
+  return true;
+}
+
+/** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
+export function sendBinary(res: Response, value: object, binary: readonly Uint8Array[]): void {
+  const header = Buffer.from(JSON.stringify(value));
+  const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
+  if (!begin(res, 200, 'application/octet-stream', length)) return;
+  res.setHeader('Inference-Header-Content-Length', header.length);
   if (length > 1 << 16) res.locals.ticket?.hold(length);
   res.cork();
   res.write(header);
@@ -65,16 +66,8 @@ function isArriving({ complete, headers }: Request): boolean {
 }
 
 /** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
-export async function sendPieces(
-  res: Response,
-  status: number,
-  value: unknown,
-  bytes: number,
-): Promise<void> {
-  if (res.headersSent || res.destroyed) return;
-  res.statusCode = status;
-  res.setHeader('Content-Type', 'application/json');
-  closeIfDraining(res);
+export async function sendPieces(res: Response, value: unknown, bytes: number): Promise<void> {
+  if (!begin(res, 200, json)) return;
   // Counted by the door until its reader has it all.
   res.locals.ticket?.hold(bytes);
   for (const piece of inPieces(piecesOf(value))) {
@@ -126,7 +119,7 @@ function* inPieces(pieces: Iterable<string>): Generator<string> {
 }
 
 function* piecesOf(value: unknown): Generator<string> {
-  if (isWritable(value)) return yield* value.pieces();
+  if (value instanceof Writable) return yield* value.pieces();
   if (!holdsWritable(value)) return yield JSON.stringify(value);
   const isList = Array.isArray(value);
   let before = isList ? '[' : '{';
@@ -142,5 +135,5 @@ function* piecesOf(value: unknown): Generator<string> {
 /** Whether a reply holds columns that are to be written in pieces. */
 function holdsWritable(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
-  return isWritable(value) || Object.values(value).some(holdsWritable);
+  return value instanceof Writable || Object.values(value).some(holdsWritable);
 }

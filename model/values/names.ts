@@ -1,0 +1,25 @@
+import { BadInput } from '../errors';
+import type { Input } from '../signature';
+
+/** Whether an object is keyed by the inputs' names and nothing else. */
+export function hasJust(given: object, inputs: readonly Input[]): boolean {
+  let keys = 0;
+  for (const _key in given) keys++;
+  if (keys !== inputs.length) return false;
+  for (const { name } of inputs) if (!Object.hasOwn(given, name)) return false;
+  return true;
+}
+
+/** Throws BadInput for an object that is not keyed by the inputs' names. */
+export function checkNames(given: object, inputs: readonly Input[]): void {
+  if (hasJust(given, inputs)) return;
+  const unknown = Object.keys(given).find((key) => !inputs.some(({ name }) => name === key));
+  if (unknown !== undefined) throw new BadInput(`unknown input ${JSON.stringify(unknown)}`);
+  const missing = inputs.find(({ name }) => !Object.hasOwn(given, name));
+  throw new BadInput(`missing input ${JSON.stringify(missing?.name)}`);
+}
+
+/** Throws BadInput where an input has another number of rows than the first. */
+export function checkRows(name: string, rows: number, first: string, expected: number): void {
+  if (rows !== expected) throw new BadInput(`${name} has ${rows} rows but ${first} has ${expected}`);
+}
