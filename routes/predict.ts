@@ -4,7 +4,8 @@ import { BadInput } from '../model/errors';
 import { isWrapped, type Model } from '../model/model';
 import { type Asked, takeValues } from './dialects/asked';
 import { columnsOf, readForm } from './dialects/forms';
-import { describeModel, readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
+import { describeModel, modelConfig, modelMetadata, modelStatus } from './dialects/metadata';
+import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
 import { type Answer, fewBytes, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
 import { HttpError } from './http/errors';
@@ -113,11 +114,13 @@ export function predictRoutes(
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
   serve('get', '/v1/models/:name{/versions/:version}', say(modelStatus));
+  serve('get', '/v1/models/:name{/versions/:version}/metadata', say(modelMetadata));
   serve('get', '/v1/models', say({ models: [...byName.keys()] }));
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
   serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
+  serve('get', '/v2/models/:name{/versions/:version}/config', say(modelConfig));
   serve('get', '/v2/models/:name{/versions/:version}/ready', health(modelReady));
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('get', '/v2', say(server));
@@ -160,9 +163,4 @@ const describeServer: RequestHandler = (req: Request, res) => {
 
 function modelReady({ name }: Model): object {
   return { name, ready: true };
-}
-
-function modelStatus({ name }: Model): object {
-  const status = { error_code: 'OK', error_message: '' };
-  return { name, ready: true, model_version_status: [{ version: '1', state: 'AVAILABLE', status }] };
 }

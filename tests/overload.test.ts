@@ -28,7 +28,7 @@ test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in o
   const { port } = await startServer('slow-single', { MAX_QUEUE: '5', LOG_FORMAT: 'off' });
   for (let round = 0; round < 2; round++) {
     const order: string[] = [];
-    const { reply } = await occupy(port, 3000);
+    const { reply } = await occupy(port, 10_000);
     void reply.then(() => order.push('200'));
     const replies = await Promise.all(
       Array.from({ length: 40 }, async (_, n) => {
@@ -37,7 +37,7 @@ test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in o
         return { n, ...answer };
       }),
     );
-    expect((await reply).body).toEqual({ prediction: 3000, y: 256 });
+    expect((await reply).body).toEqual({ prediction: 10_000, y: 256 });
     // The refusals came before the run was over that kept the others waiting.
     expect(order).toEqual([...Array(36).fill('503'), ...Array(5).fill('200')]);
     for (const { n, status, body, headers } of replies) {

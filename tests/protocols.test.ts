@@ -415,6 +415,57 @@ describe('what paths make of the same body', () => {
   });
 });
 
+// The example of https://www.tensorflow.org/tfx/serving/api_rest#model_metadata_api, whose names are its graph's.
+test("GET /v1/models/NAME/metadata is TensorFlow Serving's", async () => {
+  const tensor = (name: string) => ({
+    dtype: 'DT_FLOAT',
+    tensor_shape: {
+      dim: [
+        { size: '-1', name: '' },
+        { size: '1', name: '' },
+      ],
+      unknown_rank: false,
+    },
+    name,
+  });
+  for (const version of ['', '/versions/1']) {
+    const path = `/v1/models/add${version}/metadata`;
+    expect((await send({ model: 'add', method: 'GET', path })).body).toEqual({
+      model_spec: { name: 'add', signature_name: '', version: '1' },
+      metadata: {
+        signature_def: {
+          signature_def: {
+            serving_default: {
+              inputs: { feature1: tensor('feature1'), feature2: tensor('feature2') },
+              outputs: { sum: tensor('sum') },
+              method_name: 'tensorflow/serving/predict',
+            },
+          },
+        },
+      },
+    });
+  }
+});
+
+// https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md
+test.each([
+  ['identity-float32', 65536, 'TYPE_FP32', [2]],
+  ['identity-float16', 65536, 'TYPE_FP16', [2]],
+  ['identity-string', 65536, 'TYPE_STRING', [2]],
+  ['identity-uint64', 65536, 'TYPE_UINT64', [2]],
+  ['identity-bool', 65536, 'TYPE_BOOL', [2]],
+  ['single', 0, 'TYPE_FP32', [1, 3]],
+])(
+  "GET /v2/models/%s/config is Triton's: %i rows of %s%j",
+  async (model, max_batch_size, data_type, dims) => {
+    const { status, body } = await send({ model, method: 'GET', path: `/v2/models/${model}/config` });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ name: model, platform: 'onnxruntime_onnx', max_batch_size });
+    expect(body.input).toEqual([{ name: 'x', data_type, dims }]);
+    expect(body.output).toHaveLength(1);
+  },
+);
+
 test('GET /v1/models lists the one model', async () => {
   expect((await send({ model: 'add', method: 'GET', path: '/v1/models' })).body).toEqual({ models: ['add'] });
 });

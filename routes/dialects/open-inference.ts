@@ -1,6 +1,6 @@
 import { BadInput, showPath } from '../../model/errors';
 import type { Model, Tensors } from '../../model/model';
-import { type Dim, exampleOf, type Input, type Output, type Signature } from '../../model/signature';
+import { type Dim, exampleOf, type Input, type Signature } from '../../model/signature';
 import { decodeText } from '../../model/values/base64';
 import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
@@ -234,23 +234,7 @@ export function exampleRequest({ inputs, kind }: Signature): object {
   };
 }
 
-/** The model's metadata, as `GET /v2/models/:name` gives them. */
-export function describeModel({ name, signature: { inputs, outputs } }: Model): object {
-  const describe = ({ name, type, dims }: Input | Output) => ({
-    name,
-    datatype: elementOf(type).datatype,
-    shape: dims.map(lengthOf),
-  });
-  return {
-    name,
-    versions: ['1'],
-    platform: 'onnx_onnxv1',
-    inputs: inputs.map(describe),
-    outputs: outputs.map(describe),
-  };
-}
-
 /** A dimension as the protocol shows it. */
-function lengthOf(dim: Dim): number {
+export function lengthOf(dim: Dim): number {
   return typeof dim === 'number' ? dim : -1;
 }

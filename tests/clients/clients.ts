@@ -1,5 +1,5 @@
 import { type ExecFileSyncOptions, execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { bundledModel } from '../bench/scenarios';
@@ -42,6 +42,17 @@ async function main(): Promise<void> {
       if (status !== 0) process.exitCode = 1;
     }
   }
+  // README.md's own example.
+  const examples = readFileSync(path.join(root, 'README.md'), 'utf8').matchAll(/```python\n(.*?)```/gs);
+  const example = [...examples].map(([, text]) => text).find((text) => text.includes('tritonclient'));
+  const code = String(example)
+    .replace('localhost:3000', `127.0.0.1:${server.port}`)
+    .replace('"model"', '"0-iris"');
+  const { status, stdout, stderr } = spawnSync(python, ['-c', code], { encoding: 'utf8' });
+  // Two rows of three probabilities.
+  const isRight = status === 0 && stdout.trim().split('\n').length === 2;
+  console.log('README.md'.padEnd(14), isRight ? 'all is well' : stdout + stderr);
+  if (!isRight) process.exitCode = 1;
   server.child.kill('SIGTERM');
   await server.exited;
 }

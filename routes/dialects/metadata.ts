@@ -1,0 +1,81 @@
+import type { Model } from '../../model/model';
+import { type Dim, type Input, type Output, runsTogether } from '../../model/signature';
+import { elementOf } from '../../model/values/elements';
+import { lengthOf } from './open-inference';
+
+// How each protocol describes a model.
+
+/** KServe v1 and TensorFlow Serving: whether it is there. */
+export function modelStatus({ name }: Model): object {
+  const status = { error_code: 'OK', error_message: '' };
+  return { name, ready: true, model_version_status: [{ version: '1', state: 'AVAILABLE', status }] };
+}
+
+/** TensorFlow Serving: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md#model-metadata-api */
+export function modelMetadata({ name, signature: { inputs, outputs } }: Model): object {
+  const describe = (values: readonly (Input | Output)[]) =>
+    Object.fromEntries(
+      values.map(({ name, type, dims }) => {
+        const dim = dims.map((length) => ({ size: String(lengthOf(length)), name: '' }));
+        const shape = { dim, unknown_rank: dims.length === 0 };
+        return [
+          name,
+          { dtype: tensorflowTypes[type] ?? `DT_${type.toUpperCase()}`, tensor_shape: shape, name },
+        ];
+      }),
+    );
+  const served = {
+    inputs: describe(inputs),
+    outputs: describe(outputs),
+    method_name: 'tensorflow/serving/predict',
+  };
+  return {
+    model_spec: { name, signature_name: '', version: '1' },
+    metadata: { signature_def: { signature_def: { serving_default: served } } },
+  };
+}
+
+/** Types that TensorFlow calls otherwise. */
+const tensorflowTypes: Record<string, string> = {
+  float16: 'DT_HALF',
+  float32: 'DT_FLOAT',
+  float64: 'DT_DOUBLE',
+};
+
+/** The Open Inference Protocol's metadata. */
+export function describeModel({ name, signature: { inputs, outputs } }: Model): object {
+  const describe = ({ name, type, dims }: Input | Output) => ({
+    name,
+    datatype: elementOf(type).datatype,
+    shape: dims.map(lengthOf),
+  });
+  return {
+    name,
+    versions: ['1'],
+    platform: 'onnx_onnxv1',
+    inputs: inputs.map(describe),
+    outputs: outputs.map(describe),
+  };
+}
+
+/** What Triton's config says of the most rows of a request where there is no limit but BODY_LIMIT. */
+const mostRows = 65_536;
+
+/** Triton's: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md */
+export function modelConfig({ name, signature }: Model): object {
+  // Where rows run together, shapes stand without their number.
+  const isBatched = runsTogether(signature);
+  const describe = ({ name, type, dims }: { name: string; type: Input['type']; dims: readonly Dim[] }) => ({
+    name,
+    data_type: `TYPE_${elementOf(type).datatype.replace('BYTES', 'STRING')}`,
+    dims: (isBatched ? dims.slice(1) : dims).map(lengthOf),
+  });
+  return {
+    name,
+    platform: 'onnxruntime_onnx',
+    backend: 'onnxruntime',
+    max_batch_size: isBatched ? mostRows : 0,
+    input: signature.inputs.map(describe),
+    output: signature.outputs.map(describe),
+  };
+}
