@@ -29,6 +29,14 @@ export interface Reply {
 
 const children = new Set<ChildProcess>();
 
+interface LaunchOptions {
+  stdio?: StdioOptions;
+  /** What bash runs; the server's command is its `"$@"`. */
+  script?: string;
+  /** The compiled app. */
+  app?: string;
+}
+
 /**
  * Starts `node dist/app.js` with nothing in its environment but what is given, on a free port; where a script is given,
  * within bash, as `"$@"`.
@@ -36,11 +44,7 @@ const children = new Set<ChildProcess>();
 export function launch(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
-  {
-    stdio = ['ignore', 'pipe', 'pipe'],
-    script,
-    app = join(root, 'dist', 'app.js'),
-  }: { stdio?: StdioOptions; script?: string; app?: string } = {},
+  { stdio = ['ignore', 'pipe', 'pipe'], script, app = join(root, 'dist', 'app.js') }: LaunchOptions = {},
 ): ChildProcess {
   const server = [process.execPath, app, ...args];
   const [command, ...rest] = script === undefined ? server : ['bash', '-c', script, 'bash', ...server];
@@ -69,9 +73,9 @@ export async function launchAndEnd(args: readonly string[], env: NodeJS.ProcessE
 export async function startServer(
   name: string,
   env: NodeJS.ProcessEnv = {},
-  app?: string,
+  options: LaunchOptions = {},
 ): Promise<ServerProcess> {
-  const child = launch([isAbsolute(name) ? name : modelPath(name)], env, { app });
+  const child = launch([isAbsolute(name) ? name : modelPath(name)], env, options);
   const written = { stdout: '', stderr: '' };
   let check = () => {};
   for (const stream of ['stdout', 'stderr'] as const) {

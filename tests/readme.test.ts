@@ -62,7 +62,7 @@ describe('TypeScript of README.md, as it stands', () => {
     expect(changed).not.toBe(app);
     writeFileSync(join(path, 'app.ts'), changed);
     await shell(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], { cwd: path });
-    return (await startServer(modelPath(model), {}, join(path, 'dist', 'app.js'))).port;
+    return (await startServer(modelPath(model), {}, { app: join(path, 'dist', 'app.js') })).port;
   }
 
   /** Routes go to their place, imports to the top. */
