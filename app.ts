@@ -40,6 +40,8 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
 
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function serve(options: Options): Promise<void> {
+  // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
+  if (!cluster.isWorker) console.log(`Loading ${options.modelPaths.join(', ')}`);
   const models = await loadModels(options.modelPaths, { ...options, name: options.modelName });
   // Code before or after a model goes around it here: models.map(wrapped).
   const app = createApp(models, options);
