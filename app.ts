@@ -11,6 +11,7 @@ import { bootLog } from './routes/http/boot-log';
 import { endOnSignal, watchRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
 import { outliveStdout, requestLog } from './routes/http/log';
+import { Metrics, shareMetrics } from './routes/http/metrics';
 import { defaults, type Options, readOptions } from './routes/http/options';
 import { createHttpServer } from './routes/http/server';
 import { report, supervise } from './routes/http/workers';
@@ -28,9 +29,11 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   const app = express();
   app.disable('x-powered-by').disable('etag').disable('query parser');
   app.enable('case sensitive routing').enable('strict routing');
-  app.locals = { ...app.locals, model, bodyLimit: settings.bodyLimit, timeout: settings.timeout };
+  const metrics = new Metrics(all);
+  app.locals = { ...app.locals, model, metrics, bodyLimit: settings.bodyLimit, timeout: settings.timeout };
   const guard = createGuard(settings, all);
   app.use(requestLog(settings));
+  app.use(metrics.watch);
   predictRoutes(app, all, settings, guard);
   // Routes of your own go here.
   app.use(notFound);
@@ -52,6 +55,7 @@ async function serve(options: Options): Promise<void> {
   watchRuns(app, drain, models, options);
   const { port } = server.address() as AddressInfo;
   await report({ bootLog: bootLog(models, options, port) });
+  shareMetrics(app.locals.metrics);
 }
 
 function listenError(error: NodeJS.ErrnoException, { port, host }: Options): BootError {

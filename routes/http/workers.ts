@@ -1,5 +1,6 @@
 import cluster, { type Worker } from 'node:cluster';
 import { onSignal } from './end';
+import { answerWorkers } from './gather';
 import type { Options } from './options';
 
 /** What a worker tells the primary: its boot log, or why it could not boot. */
@@ -74,6 +75,7 @@ export function supervise({ processes }: Options): void {
     const pause = everListened ? Math.min(longestPause, firstPause * 2 ** (failedBoots - 1)) : 0;
     setTimeout(() => ending || cluster.fork(), pause);
   });
+  answerWorkers(listening);
   onSignal(end, () => {
     for (const worker of alive()) worker.process.kill('SIGKILL');
     process.exit(1);
