@@ -10,6 +10,7 @@ import { createGuard } from './routes/http/admission';
 import { bootLog } from './routes/http/boot-log';
 import { endOnSignal, watchRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
+import { formatLines } from './routes/http/lines';
 import { outliveStdout, requestLog } from './routes/http/log';
 import { Metrics, shareMetrics } from './routes/http/metrics';
 import { defaults, type Options, readOptions } from './routes/http/options';
@@ -30,7 +31,8 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   app.disable('x-powered-by').disable('etag').disable('query parser');
   app.enable('case sensitive routing').enable('strict routing');
   const metrics = new Metrics(all);
-  app.locals = { ...app.locals, model, metrics, bodyLimit: settings.bodyLimit, timeout: settings.timeout };
+  const { bodyLimit, timeout, logFormat } = settings;
+  app.locals = { ...app.locals, model, metrics, bodyLimit, timeout, logFormat };
   const guard = createGuard(settings, all);
   app.use(requestLog(settings));
   app.use(metrics.watch);
@@ -43,7 +45,8 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
 
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function serve(options: Options): Promise<void> {
-  const models = await loadModels(options.modelPaths, { ...options, name: options.modelName });
+  const log = (line: string) => console.log(formatLines(options, line));
+  const models = await loadModels(options.modelPaths, { ...options, name: options.modelName, log });
   // Code before or after a model goes around it here: models.map(wrapped).
   const app = createApp(models, options);
   const { server, drain } = createHttpServer(app, options);
@@ -51,10 +54,10 @@ async function serve(options: Options): Promise<void> {
   await once(server, 'listening').catch((error) => {
     throw listenError(error, options);
   });
-  endOnSignal(drain, models);
+  endOnSignal(drain, models, options);
   watchRuns(app, drain, models, options);
   const { port } = server.address() as AddressInfo;
-  await report({ bootLog: bootLog(models, options, port) });
+  await report({ bootLog: bootLog(models, options, port) }, options);
   shareMetrics(app.locals.metrics);
 }
 
@@ -70,12 +73,13 @@ function listenError(error: NodeJS.ErrnoException, { port, host }: Options): Boo
 
 async function main(): Promise<void> {
   outliveStdout();
+  let options: Options | undefined;
   try {
-    const options = readOptions(process.env, process.argv.slice(2));
+    options = readOptions(process.env, process.argv.slice(2));
     if (options.processes > 1 && cluster.isPrimary) supervise(options);
     else await serve(options);
   } catch (error) {
-    await report({ bootError: messageOf(error) });
+    await report({ bootError: messageOf(error) }, options ?? {});
     process.exit(1);
   }
 }

@@ -187,7 +187,7 @@ const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: st
   ['a TIMEOUT of 0', [], { TIMEOUT: '0' }, 'TIMEOUT'],
   ['a WEB_CONCURRENCY of 0', [], { WEB_CONCURRENCY: '0' }, 'WEB_CONCURRENCY'],
   ['a THREADS of 0', [], { THREADS: '0' }, 'THREADS'],
-  ['a LOG_FORMAT without a token', [], { LOG_FORMAT: 'json' }, 'LOG_FORMAT'],
+  ['a LOG_FORMAT without a token', [], { LOG_FORMAT: 'xml' }, 'LOG_FORMAT'],
 ];
 
 test.each(failures)('%s is one line on stderr and exit code 1', async (_what, args, env, named) => {
@@ -252,7 +252,7 @@ test.each([
   expect(() => readOptions({ [variable]: value })).toThrow(new RegExp(`^[^\\n]*${variable}[^\\n]*$`));
 });
 
-test.each(['json', ':method :nonsense', 'none', ':tiny', ':compile'])(
+test.each(['xml', ':method :nonsense', 'none', ':tiny', ':compile'])(
   'LOG_FORMAT=%s makes no sense and stops the boot',
   async (format) => {
     await expect(serveModel('single', { LOG_FORMAT: format })).rejects.toThrow(/^LOG_FORMAT must be .*$/);
