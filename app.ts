@@ -8,6 +8,7 @@ import { checkModelNames, loadModels } from './model/models';
 import { checkFeatureNames } from './routes/dialects/names';
 import { createGuard } from './routes/http/admission';
 import { bootLog } from './routes/http/boot-log';
+import { crossOrigin } from './routes/http/cross-origin';
 import { endOnSignal, watchRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
 import { formatLines } from './routes/http/lines';
@@ -35,7 +36,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   app.locals = { ...app.locals, model, metrics, bodyLimit, timeout, logFormat };
   const guard = createGuard(settings, all);
   app.use(requestLog(settings));
-  app.use(metrics.watch);
+  app.use(metrics.watch, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, all, settings, guard);
   // Routes of your own go here.
   app.use(notFound);

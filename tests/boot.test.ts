@@ -247,6 +247,10 @@ test.each([
   ['THREADS', '-2'],
   ['THREADS', '1.5'],
   ['OUTPUTS', 'a,b,a'],
+  ['CORS_ORIGIN', 'example.com'],
+  ['CORS_ORIGIN', 'https://example.com/'],
+  ['CORS_ORIGIN', 'https://example.com,https://Example.org'],
+  ['CORS_ORIGIN', 'https://example.com:443'],
   ['MODEL_PATH', 'a.onnx,,b.onnx'],
 ])('%s=%s makes no sense and is named', (variable, value) => {
   expect(() => readOptions({ [variable]: value })).toThrow(new RegExp(`^[^\\n]*${variable}[^\\n]*$`));
@@ -261,7 +265,15 @@ test.each(['xml', ':method :nonsense', 'none', ':tiny', ':compile'])(
 
 test('A variable that is empty is as good as none', () => {
   const variables = ['PORT', 'HOST', 'MODEL_PATH', 'MODEL_NAME', 'FEATURES', 'API_KEY', 'BODY_LIMIT'];
-  const more = ['MAX_BATCH', 'MAX_QUEUE', 'TIMEOUT', 'WEB_CONCURRENCY', 'THREADS', 'LOG_FORMAT'];
+  const more = [
+    'MAX_BATCH',
+    'MAX_QUEUE',
+    'TIMEOUT',
+    'WEB_CONCURRENCY',
+    'THREADS',
+    'LOG_FORMAT',
+    'CORS_ORIGIN',
+  ];
   const env = Object.fromEntries([...variables, ...more].map((name) => [name, '']));
   expect(readOptions(env)).toEqual(readOptions({}));
 });

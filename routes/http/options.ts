@@ -27,8 +27,10 @@ export interface Options {
   processes: number;
   /** Threads of one run. */
   threads: number;
-  /** A morgan format name or string, or `off`; undefined is a line of our own. */
+  /** `json`, a morgan format name or string, or `off`; undefined is a line of our own. */
   logFormat?: string;
+  /** Origins whose pages may ask, or `*`. */
+  corsOrigins: readonly string[];
 }
 
 /** The bundled model, beside the compiled code. */
@@ -52,6 +54,7 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[]
     processes,
     threads: readNumber(env, 'THREADS', Math.max(1, Math.floor(availableParallelism() / processes)), 1, 1024),
     logFormat: env.LOG_FORMAT || undefined,
+    corsOrigins: readOrigins(env),
   };
 }
 
@@ -103,6 +106,23 @@ function readList(env: NodeJS.ProcessEnv, variable: string): string[] | undefine
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`${variable} names ${twice} twice.`);
   return names;
+}
+
+function readOrigins(env: NodeJS.ProcessEnv): string[] {
+  const origins = readList(env, 'CORS_ORIGIN') ?? [];
+  // Browsers send an origin in one form only, to which it is compared as text.
+  const odd = origins.find((origin) => origin !== '*' && !isOrigin(origin));
+  if (odd !== undefined) {
+    throw new Error(
+      `CORS_ORIGIN must be * or origins such as https://example.com, without a path, not ${JSON.stringify(odd)}.`,
+    );
+  }
+  return origins;
+}
+
+function isOrigin(text: string): boolean {
+  if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
+  return /^[a-z][-+.\w]*:\/\/[^/\s?#]+$/.test(text);
 }
 
 function readKeys(env: NodeJS.ProcessEnv): string[] {
