@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -8,6 +9,7 @@ import { checkModelNames, loadModels } from './model/models';
 import { checkFeatureNames } from './routes/dialects/names';
 import { createGuard } from './routes/http/admission';
 import { bootLog } from './routes/http/boot-log';
+import { readCommandLine } from './routes/http/command-line';
 import { crossOrigin } from './routes/http/cross-origin';
 import { endOnSignal, watchRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
@@ -76,7 +78,9 @@ async function main(): Promise<void> {
   outliveStdout();
   let options: Options | undefined;
   try {
-    options = readOptions(process.env, process.argv.slice(2));
+    const asked = readCommandLine(process.argv.slice(2));
+    if ('text' in asked) return console.log(asked.text);
+    options = readOptions(process.env, asked.paths);
     if (options.processes > 1 && cluster.isPrimary) supervise(options);
     else await serve(options);
   } catch (error) {

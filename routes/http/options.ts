@@ -36,13 +36,13 @@ export interface Options {
 /** The bundled model, beside the compiled code. */
 const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
 
-/** Reads the environment and the command line. Throws an Error that names a variable which makes no sense. */
-export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Options {
+/** Reads the environment, with the models that the command line names. Throws an Error that names a variable which makes no sense. */
+export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
   const processes = readNumber(env, 'WEB_CONCURRENCY', 1, 1, 512);
   return {
     port: readNumber(env, 'PORT', 3000, 0, 65535),
     host: env.HOST || undefined,
-    modelPaths: args.length > 0 ? args : (readList(env, 'MODEL_PATH') ?? [ownModel]),
+    modelPaths: paths.length > 0 ? paths : (readList(env, 'MODEL_PATH') ?? [ownModel]),
     modelName: readName(env),
     features: readList(env, 'FEATURES'),
     outputs: readList(env, 'OUTPUTS'),
