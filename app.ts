@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import cluster from 'node:cluster';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -8,9 +9,13 @@ import { checkModelNames, loadModels } from './model/models';
 import { checkFeatureNames } from './routes/dialects/names';
 import { createGuard } from './routes/http/admission';
 import { bootLog } from './routes/http/boot-log';
+import { readCommandLine } from './routes/http/command-line';
+import { crossOrigin } from './routes/http/cross-origin';
 import { endAtOnce, endOnSignal, watchRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
+import { formatLines } from './routes/http/lines';
 import { outliveStdout, requestLog } from './routes/http/log';
+import { Metrics, shareMetrics } from './routes/http/metrics';
 import { defaults, type Options, readOptions } from './routes/http/options';
 import { createHttpServer } from './routes/http/server';
 import { report, supervise } from './routes/http/workers';
@@ -28,9 +33,12 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   const app = express();
   app.disable('x-powered-by').disable('etag').disable('query parser');
   app.enable('case sensitive routing').enable('strict routing');
-  app.locals = { ...app.locals, model, bodyLimit: settings.bodyLimit, timeout: settings.timeout };
+  const metrics = new Metrics(all);
+  const { bodyLimit, timeout, logFormat } = settings;
+  app.locals = { ...app.locals, model, metrics, bodyLimit, timeout, logFormat };
   const guard = createGuard(settings, all);
   app.use(requestLog(settings));
+  app.use(metrics.watch, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, all, settings, guard);
   // Routes of your own go here.
   app.use(notFound);
@@ -40,9 +48,10 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
 
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function serve(options: Options): Promise<void> {
+  const log = (line: string) => console.log(formatLines(options, line));
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
-  if (!cluster.isWorker) console.log(`Loading ${options.modelPaths.join(', ')}`);
-  const models = await loadModels(options.modelPaths, { ...options, name: options.modelName });
+  if (!cluster.isWorker) log(`Loading ${options.modelPaths.join(', ')}`);
+  const models = await loadModels(options.modelPaths, { ...options, name: options.modelName, log });
   // Code before or after a model goes around it here: models.map(wrapped).
   const app = createApp(models, options);
   const { server, drain } = createHttpServer(app, options);
@@ -51,10 +60,11 @@ async function serve(options: Options): Promise<void> {
     throw listenError(error, options);
   });
   endAtOnce(models);
-  endOnSignal(drain, models);
+  endOnSignal(drain, models, options);
   watchRuns(app, drain, models, options);
   const { port } = server.address() as AddressInfo;
-  await report({ bootLog: bootLog(models, options, port) });
+  await report({ bootLog: bootLog(models, options, port) }, options);
+  shareMetrics(app.locals.metrics);
 }
 
 function listenError(error: NodeJS.ErrnoException, { port, host }: Options): BootError {
@@ -69,12 +79,15 @@ function listenError(error: NodeJS.ErrnoException, { port, host }: Options): Boo
 
 async function main(): Promise<void> {
   outliveStdout();
+  let options: Options | undefined;
   try {
-    const options = readOptions(process.env, process.argv.slice(2));
+    const asked = readCommandLine(process.argv.slice(2));
+    if ('text' in asked) return console.log(asked.text);
+    options = readOptions(process.env, asked.paths);
     if (options.processes > 1 && cluster.isPrimary) supervise(options);
     else await serve(options);
   } catch (error) {
-    await report({ bootError: messageOf(error) });
+    await report({ bootError: messageOf(error) }, options ?? {});
     process.exit(1);
   }
 }

@@ -45,6 +45,8 @@ export class Batcher {
   bytes = 0;
   /** When the run in progress began, by performance.now(). */
   runningSince: number | undefined;
+  /** Told of each run: how many rows it had, and how long it took. */
+  readonly watchers: ((rows: number, seconds: number) => void)[] = [];
   private queue: Entry[] = [];
   private sweepAt = 64;
   private sweepBytes = largeQueue;
@@ -169,11 +171,15 @@ export class Batcher {
   }
 
   private async timed(feeds: Tensor[]): Promise<Tensor[]> {
-    this.runningSince = performance.now();
+    const rows = feeds[0]?.shape[0] ?? 1;
+    const start = performance.now();
+    this.runningSince = start;
     try {
       return await this.runOnce(feeds);
     } finally {
       this.runningSince = undefined;
+      const seconds = (performance.now() - start) / 1000;
+      for (const watch of this.watchers) watch(rows, seconds);
     }
   }
 }

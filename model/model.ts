@@ -47,6 +47,8 @@ interface Status {
   readonly runningSince: number | undefined;
   /** Whether requests share runs. */
   readonly shares: boolean;
+  /** Told of each run, those that check others too: the first dimension of its first input, and how long it took. */
+  readonly watchers: ((rows: number, seconds: number) => void)[];
 }
 
 export interface ModelOptions {

@@ -10,6 +10,8 @@ import { type Answer, fewBytes, fewValues, type Style, sizeOf, styles, writeRepl
 import { hintFor } from './dialects/usage';
 import { HttpError } from './http/errors';
 import { jsonOf, parseJson, takeBytes, takeTurns } from './http/json';
+import { needsKey } from './http/key';
+import { tellMetrics } from './http/metrics';
 import type { Options } from './http/options';
 import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
 
@@ -105,6 +107,7 @@ export function predictRoutes(
 
   serve('post', '/predict{/:name}', ...read, predict(styles.predict));
   serve('get', '/health', health({ status: 'ok' }));
+  serve('get', '/metrics', needsKey(options.apiKeys), tellMetrics);
   serve('get', '/', describeServer);
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md

@@ -187,7 +187,7 @@ const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: st
   ['a TIMEOUT of 0', [], { TIMEOUT: '0' }, 'TIMEOUT'],
   ['a WEB_CONCURRENCY of 0', [], { WEB_CONCURRENCY: '0' }, 'WEB_CONCURRENCY'],
   ['a THREADS of 0', [], { THREADS: '0' }, 'THREADS'],
-  ['a LOG_FORMAT without a token', [], { LOG_FORMAT: 'json' }, 'LOG_FORMAT'],
+  ['a LOG_FORMAT without a token', [], { LOG_FORMAT: 'xml' }, 'LOG_FORMAT'],
 ];
 
 test.each(failures)('%s is one line on stderr and exit code 1', async (_what, args, env, named) => {
@@ -253,12 +253,16 @@ test.each([
   ['THREADS', '-2'],
   ['THREADS', '1.5'],
   ['OUTPUTS', 'a,b,a'],
+  ['CORS_ORIGIN', 'example.com'],
+  ['CORS_ORIGIN', 'https://example.com/'],
+  ['CORS_ORIGIN', 'https://example.com,https://Example.org'],
+  ['CORS_ORIGIN', 'https://example.com:443'],
   ['MODEL_PATH', 'a.onnx,,b.onnx'],
 ])('%s=%s makes no sense and is named', (variable, value) => {
   expect(() => readOptions({ [variable]: value })).toThrow(new RegExp(`^[^\\n]*${variable}[^\\n]*$`));
 });
 
-test.each(['json', ':method :nonsense', 'none', ':tiny', ':compile'])(
+test.each(['xml', ':method :nonsense', 'none', ':tiny', ':compile'])(
   'LOG_FORMAT=%s makes no sense and stops the boot',
   async (format) => {
     await expect(serveModel('single', { LOG_FORMAT: format })).rejects.toThrow(/^LOG_FORMAT must be .*$/);
@@ -267,7 +271,15 @@ test.each(['json', ':method :nonsense', 'none', ':tiny', ':compile'])(
 
 test('A variable that is empty is as good as none', () => {
   const variables = ['PORT', 'HOST', 'MODEL_PATH', 'MODEL_NAME', 'FEATURES', 'API_KEY', 'BODY_LIMIT'];
-  const more = ['MAX_BATCH', 'MAX_QUEUE', 'TIMEOUT', 'WEB_CONCURRENCY', 'THREADS', 'LOG_FORMAT'];
+  const more = [
+    'MAX_BATCH',
+    'MAX_QUEUE',
+    'TIMEOUT',
+    'WEB_CONCURRENCY',
+    'THREADS',
+    'LOG_FORMAT',
+    'CORS_ORIGIN',
+  ];
   const env = Object.fromEntries([...variables, ...more].map((name) => [name, '']));
   expect(readOptions(env)).toEqual(readOptions({}));
 });

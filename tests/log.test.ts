@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
-import { ask, exchange, freePort, killServers, launch, startServer, until } from './process';
+import { ask, exchange, freePort, killServers, launch, launchAndEnd, startServer, until } from './process';
 import { modelPath } from './serve';
 
 afterEach(killServers);
@@ -203,3 +203,99 @@ test('A stdout that is a socket which nobody reads neither stops nor ends the se
   await fillLog(port, 600);
   await expectGoodEnd(child);
 });
+
+/** Every line that a server has written as an object. */
+function objectsIn(text: string): Record<string, unknown>[] {
+  return text
+    .trimEnd()
+    .split(lineEnds)
+    .map((line) => JSON.parse(line));
+}
+
+const anyTime = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+
+test.each<[string, string, object | string | undefined, object]>([
+  ['a prediction', '/predict?a="b"', setosa, { status: 200 }],
+  [
+    'a body that does not fit',
+    '/predict',
+    '{"a\\u0085\\u2028b":1}',
+    { status: 400, error: expect.stringContaining('b') },
+  ],
+  [
+    'nothing under its path',
+    `/${'a'.repeat(3000)}\\"%0a`,
+    undefined,
+    { status: 404, error: expect.stringContaining('nothing') },
+  ],
+])('LOG_FORMAT=json logs %s as an object', async (_what, path, body, expected) => {
+  let bytes = 0;
+  const [line, ...more] = await linesFor({ LOG_FORMAT: 'json' }, async (port) => {
+    const reply = await ask(port, path, body, { headers: { 'X-Request-Id': 'abc-123' } });
+    bytes = Number(reply.headers['content-length']);
+  });
+  expect(more).toEqual([]);
+  const method = body === undefined ? 'GET' : 'POST';
+  const ms = expect.any(Number);
+  expect(JSON.parse(line)).toEqual({ time: anyTime, id: 'abc-123', method, path, bytes, ms, ...expected });
+});
+
+test('LOG_FORMAT=json logs a client that has gone without a status', async () => {
+  const server = await startServer('slow-single', { LOG_FORMAT: 'json' });
+  const gone = http.request({ port: server.port, path: '/predict', method: 'POST' }).on('error', () => {});
+  gone.end(JSON.stringify({ n: 1000 }));
+  await until(async () => /in_flight 2$/m.test((await ask(server.port, '/metrics')).text));
+  gone.destroy();
+  await server.wrote(/"POST"/);
+  const [line] = objectsIn(server.stdout()).filter(({ method }) => method === 'POST');
+  expect(line).toMatchObject({ path: '/predict', status: null, bytes: null, ms: null });
+});
+
+test.each(['1', '2'])(
+  'LOG_FORMAT=json makes objects of all lines (WEB_CONCURRENCY=%s)',
+  async (processes) => {
+    const server = await startServer('model', { LOG_FORMAT: 'json', WEB_CONCURRENCY: processes });
+    await ask(server.port, '/predict', setosa);
+    await expectGoodEnd(server.child);
+    await server.exited;
+    const lines = objectsIn(server.stdout());
+    const messages = lines.filter(({ method }) => method === undefined);
+    for (const line of messages)
+      expect(line).toEqual({ time: anyTime, message: expect.stringMatching(/^\S/) });
+    const said = messages.map(({ message }) => message);
+    // With workers the primary says so where one dies while it loads.
+    if (processes === '1') expect(said.shift()).toMatch(/^Loading .*\.onnx$/);
+    expect(said.slice(0, 4)).toEqual([
+      expect.stringMatching(/^model \(batched\) on http/),
+      expect.stringMatching(/^takes /),
+      expect.stringMatching(/^gives /),
+      expect.stringMatching(/^Try: curl /),
+    ]);
+    expect(said[4]).toMatch(/^SIGTERM: /);
+    expect(server.stderr()).toBe('');
+  },
+);
+
+test('LOG_FORMAT=json logs the whole of an error that is the model’s as one object', async () => {
+  const server = await startServer('fails', { LOG_FORMAT: 'json' });
+  const { body } = await ask(server.port, '/predict', { x: [[1], [5000]] });
+  await server.wrote(/"POST"/);
+  expect(body).toMatchObject({ id: expect.any(String) });
+  expect(objectsIn(server.stderr())).toEqual([
+    { time: anyTime, id: body.id, message: expect.stringMatching(/^Error: Non-zero status[\s\S]*\n {4}at /) },
+  ]);
+});
+
+test.each(['1', '2'])(
+  'LOG_FORMAT=json says why it cannot boot as an object (WEB_CONCURRENCY=%s)',
+  async (processes) => {
+    const { stderr, code } = await launchAndEnd(['no/such.onnx'], {
+      LOG_FORMAT: 'json',
+      WEB_CONCURRENCY: processes,
+    });
+    expect(objectsIn(stderr)).toEqual([
+      { time: anyTime, message: expect.stringMatching(/^no\/such\.onnx: /) },
+    ]);
+    expect(code).toBe(1);
+  },
+);

@@ -100,7 +100,7 @@ export async function startServer(
       };
       check();
     });
-  await wrote(/^Try: |^ {2}note: no made-up input/m);
+  await wrote(/^Try: |^ {2}note: no made-up input|"message":"(Try|note): /m);
   return {
     child,
     port: Number(/http:\/\/localhost:(\d+)\//.exec(written.stdout)?.[1]),

@@ -69,7 +69,8 @@ describe('TypeScript of README.md, as it stands', () => {
   const withRoute = (code: string) => (app: string) => {
     const imports = code.match(/^import .*$/gm) ?? [];
     const rest = code.replaceAll(/^import .*$/gm, '');
-    return [...imports, app.replace('  // Routes of your own go here.\n', () => rest)].join('\n');
+    const [interpreter, ...lines] = app.replace('  // Routes of your own go here.\n', () => rest).split('\n');
+    return [interpreter, ...imports, ...lines].join('\n');
   };
 
   const curl = async (port: number, path: string, ...args: string[]) =>

@@ -1,5 +1,6 @@
 import type { Express } from 'express';
 import type { Model } from '../../model/model';
+import { formatLines } from './lines';
 import { flushLog } from './log';
 import type { Options } from './options';
 
@@ -30,16 +31,17 @@ export function endAtOnce(models: readonly Model[]): void {
 }
 
 /** At a signal, answers what was accepted, lets the runs in progress end, and ends the process. */
-export function endOnSignal(drain: () => Promise<void>, models: readonly Model[]): void {
+export function endOnSignal(drain: () => Promise<void>, models: readonly Model[], options: Options): void {
   onSignal(
     async (signal) => {
-      console.log(`${signal}: answering what was accepted, then ending`);
+      console.log(formatLines(options, `${signal}: answering what was accepted, then ending`));
       await drain();
       await Promise.all(models.map((model) => model.close()));
       process.exit(0);
     },
     () => {
-      console.error(`not ended after ${gracePeriod / 1000} s: killing what still runs`);
+      const why = `not ended after ${gracePeriod / 1000} s: killing what still runs`;
+      console.error(formatLines(options, why));
       process.exit(1);
     },
   );
@@ -53,16 +55,16 @@ export function watchRuns(
   app: Express,
   drain: () => Promise<void>,
   models: readonly Model[],
-  { timeout }: Options,
+  options: Options,
 ): void {
+  const { timeout } = options;
   const check = () => {
     const longest = performance.now() - 2 * timeout;
     const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < longest);
     if (!stuck || app.locals.stuck) return;
     app.locals.stuck = true;
-    console.error(
-      `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`,
-    );
+    const why = `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`;
+    console.error(formatLines(options, why));
     setTimeout(() => process.exit(1), gracePeriod).unref();
     void drain().then(() => process.exit(1));
   };

@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
 import { hintFor } from '../dialects/usage';
+import { formatError } from './lines';
 import { closeIfDraining, sendJson, sendOptions } from './reply';
 
 /** What went wrong, for the caller: `status` and `expose` as https://github.com/jshttp/http-errors has them. */
@@ -33,7 +34,7 @@ export function answerError(res: Response, error: unknown): void {
   const { status, message, isOurs } = translate(error, res.req);
   const id = res.getHeader('X-Request-Id');
   res.locals.why = isOurs ? messageOf(error) : message;
-  if (isOurs) console.error(`${id} ${JSON.stringify(error instanceof Error ? error.stack : String(error))}`);
+  if (isOurs) console.error(formatError(res.app.locals, String(id), error));
   // Half of a reply cannot be taken back.
   if (res.headersSent) return void res.destroy();
   if (status === 503) res.setHeader('Retry-After', '1');

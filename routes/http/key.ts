@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { RequestHandler } from 'express';
 import { HttpError } from './errors';
 
 /** A check that throws HttpError for a request which carries none of the keys; without keys, all may pass. */
@@ -13,6 +14,15 @@ export function keyCheck(keys: readonly string[]): (req: IncomingMessage) => voi
     const matches = digests.flatMap((key) => given.map((guess) => timingSafeEqual(key, guess)));
     if (!matches.includes(true))
       throw new HttpError(401, 'this needs a key: send Authorization: Bearer … or X-API-Key');
+  };
+}
+
+/** Lets pass only who has a key, where there are any. */
+export function needsKey(keys: readonly string[]): RequestHandler {
+  const checkKey = keyCheck(keys);
+  return (req, _res, next) => {
+    checkKey(req);
+    next();
   };
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { BootError } from '../../model/errors';
+import { timeText, toJsonLine } from './lines';
 import type { Options } from './options';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
@@ -11,13 +12,7 @@ const names = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
 /** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
 const mostWaiting = 1 << 20;
 
-let written = { at: 0, text: '' };
-/** The time of writing, put into words once for all lines of a millisecond. */
-morgan.token('time', () => {
-  const at = Date.now();
-  if (at !== written.at) written = { at, text: new Date(at).toISOString() };
-  return written.text;
-});
+morgan.token('time', timeText);
 morgan.token<Request, Response>('id', (_req, res) => String(res.getHeader('X-Request-Id')));
 morgan.token<Request, Response>('why', (_req, res) =>
   res.locals.why === undefined ? undefined : String(res.locals.why).slice(0, 300),
@@ -30,6 +25,23 @@ const withReason: LogFormat = (tokens, req, res) => {
   return res.locals.why === undefined ? line : `${line} "${tokens.why(req, res)}"`;
 };
 
+/** The same as an object, in which what is not known is null. */
+const json: LogFormat = (tokens, req, res) =>
+  toJsonLine({
+    time: timeText(),
+    id: tokens.id(req, res),
+    method: req.method,
+    path: req.originalUrl,
+    status: numberOf(tokens.status(req, res)),
+    bytes: numberOf(tokens.res(req, res, 'content-length')),
+    ms: numberOf(tokens['response-time'](req, res, 1)),
+    error: tokens.why(req, res),
+  });
+
+function numberOf(text: string | undefined): number | null {
+  return text === undefined ? null : Number(text);
+}
+
 function compile(format: string): LogFormat {
   return morgan.compile(format) as LogFormat;
 }
@@ -37,6 +49,7 @@ function compile(format: string): LogFormat {
 /** A morgan format name or string as a function. Throws BootError for one that makes no sense. */
 function compileFormat(format: string | undefined): LogFormat {
   if (format === undefined) return withReason;
+  if (format === 'json') return json;
   const known: object = morgan;
   const entry = (name: string): unknown => Object.getOwnPropertyDescriptor(known, name)?.value;
   if (names.includes(format)) {
@@ -49,7 +62,9 @@ function compileFormat(format: string | undefined): LogFormat {
   const unknown = tokens.find((token) => typeof entry(token) !== 'function' || others.includes(token));
   if (tokens.length === 0 || unknown !== undefined) {
     const why = unknown === undefined ? 'it names no token' : `there is no token :${unknown}`;
-    throw new BootError(`LOG_FORMAT must be off, ${names.join(', ')} or a morgan format string: ${why}.`);
+    throw new BootError(
+      `LOG_FORMAT must be off, json, ${names.join(', ')} or a morgan format string: ${why}.`,
+    );
   }
   return compile(format);
 }

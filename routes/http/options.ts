@@ -27,20 +27,22 @@ export interface Options {
   processes: number;
   /** Threads of one run. */
   threads: number;
-  /** A morgan format name or string, or `off`; undefined is a line of our own. */
+  /** `json`, a morgan format name or string, or `off`; undefined is a line of our own. */
   logFormat?: string;
+  /** Origins whose pages may ask, or `*`. */
+  corsOrigins: readonly string[];
 }
 
 /** The bundled model, beside the compiled code. */
 const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
 
-/** Reads the environment and the command line. Throws an Error that names a variable which makes no sense. */
-export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[] = []): Options {
+/** Reads the environment, with the models that the command line names. Throws an Error that names a variable which makes no sense. */
+export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
   const processes = readNumber(env, 'WEB_CONCURRENCY', 1, 1, 512);
   return {
     port: readNumber(env, 'PORT', 3000, 0, 65535),
     host: env.HOST || undefined,
-    modelPaths: args.length > 0 ? args : (readList(env, 'MODEL_PATH') ?? [ownModel]),
+    modelPaths: paths.length > 0 ? paths : (readList(env, 'MODEL_PATH') ?? [ownModel]),
     modelName: readName(env),
     features: readList(env, 'FEATURES'),
     outputs: readList(env, 'OUTPUTS'),
@@ -52,6 +54,7 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, args: readonly string[]
     processes,
     threads: readNumber(env, 'THREADS', Math.max(1, Math.floor(availableParallelism() / processes)), 1, 1024),
     logFormat: env.LOG_FORMAT || undefined,
+    corsOrigins: readOrigins(env),
   };
 }
 
@@ -103,6 +106,23 @@ function readList(env: NodeJS.ProcessEnv, variable: string): string[] | undefine
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`${variable} names ${twice} twice.`);
   return names;
+}
+
+function readOrigins(env: NodeJS.ProcessEnv): string[] {
+  const origins = readList(env, 'CORS_ORIGIN') ?? [];
+  // Browsers send an origin in one form only, to which it is compared as text.
+  const odd = origins.find((origin) => origin !== '*' && !isOrigin(origin));
+  if (odd !== undefined) {
+    throw new Error(
+      `CORS_ORIGIN must be * or origins such as https://example.com, without a path, not ${JSON.stringify(odd)}.`,
+    );
+  }
+  return origins;
+}
+
+function isOrigin(text: string): boolean {
+  if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
+  return /^[a-z][-+.\w]*:\/\/[^/\s?#]+$/.test(text);
 }
 
 function readKeys(env: NodeJS.ProcessEnv): string[] {

@@ -7,9 +7,13 @@ const json = 'application/json';
 
 /** Ends a reply with JSON. */
 export function sendJson(res: Response, status: number, value: unknown): void {
-  const body = `${JSON.stringify(value)}\n`;
+  sendText(res, status, json, `${JSON.stringify(value)}\n`);
+}
+
+/** Ends a reply with text; one whose client is gone, or that has begun already, is left. */
+export function sendText(res: Response, status: number, type: string, body: string): void {
   const length = Buffer.byteLength(body);
-  if (!begin(res, status, json, length)) return;
+  if (!begin(res, status, type, length)) return;
   // ASCII, as nearly all replies are, is written faster as what it also is.
   const encoding = length === body.length ? 'latin1' : 'utf8';
   if (!isArriving(res.req)) {

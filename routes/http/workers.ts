@@ -1,5 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { onSignal } from './end';
+import { answerWorkers } from './gather';
+import { formatLines } from './lines';
 import type { Options } from './options';
 
 /** What a worker tells the primary: its boot log, or why it could not boot. */
@@ -15,10 +17,10 @@ const longestPause = 30_000;
 const fewBoots = 3;
 
 /** Says what a process has to say of its boot: a worker's primary prints it once for all. Resolves when it is sent. */
-export function report(message: Message): Promise<void> {
+export function report(message: Message, options: Partial<Options>): Promise<void> {
   if (!cluster.isWorker) {
-    if (message.bootLog !== undefined) console.log(message.bootLog);
-    if (message.bootError !== undefined) console.error(message.bootError);
+    if (message.bootLog !== undefined) console.log(formatLines(options, message.bootLog));
+    if (message.bootError !== undefined) console.error(formatLines(options, message.bootError));
     return Promise.resolve();
   }
   return new Promise((resolve) => {
@@ -28,20 +30,21 @@ export function report(message: Message): Promise<void> {
 }
 
 /** Starts so many workers on one port, replaces those that die, and ends when all have ended. */
-export function supervise({ processes }: Options): void {
+export function supervise(options: Options): void {
   let ending = false;
   let exitCode = 0;
   let everListened = false;
   let failedBoots = 0;
   let logged = false;
   const listening = new Set<number>();
+  const complain = (message: string) => console.error(formatLines(options, message));
   const end = () => {
     ending = true;
     for (const worker of alive()) worker.process.kill('SIGTERM');
     if (alive().length === 0) process.exit(exitCode);
   };
   const fail = (message: string) => {
-    if (!ending) console.error(message);
+    if (!ending) complain(message);
     exitCode = 1;
     end();
   };
@@ -53,10 +56,10 @@ export function supervise({ processes }: Options): void {
   cluster.on('message', (_worker, { bootLog, bootError }: Message) => {
     if (bootLog !== undefined && !logged) {
       logged = true;
-      console.log(bootLog);
+      console.log(formatLines(options, bootLog));
     }
     if (bootError === undefined) return;
-    if (everListened) console.error(bootError);
+    if (everListened) complain(bootError);
     else fail(bootError);
   });
   cluster.on('exit', (worker, code, signal) => {
@@ -66,7 +69,7 @@ export function supervise({ processes }: Options): void {
       if (alive().length === 0) process.exit(exitCode);
       return;
     }
-    console.error(`worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
+    complain(`worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
     if (booted) return void cluster.fork();
     failedBoots++;
     if (!everListened && failedBoots >= fewBoots) return fail('The workers die before they can listen.');
@@ -74,13 +77,14 @@ export function supervise({ processes }: Options): void {
     const pause = everListened ? Math.min(longestPause, firstPause * 2 ** (failedBoots - 1)) : 0;
     setTimeout(() => ending || cluster.fork(), pause);
   });
+  answerWorkers(listening);
   onSignal(end, () => {
     for (const worker of alive()) worker.process.kill('SIGKILL');
     process.exit(1);
   });
   // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
   cluster.schedulingPolicy = cluster.SCHED_NONE;
-  for (let i = 0; i < processes; i++) cluster.fork();
+  for (let i = 0; i < options.processes; i++) cluster.fork();
 }
 
 function alive(): Worker[] {

@@ -1,0 +1,97 @@
+import { execFileSync } from 'node:child_process';
+import { serveOnce } from './ask';
+import { closeModels, root } from './serve';
+
+afterAll(closeModels);
+
+const page = 'https://example.com';
+const setosa = { sepal_length: 5.1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 };
+
+/** The headers of a reply that browsers read, and its `Vary`. */
+function corsIn(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => /^(access-control-|vary$)/.test(name)),
+  );
+}
+
+const exposed = { 'access-control-expose-headers': 'X-Request-Id' };
+
+test.each<[string, string, object]>([
+  ['*', page, { 'access-control-allow-origin': '*', ...exposed }],
+  [page, page, { 'access-control-allow-origin': page, vary: 'Origin', ...exposed }],
+  [
+    `${page}, https://example.org`,
+    'https://example.org',
+    { 'access-control-allow-origin': 'https://example.org', vary: 'Origin', ...exposed },
+  ],
+  [page, 'https://example.org', { vary: 'Origin', ...exposed }],
+  [
+    'capacitor://localhost',
+    'capacitor://localhost',
+    { 'access-control-allow-origin': 'capacitor://localhost', vary: 'Origin', ...exposed },
+  ],
+  ['', page, {}],
+])(
+  'With CORS_ORIGIN=%s a page of %s is told what it may read, of errors too',
+  async (CORS_ORIGIN, origin, expected) => {
+    const { agent } = await serveOnce('model', { CORS_ORIGIN });
+    for (const [path, body, status] of [
+      ['/predict', setosa, 200],
+      ['/predict', {}, 400],
+      ['/nothing', {}, 404],
+    ] as const) {
+      // biome-ignore format: rows
+      const reply = await agent.post(path).set('Origin', origin).send(body);
+      expect(reply.status).toBe(status);
+      expect(reply.headers['x-request-id']).toBeDefined();
+      expect(corsIn(reply.headers)).toEqual(expected);
+    }
+  },
+);
+
+/** What a browser asks before it sends JSON with a key. */
+const preflight = {
+  Origin: page,
+  'Access-Control-Request-Method': 'POST',
+  'Access-Control-Request-Headers': 'content-type,x-api-key',
+};
+
+test.each(['/predict', '/v1/models/model:predict', '/nothing'])(
+  'A preflight of %s is answered, without the key',
+  async (path) => {
+    const { agent } = await serveOnce('model', { CORS_ORIGIN: page, API_KEY: 'secret' });
+    const reply = await agent.options(path).set(preflight);
+    expect(reply.status).toBe(204);
+    expect(corsIn(reply.headers)).toEqual({
+      'access-control-allow-origin': page,
+      'access-control-allow-methods': 'GET,HEAD,POST',
+      'access-control-allow-headers': 'content-type,x-api-key',
+      vary: 'Origin, Access-Control-Request-Headers',
+      ...exposed,
+    });
+    const refused = await agent.post('/predict').set('Origin', page).send(setosa);
+    expect(refused.status).toBe(401);
+    expect(refused.headers['access-control-allow-origin']).toBe(page);
+  },
+);
+
+test('Other OPTIONS are answered by the routes', async () => {
+  const { agent } = await serveOnce('model', { CORS_ORIGIN: page });
+  const reply = await agent.options('/predict');
+  expect(reply.status).toBe(204);
+  expect(reply.headers.allow).toBe('POST, OPTIONS');
+  expect((await agent.options('/nothing')).status).toBe(404);
+});
+
+test.each([
+  ['', '0'],
+  ['*', '1'],
+])('CORS_ORIGIN=%j loads the package %s times', (CORS_ORIGIN, times) => {
+  const code = `const { createApp } = require('./dist/app'); const { readOptions } = require('./dist/routes/http/options');
+    createApp([], readOptions(process.env));
+    console.log(Object.keys(require.cache).filter((path) => path.includes('/cors/lib/index.js')).length)`;
+  const env = { PATH: process.env.PATH, CORS_ORIGIN };
+  expect(execFileSync(process.execPath, ['-e', code], { cwd: root, env, encoding: 'utf8' })).toBe(
+    `${times}\n`,
+  );
+});
