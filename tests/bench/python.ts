@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { type ExecFileSyncOptions, execFileSync, spawnSync } from 'node:child_process';
+import path from 'node:path';
 
 /** The first interpreter that can import all of these modules. */
 export function findPython(modules: string[]): string | undefined {
@@ -21,4 +22,14 @@ found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distr
 names = [f"{name} {found[name]}" for name in sys.argv[1:] if name in found]
 print("Python", ", ".join([platform.python_version(), *names]))`;
   return runPython(python, '-c', script, ...packages);
+}
+
+/** The Python of a new environment in a folder that has the packages of a file. Throws where PyPI does not answer. */
+export function installPackages(folder: string, requirements: string): string {
+  const environment = path.join(folder, 'venv');
+  const quietly: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'inherit'] };
+  execFileSync(process.env.PYTHON ?? 'python3', ['-m', 'venv', environment], quietly);
+  const python = path.join(environment, 'bin', 'python');
+  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], quietly);
+  return python;
 }
