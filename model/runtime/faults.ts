@@ -13,6 +13,7 @@ const faults: [RegExp, string][] = [
     /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|must have the same (shape|size|length)|should (be|have) the same/i,
     'the sizes of the inputs do not go together',
   ],
+  [/Unknown Category/, 'a category is none of those that the model knows'],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
@@ -39,6 +40,10 @@ const loadFaults: [RegExp, string][] = [
   [
     /Opset (\d+) is under development.* till opset (\d+)/,
     'it uses opset $1, the runtime knows up to $2: export it with a lower opset.',
+  ],
+  [
+    /Could not find an implementation for (\w+)\(/,
+    'the runtime has no $1 for values of this type: export it with float32 columns (frame.astype("float32"), FloatTensorType).',
   ],
   [
     /expected type \(tensor\(double\)\)|tensor\(double\).*ZipMap/,
