@@ -182,7 +182,6 @@ test('text models load without the locale en_US.UTF-8, and fold case', async () 
 });
 
 test.each([
-  ['multi-label', ['label'], 'probabilities'],
   ['sequence-and-tensor', ['y'], 'parts'],
   ['optional-output', ['y'], 'maybe'],
 ])('%s leaves an output out and says so', async (name, outputs, leftOut) => {
