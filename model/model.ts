@@ -10,7 +10,7 @@ import { type Graph, readGraph } from './runtime/onnx';
 import { placeRuns } from './runtime/place';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
-import { runsTogether, type Signature } from './signature';
+import { runsTogether, type Signature, whyAlone } from './signature';
 import { type Column, decode, noRows } from './values/decode';
 import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
 import { byName } from './values/record';
@@ -102,7 +102,8 @@ function serveRunner(
   const fetches = fetched.map(({ fetch }) => fetch);
   const mayShare = runsTogether(signature);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  if (mayShare && graph.mixesRows) notes.push(`each request has a run of its own: ${graph.mixesRows}`);
+  const alone = whyAlone(signature) ?? graph.mixesRows;
+  if (alone) notes.push(`each request has a run of its own: ${alone}`);
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
     maxBatch,
     mayShare: mayShare && graph.mixesRows === undefined,
