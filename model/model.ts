@@ -1,6 +1,6 @@
 import './runtime/privacy';
 import { basename } from 'node:path';
-import { Batcher, type Signal } from './batcher';
+import { Batcher, largestRow, type Signal } from './batcher';
 import { answerBytes, checkSize, sumOf } from './bounds';
 import { type Declared, readDeclared } from './declared';
 import { BadInput, BootError, messageOf, RunError } from './errors';
@@ -102,7 +102,7 @@ function serveRunner(
   const fetches = fetched.map(({ fetch }) => fetch);
   const mayShare = runsTogether(signature);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  const alone = whyAlone(signature) ?? graph.mixesRows;
+  const alone = whyAlone(signature, largestRow) ?? graph.mixesRows;
   if (alone) notes.push(`each request has a run of its own: ${alone}`);
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
     maxBatch,
@@ -112,7 +112,7 @@ function serveRunner(
   const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
     if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
     if (graph.diesOfEmpty && feeds.some(({ shape }) => shape.includes(0))) {
-      throw new BadInput('an input has a dimension of length 0, which this model does not take');
+      throw new BadInput(isEmpty);
     }
     checkSize(answerBytes(feeds, signature));
     const outputs = await batcher.run(feeds, signal);
@@ -155,6 +155,8 @@ function serveRunner(
   };
 }
 
+const isEmpty = 'an input has a dimension of length 0, which this model does not take';
+
 const doors = new WeakMap<Model['infer'], Model['predict']>();
 
 /** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
@@ -166,6 +168,7 @@ async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]):
   try {
     return await runner.run(feeds, fetches);
   } catch (error) {
+    if (feeds.some(({ shape }) => shape.includes(0))) throw new BadInput(isEmpty);
     throw callersFault(messageOf(error)) ?? new RunError(messageOf(error), { cause: error });
   }
 }

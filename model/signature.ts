@@ -1,5 +1,5 @@
 import type { ElementType } from './values/elements';
-import type { Shape } from './values/tensor';
+import { type Shape, sizeOf } from './values/tensor';
 
 /** A declared length, or the name of an open one ('' where it has none). */
 export type Dim = number | string;
@@ -73,17 +73,21 @@ export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'output
   return kind === 'batched' && outputs.every(({ batch }) => batch);
 }
 
-/** Why requests cannot share runs, and what to do about it. */
-export function whyAlone({
-  kind,
-  inputs,
-  outputs,
-}: Pick<Signature, 'kind' | 'inputs' | 'outputs'>): string | undefined {
-  const [rows] = inputs.map(({ dims }) => dims[0]);
+/** Why requests do not share runs, which they do not where a row has more values than `largestRow`, and what helps. */
+export function whyAlone(
+  { kind, inputs, outputs }: Pick<Signature, 'kind' | 'inputs' | 'outputs'>,
+  largestRow: number,
+): string | undefined {
   if (kind === 'batched') {
     const odd = outputs.find(({ batch }) => !batch);
-    return odd && `the output ${odd.name} has no first dimension that follows the rows`;
+    if (odd) return `the output ${odd.name} has no first dimension that follows the rows`;
+    const large = inputs.find((input) => {
+      const row = instanceDims(input, kind) ?? [];
+      return row.every((dim) => typeof dim === 'number') && sizeOf(row) > largestRow;
+    });
+    return large && `a row of ${large.name} is so large that nothing is gained by sharing`;
   }
+  const [rows] = inputs.map(({ dims }) => dims[0]);
   if (typeof rows === 'number' && inputs.every(({ dims }) => dims.length > 1 && dims[0] === rows)) {
     return `the first dimension is fixed at ${rows}; an open one takes any number of rows (PyTorch: two example rows and dynamic_shapes)`;
   }

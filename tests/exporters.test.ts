@@ -212,11 +212,32 @@ test.each([
   expect(body.error).toMatch(/^the model rejects these values: a category is none/);
 });
 
+const sound = (rows: number, length: number) => Array(rows).fill(Array(length).fill(0));
+const state = (rows: number) => Array(2).fill(sound(rows, 8));
+
+test.each<[name: string, what: string, body: object, words: string]>([
+  ['voice', 'a state of two rows for one', { input: sound(1, 64), state: state(2) }, 'sizes of the inputs'],
+  ['voice', 'too short a sound', { input: sound(1, 3), state: state(1) }, 'sizes of the inputs'],
+  ['photo', 'an empty photo', { image: { b64: '', shape: [0, 0, 3] } }, 'a dimension of length 0'],
+  ['bert', 'no tokens', { input_ids: [], attention_mask: [], token_type_ids: [] }, 'a dimension of length 0'],
+  ['bert', 'too long a text', tokens(30), 'sizes of the inputs'],
+])('POST /predict to %s with %s is a 400', async (name, _what, body, words) => {
+  const { post } = await serveModel(`exporters/${name}`);
+  const { status, body: reply } = await post('/predict', name === 'voice' ? { ...body, sr: 16000 } : body);
+  expect(reply.error).toContain(words);
+  expect(status).toBe(400);
+});
+
+function tokens(length: number): object {
+  const ones = Array(length).fill(1);
+  return { input_ids: ones, attention_mask: ones, token_type_ids: ones };
+}
+
 test.each([
   ['lightgbm', 'gives label: int64[N], probabilities: {0, 1, 2};'],
   ['bert', 'the prediction is last_hidden_state (OUTPUTS=pooler_output chooses another)'],
   ['time-first', 'gives y: float32[?,'],
-  ['voice', 'gives output: float32[batch,1], stateN: float32[2,batch,8]'],
+  ['voice', 'gives output: float32[?,1], stateN: float32[2,batch,8]'],
 ])('The log of %s shows what its runs give', async (name, words) => {
   expect((await listen(name)).log).toContain(words);
 });

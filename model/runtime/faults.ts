@@ -10,7 +10,7 @@ const faults: [RegExp, string][] = [
   ],
   [/out of (data )?bounds|out of range|invalid index|index \S+ must be/i, 'an index is out of range'],
   [
-    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|must have the same (shape|size|length)|should (be|have) the same/i,
+    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|must have the same (shape|size|length)|should (be|have) the same|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed/i,
     'the sizes of the inputs do not go together',
   ],
   [/Unknown Category/, 'a category is none of those that the model knows'],

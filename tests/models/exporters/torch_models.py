@@ -64,14 +64,15 @@ class Voice(nn.Module):
     def __init__(self):
         super().__init__()
         self.frames = nn.Conv1d(1, 4, 16, stride=8)
-        self.lstm = nn.LSTMCell(4, 8)
+        self.lstm = nn.LSTM(4, 8, batch_first=True)
         self.head = nn.Linear(8, 1)
 
     def forward(self, input, state, sr):
-        scale = torch.where(sr == 16000, 1.0, 0.5)
-        frames = torch.relu(self.frames(input.unsqueeze(1) * scale)).mean(2)
-        h, c = self.lstm(frames, (state[0], state[1]))
-        return torch.sigmoid(self.head(h)), torch.stack([h, c])
+        scaled = input * torch.where(sr == 16000, 1.0, 0.5)
+        padded = nn.functional.pad(scaled.unsqueeze(1), (8, 8), mode="reflect")
+        frames = torch.relu(self.frames(padded)).transpose(1, 2)
+        y, (h, c) = self.lstm(frames, (state[:1], state[1:]))
+        return torch.sigmoid(self.head(y[:, -1])), torch.cat([h, c])
 
 
 class Squeezed(nn.Module):
