@@ -111,7 +111,7 @@ export async function observe(
       const believed = asDeclared(output, kind);
       const batch = kind === 'batched' && !sawRows ? believed.batch : kind !== 'whole' && follows[o];
       const shapes = seen.map((run) => run.shapes[o]);
-      return asSeen({ ...believed, batch }, kind, shapes, severalSizes);
+      return asSeen({ ...believed, batch }, inputs, kind, shapes, severalSizes);
     }),
   };
   const momentary = timed && (await largestMoment(inputs, kind, recipe, timed, attempt));
@@ -233,8 +233,14 @@ function asDeclared({ name, type, dims, labels }: Output, kind: Kind): Output {
   return { name, type, dims, labels, batch: batch || (labels !== undefined && kind !== 'whole') };
 }
 
-/** Lengths that were the same at all sizes are fixed; what the file declares of others is kept where it can be so. */
-function asSeen(output: Output, kind: Kind, shapes: readonly Shape[], severalSizes: boolean): Output {
+/** Lengths that were the same at all sizes are fixed; the declared names of others are kept where an input bears them too. */
+function asSeen(
+  output: Output,
+  inputs: readonly Input[],
+  kind: Kind,
+  shapes: readonly Shape[],
+  severalSizes: boolean,
+): Output {
   const [first] = shapes;
   if (!shapes.every(({ length }) => length === first.length)) return output;
   const dims = first.map((length, axis): Dim => {
@@ -244,7 +250,7 @@ function asSeen(output: Output, kind: Kind, shapes: readonly Shape[], severalSiz
     if (isFixed && (dim === length || severalSizes)) return length;
     // The name of the batch would be a lie.
     if (axis === 0 && kind === 'batched' && !isRows) return '';
-    return typeof dim === 'string' ? dim : '';
+    return typeof dim === 'string' && inputs.some(({ dims }) => dims.includes(dim)) ? dim : '';
   });
   return { ...output, dims };
 }
