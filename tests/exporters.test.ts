@@ -181,6 +181,7 @@ describe.each(models)('%s', (name, kind, note) => {
         );
     };
     await Promise.all(Array.from({ length: 8 }, client));
+    expect(served.model.status.shares).toBe(note === undefined);
   });
 });
 
