@@ -70,6 +70,7 @@ const models: [name: string, kind: Kind, note?: RegExp][] = [
   ['squeezed', 'batched', notByRow],
   ['two-inputs', 'batched'],
   ['two-inputs-dynamic', 'batched'],
+  ['two-inputs-axes', 'batched'],
   ['lstm', 'batched'],
   ['time-first', 'batched', notByRow],
   ['photo', 'batched'],
