@@ -111,9 +111,7 @@ function serveRunner(
   });
   const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
     if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
-    if (graph.diesOfEmpty && feeds.some(({ shape }) => shape.includes(0))) {
-      throw new BadInput(isEmpty);
-    }
+    if (graph.diesOfEmpty && hasNothing(feeds)) throw new BadInput(isEmpty);
     checkSize(answerBytes(feeds, signature));
     const outputs = await batcher.run(feeds, signal);
     checkSize(sumOf(outputs));
@@ -157,6 +155,10 @@ function serveRunner(
 
 const isEmpty = 'an input has a dimension of length 0, which this model does not take';
 
+function hasNothing(feeds: readonly Tensor[]): boolean {
+  return feeds.some(({ shape }) => shape.includes(0));
+}
+
 const doors = new WeakMap<Model['infer'], Model['predict']>();
 
 /** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
@@ -168,7 +170,8 @@ async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]):
   try {
     return await runner.run(feeds, fetches);
   } catch (error) {
-    if (feeds.some(({ shape }) => shape.includes(0))) throw new BadInput(isEmpty);
-    throw callersFault(messageOf(error)) ?? new RunError(messageOf(error), { cause: error });
+    const reason = messageOf(error);
+    const fault = callersFault(reason) ?? (hasNothing(feeds) ? new BadInput(isEmpty) : undefined);
+    throw fault ?? new RunError(reason, { cause: error });
   }
 }
