@@ -164,7 +164,7 @@ function plainValues(
 ): readonly Scalar[] {
   const plain = type === 'string' ? (words[0] ?? 'a') : type === 'bool' ? number === 1 : number;
   const known = categories.get(name);
-  const [, width] = dims;
+  const [, width = 1] = dims;
   if (!known || typeof width !== 'number') return [plain];
   return Array.from({ length: width }, (_, place) =>
     typeof known[place] === typeof plain ? known[place] : plain,

@@ -274,6 +274,24 @@ describe('files written for a test', () => {
     expect(notes).toEqual([expect.stringMatching(/run of its own: a row of x is so large/)]);
   });
 
+  test('an encoder that reads a list of codes is shown one that it knows', async () => {
+    // AttributeProto.name is 1, .i 3, .ints 8 and .type 20; NodeProto.domain 7; OperatorSetIdProto.domain 1.
+    const known = message(5, message(1, 'cats_int64s'), number(8, 7), number(8, 9), number(20, 7));
+    const strict = message(5, message(1, 'zeros'), number(3, 0), number(20, 2));
+    const op = [message(1, 'x'), message(2, 'y'), message(4, 'OneHotEncoder'), message(7, 'ai.onnx.ml')];
+    const input = message(2, message(1, number(1, 7), message(2, message(1, message(2, 'N')))));
+    const graph = message(
+      7,
+      message(1, ...op, known, strict),
+      message(11, message(1, 'x'), input),
+      message(12, message(1, 'y')),
+    );
+    const opset = message(8, message(1, 'ai.onnx.ml'), number(2, 3));
+    const bytes = Buffer.concat([number(1, 8), message(8, number(2, 17)), opset, graph]);
+    const { signature } = await openModel(write('codes.onnx', bytes));
+    expect(signature.inputs[0].example).toEqual({ values: [7], shape: [] });
+  });
+
   test('a model with an operator that takes no doubles does not boot: one line says what to do', async () => {
     const error = await openModel(write('odd.onnx', oneNode('Not', 11, 2))).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);

@@ -259,11 +259,12 @@ class GraphReader {
     return name;
   }
 
-  /** The number of columns of a matrix; 0 for anything else. */
+  /** The number of columns: one of a list, those of a matrix; 0 for anything else. */
   private widthOf(info: Field): number {
     for (const shape of this.file.parts(info, 2, 1, 2)) {
-      const [, width, ...others] = [...this.file.parts(shape, 1)].map((dim) => [...this.file.parts(dim, 1)]);
-      return others.length === 0 ? (width?.at(0)?.value ?? 0) : 0;
+      const dims = [...this.file.parts(shape, 1)];
+      if (dims.length === 1) return 1;
+      if (dims.length === 2) for (const { value } of this.file.parts(dims[1], 1)) return value;
     }
     return 0;
   }
