@@ -297,9 +297,13 @@ describe('POST /v2/models/:name/infer', () => {
     expect(body.outputs).toMatchObject([{ shape: [1, 2], data: [1, 2] }]);
   });
 
-  test('takes input-0 for the one input of another name', async () => {
-    const { body } = await infer('identity-float32', { inputs: [{ ...x, name: 'input-0' }] });
+  // KServe's documented requests, and MLServer's request codecs.
+  test.each(['input-0', 'input-1'])('takes %s for the one input of another name', async (name) => {
+    const { body } = await infer('identity-float32', { inputs: [{ ...x, name }] });
     expect(body.outputs).toMatchObject([{ name: 'y', data: [1, 2] }]);
+    const two = await infer('add', { inputs: [{ ...x, name, shape: [2, 1] }] });
+    expectError(two, 400);
+    expect(two.body.error).toContain(`"${name}"`);
   });
 
   test.each<[string, object, string]>([

@@ -126,6 +126,8 @@ describe('what pandas makes', () => {
     [{ dataframe_split: { columns: [0, 1], data: [[1, 2], [3, 4]] } }], // biome-ignore format: rows
     [{ dataframe_split: { columns: ['0', '1'], data: [[1, 2], [3, 4]], index: [0, 1] } }], // biome-ignore format: rows
     [{ dataframe_records: [{ 0: 1, 1: 2 }, { 0: 3, 1: 4 }] }], // biome-ignore format: rows
+    // MLflow 3.17, convert_input_example_to_serving_input.
+    [{ dataframe_split: { data: [[1, 2], [3, 4]] } }], // biome-ignore format: rows
   ])('without names of columns is read by position: %j', async (body) => {
     expect((await ask('identity-float32', body)).body).toEqual({ predictions: [[1, 2], [3, 4]] }); // biome-ignore format: rows
   });
@@ -155,6 +157,7 @@ test.each([
     { dataframe_split: { columns: [0, 1], data: [[3]] } },
     'dataframe_split.data[0]',
   ],
+  ['a row of another length', { dataframe_split: { data: [[1, 2], [3]] } }, 'dataframe_split.data[1]'],
 ])(
   'a frame without names of columns and with %s is a 400 that names the place',
   async (_what, body, place) => {
@@ -163,6 +166,14 @@ test.each([
     expect(reply.body.error).toContain(place);
   },
 );
+
+test('a frame without names of columns for a model of several inputs, or with FEATURES, is a 400', async () => {
+  const frame = { dataframe_split: { data: [[1, 2]] } };
+  for (const reply of [await ask('add', frame), await ask('identity-float32', frame, { FEATURES: 'a,b' })]) {
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain('dataframe_split.columns must be an array of names');
+  }
+});
 
 test('a frame for a model without inputs counts its rows', async () => {
   const { body } = await ask('no-inputs', { dataframe_split: { columns: [], data: [[], []] } });
