@@ -1,4 +1,4 @@
-import { ask } from './ask';
+import { ask, serveOnce } from './ask';
 import { closeModels, serveModel } from './serve';
 
 afterAll(closeModels);
@@ -66,6 +66,41 @@ test.each([
     dims,
   );
 });
+
+test.each<[string, string, object, number, object]>([
+  ['instances whose rows are all there', '/predict', { instances: [[1], [2]] }, 200, { predictions: [1, 2] }],
+  ['a row that is left out', '/predict', { x: [2000] }, 200, { prediction: [] }],
+  ['an instance that is left out', '/predict', { instances: [[2000]] }, 200, { predictions: [[]] }],
+  [
+    'instances of which one is left out',
+    '/predict',
+    { instances: [[1], [2000]] },
+    500,
+    { error: 'the model failed' },
+  ],
+  ['a batch of which one is left out', '/predict', { x: [[1], [2000]] }, 500, { error: 'the model failed' }],
+  ['whole tensors', '/predict', { inputs: [[1], [2000]] }, 200, { outputs: [[1]] }],
+  [
+    'the Open Inference Protocol',
+    '/v2/models/drops-rows/infer',
+    { inputs: [{ name: 'x', datatype: 'FP32', shape: [2, 1], data: [1, 2000] }] },
+    200,
+    { outputs: [{ shape: [1, 1], data: [1] }] },
+  ],
+])(
+  'A model that gives another number of rows than it was asked, for %s',
+  async (_what, path, body, status, expected) => {
+    const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const { post } = await serveOnce('drops-rows');
+    const reply = await post(path, body);
+    const logged = log.mock.calls.flat().join();
+    log.mockRestore();
+    expect(reply.body).toMatchObject(expected);
+    expect(reply.status).toBe(status);
+    // Nothing is cut: what it gave for how many is for the log.
+    expect(logged).toMatch(status === 500 ? /the output y has the shape \[1,1\] for 2 rows/ : /^$/);
+  },
+);
 
 test('OUTPUTS chooses the outputs and the prediction, and wins over the model’s own', async () => {
   expect((await ask('own-metadata', [1, 2], { OUTPUTS: 'largest' })).body).toEqual({ prediction: 2 });

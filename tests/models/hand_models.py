@@ -104,6 +104,12 @@ CHECKED = {
         {"inputs": f32([1, 2])},
         lambda inputs: {"y": 2 * inputs},
     ),
+    # More inputs than a message shows.
+    "many-inputs": (
+        f"({', '.join(f'float[N,1] x{i}' for i in range(8))}) => (float[N,1] sum) {{ sum = Sum({', '.join(f'x{i}' for i in range(8))}) }}",
+        {f"x{i}": f32([i], [2 * i]) for i in range(8)},
+        lambda **inputs: {"sum": sum(inputs.values())},
+    ),
     "log": (
         "(float[N,1] x) => (float[N,1] y) { y = Log(x) }",
         {"x": f32([1], [0], [-1], [np.inf])},
@@ -317,6 +323,10 @@ CHECKED = {
 
 # name: graph
 UNCHECKED = {
+    # As skl2onnx leaves a OneHotEncoder: a category that it does not know is an error.
+    "onehot": """(string[N,1] city) => (float[N,1,2] y) {
+        y = ai.onnx.ml.OneHotEncoder<cats_strings = ["Oslo", "Rome"], zeros = 0>(city)
+    }""",
     "lstm-seq": """(float[N,1,2] x) => (float[N,1,1,2] y) {
         y = LSTM<hidden_size = 2>(x, lstm_w, lstm_r)
     }""",
