@@ -74,6 +74,7 @@ export function predictRoutes(
   guard: RequestHandler,
 ): void {
   const byName = new Map(models.map((model) => [model.name, model]));
+  const served = `${[...byName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
   const findModel: RequestHandler<{ name?: string; version?: string }> = (
     { params: { name, version } },
     res,
@@ -81,8 +82,7 @@ export function predictRoutes(
   ) => {
     [res.locals.model] = models;
     const model = name === undefined ? models[0] : byName.get(name);
-    if (!model)
-      throw new HttpError(404, `there is no model of this name, ${[...byName.keys()].join(', ')} is served`);
+    if (!model) throw new HttpError(404, `there is no model of this name, ${served} served`);
     res.locals.model = model;
     // TorchServe calls the first version 1.0.
     if (version !== undefined && version !== '1' && version !== '1.0') {
@@ -112,8 +112,7 @@ export function predictRoutes(
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
   serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...read, predict(styles.tensorflow));
-  app.all('/v1/models/:name{/versions/:version}\\::verb', (_req, res) => {
-    [res.locals.model] = models;
+  app.all('/v1/models/:name{/versions/:version}\\::verb', findModel as RequestHandler, () => {
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
   serve('get', '/v1/models/:name{/versions/:version}', say(modelStatus));

@@ -105,6 +105,25 @@ describe('another name or version is a 404 that names what is served', () => {
 });
 
 test.each([
+  ['POST', '/v1/models/add:classify', ':predict'],
+  ['POST', '/v1/models/add/versions/1:regress', ':predict'],
+  ['POST', '/v1/models/add:explain', ':predict'],
+  ['GET', '/v1/models/add:explain', ':predict'],
+  // Triton's statistics, repository and trace, MLflow's version.
+  ['GET', '/v2/models/add/stats', 'POST /predict'],
+  ['GET', '/v2/models/stats', 'add'],
+  ['POST', '/v2/repository/index', 'POST /predict'],
+  ['POST', '/v2/repository/models/add/load', 'POST /predict'],
+  ['GET', '/v2/trace/setting', 'POST /predict'],
+  ['GET', '/version', 'POST /predict'],
+])('%s %s is a 404 that says %s is served', async (method, path, served) => {
+  const reply = await send({ model: 'add', method, path, body: {} });
+  expectError(reply, 404);
+  expect(reply.body.error).toContain(served);
+  expect(reply.body.error).toContain('The model takes feature1');
+});
+
+test.each([
   ['GET', '/v2/models/add/infer', 'POST'],
   ['GET', '/v1/models/add:predict', 'POST'],
   ['GET', '/invocations', 'POST'],
@@ -115,6 +134,9 @@ test.each([
   ['POST', '/v2', 'GET'],
   ['POST', '/v1/models/add', 'GET'],
   ['POST', '/ping', 'GET'],
+  ['POST', '/', 'GET'],
+  ['POST', '/v2/models/add/config', 'GET'],
+  ['POST', '/v1/models/add/metadata', 'GET'],
 ])('%s %s is a 405 that allows %s', async (method, path, allowed) => {
   const reply = await send({ model: 'add', method, path, body: {} });
   expectError(reply, 405);
@@ -155,6 +177,12 @@ describe('model metadata', () => {
       ],
       [{ name: 'sum', datatype: 'FP32', shape: [-1, 1] }],
     ],
+    // Declared [1], and seen to follow the rows.
+    [
+      'label-of-one',
+      [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+      [{ name: 'label', datatype: 'INT64', shape: [-1] }],
+    ],
     ['scalar', [{ name: 'x', datatype: 'FP32', shape: [] }], [{ name: 'y', datatype: 'FP32', shape: [] }]],
     ['no-inputs', [], [{ name: 'y', datatype: 'FP32', shape: [2] }]],
   ])('GET /v2/models/%s', async (model, inputs, outputs) => {
@@ -162,6 +190,16 @@ describe('model metadata', () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ name: model, versions: ['1'], inputs, outputs });
   });
+});
+
+// KServe v1's liveness: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+test('GET / is alive, and says how to ask', async () => {
+  const { status, body } = await send({ model: 'add', method: 'GET', path: '/' });
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ status: 'alive', model: 'add' });
+  expect(body.usage).toMatch(
+    /^POST \/predict\. The model takes feature1: .* Try \{"feature1":0,"feature2":0\}$/,
+  );
 });
 
 test('GET /v2 names the server and its extension', async () => {

@@ -60,15 +60,22 @@ test.each([
   ['post', '/predict/__proto__'],
   ['get', '/v2/models/other'],
   ['post', '/v1/models/other:predict'],
+  ['post', '/v1/models/other:classify'],
 ] as const)('%s %s is a 404 that lists them', async (method, path) => {
   const reply = await agent[method](path);
   expectError(reply, 404);
   expect(reply.body.error).toContain('add, single, slow-single');
 });
 
-test('A mistake is told what its own model takes', async () => {
-  const reply = await agent.post('/predict/single').send('{"x":[1]}');
-  expectError(reply, 400);
+test.each([
+  ['post', '/predict/single', 400],
+  ['post', '/v2/models/single/infer', 400],
+  ['get', '/predict/single', 405],
+  ['post', '/v1/models/single:classify', 404],
+  ['get', '/v1/models/single/versions/2', 404],
+] as const)('%s %s, a %i, is told what its own model takes', async (method, path, status) => {
+  const reply = await agent[method](path).send('{"x":[1]}');
+  expectError(reply, status);
   expect(reply.body.error).toContain('The model takes x: float32[1,3]');
 });
 
