@@ -27,14 +27,15 @@ import { type ServerProcess, startServer } from './server-process.js';
 // starts each server anew, warms it up, and loads it with 64 different bodies in turn, with one body over and over, and
 // from one client alone; what is printed is the best round of each. Python's packages (requirements.txt) are installed
 // from PyPI into node_modules/.cache at the first run. The load is made by wrk where it is installed, else by
-// autocannon, which takes more of its core than a fast server does of its own: the rates are then too low.
+// autocannon, which is slower than a fast server, so that rates come out too low, and counts whole milliseconds.
 
-const usage = `npm run bench -- [TABLE …] [--rounds 4] [--seconds 2] [--peer NAME=COMMAND …]
+const usage = `npm run bench -- [TABLE …] [--rounds 3] [--seconds 2] [--warm-up 8] [--peer NAME=COMMAND …]
   tables: bundled, mlp64, mlp256, cnn, log, processes, models; all without one
   --peer adds a server that is started as COMMAND MODEL, with PORT set, to bundled, the MLPs and the CNN`;
 
-// Node.js 24 reached its full rate on an Express server after some 20,000 requests.
-const warmUpSeconds = 4;
+// Node.js 24 reached its full rate after some 20,000 requests; this server runs those that share a run alone as well
+// at first, which on the big MLP took 5 s, and twice as long with two processes.
+const warmUpSeconds = '8';
 
 const tables: Record<string, (folder: string, peers: Peer[]) => Scenario> = {
   bundled,
@@ -47,10 +48,15 @@ const tables: Record<string, (folder: string, peers: Peer[]) => Scenario> = {
 };
 const withMadeModels = ['mlp64', 'mlp256', 'cnn'];
 
-interface Options {
-  wanted: string[];
+interface Times {
   rounds: number;
+  /** Of each load. */
   seconds: number;
+  warmUp: number;
+}
+
+interface Options extends Times {
+  wanted: string[];
   peers: Peer[];
 }
 
@@ -58,52 +64,58 @@ function readCommandLine(): Options {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
     options: {
-      rounds: { type: 'string', default: '4' },
+      rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '2' },
+      'warm-up': { type: 'string', default: warmUpSeconds },
       peer: { type: 'string', multiple: true, default: [] },
     },
   });
-  const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)];
+  const [rounds, seconds, warmUp] = [values.rounds, values.seconds, values['warm-up']].map(Number);
   const peers = values.peer.map((peer) => {
     const [, name = '', command = ''] = /^([^=]+)=(.+)$/.exec(peer) ?? [];
     return { name, command };
   });
-  const isRight = rounds > 0 && seconds > 0 && peers.every(({ command }) => command);
+  const isRight = rounds > 0 && seconds > 0 && warmUp > 0 && peers.every(({ command }) => command);
   if (!isRight || positionals.some((name) => !(name in tables))) throw new Error(usage);
-  return { wanted: positionals.length > 0 ? positionals : Object.keys(tables), rounds, seconds, peers };
+  return {
+    wanted: positionals.length > 0 ? positionals : Object.keys(tables),
+    rounds,
+    seconds,
+    warmUp,
+    peers,
+  };
 }
 
 async function main(): Promise<void> {
-  const { wanted, rounds, seconds, peers } = readCommandLine();
+  const { wanted, peers, ...times } = readCommandLine();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'onnx-bench-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
   leaveServerCore();
   const isMade = wanted.some((name) => withMadeModels.includes(name)) && makeModels(folder);
   const results: Result[] = [];
   for (const name of wanted.filter((name) => isMade || !withMadeModels.includes(name))) {
-    const measured = await measureScenario(tables[name](folder, peers), rounds, seconds, folder);
+    const measured = await measureScenario(tables[name](folder, peers), times, folder);
     console.log(`\n${resultTable(measured)}\n`);
     results.push(...measured);
   }
   console.log(
     `In brackets: this server ÷ that one. Alone: the median of one client. Start: to the first answer.`,
   );
-  console.log(`Best of ${rounds} interleaved rounds of ${seconds} s.\n${environment()}\n`);
+  console.log(`Best of ${times.rounds} interleaved rounds of ${times.seconds} s.\n${environment()}\n`);
   console.log([ratioTable(results), '', ...missed(results)].join('\n'));
 }
 
 async function measureScenario(
   { name, connections, entrants }: Scenario,
-  rounds: number,
-  seconds: number,
+  times: Times,
   folder: string,
 ): Promise<Result[]> {
   const measures = new Map(entrants.map((entrant): [Entrant, Measure[]] => [entrant, []]));
-  for (let round = 1; round <= rounds; round++) {
+  for (let round = 1; round <= times.rounds; round++) {
     for (const [entrant, done] of measures) {
       const subject = `${name}, round ${round}, ${entrant.name}`;
       try {
-        const measure = await measureEntrant(entrant, connections, seconds, folder);
+        const measure = await measureEntrant(entrant, connections, times, round, folder);
         console.error(`${subject}: ${measure.rate.toFixed()}/s, ${measure.cpu.toFixed(1)} µs`);
         done.push(measure);
       } catch (error) {
@@ -119,7 +131,8 @@ async function measureScenario(
 async function measureEntrant(
   { server: command, requests, repeated }: Entrant,
   connections: number,
-  seconds: number,
+  { seconds, warmUp }: Times,
+  round: number,
   folder: string,
 ): Promise<Measure> {
   const server = await startServer(command, requests[0], path.join(folder, 'server.log'));
@@ -128,9 +141,11 @@ async function measureEntrant(
   try {
     await wait(1000);
     const idle = server.memory();
-    await measure(requests, connections, warmUpSeconds);
+    await measure(requests, connections, warmUp);
+    // The later load meets a warmer server, so they change places.
+    const early = round % 2 === 0 ? await measure(repeated, connections, seconds) : undefined;
     const { rate, cpu, p50, p99, loaded } = await measure(requests, connections, seconds);
-    const { rate: repeatedRate } = await measure(repeated, connections, seconds);
+    const { rate: repeatedRate } = early ?? (await measure(repeated, connections, seconds));
     const { p50: alone } = await measure(requests, 1, seconds);
     return { rate, repeated: repeatedRate, cpu, p50, p99, alone, idle, loaded, start: server.firstAnswer };
   } finally {
