@@ -177,6 +177,13 @@ test('Bodies and tensors beyond 256 MB get a 503, and memory does not grow', asy
   expect((await ask(port, '/predict', { x: 4 })).body).toEqual({ prediction: 8 });
 });
 
+test('A request of more than 256 MB that is alone is let in', async () => {
+  const { port } = await startServer('model', { BODY_LIMIT: '300mb', LOG_FORMAT: 'off' });
+  const flower = '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}';
+  const { body } = await ask(port, '/predict', flower.padEnd(260 * 2 ** 20));
+  expect(body).toMatchObject({ prediction: 'setosa' });
+});
+
 const size = 10 * 2 ** 20 - 10;
 const filled = (part: string) => part.repeat(size / part.length);
 
