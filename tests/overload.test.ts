@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { ask, killServers, oneConnection, type ServerProcess, startServer } from './process';
 
 afterEach(killServers);
@@ -49,6 +51,18 @@ test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in o
     }
   }
   expect((await ask(port, '/predict', { n: 7 })).body).toEqual({ prediction: 7, y: 256 });
+});
+
+test('Requests beyond MAX_QUEUE are judged at the door, before their bodies come', async () => {
+  const { port } = await startServer('slow-single', { MAX_QUEUE: '1', LOG_FORMAT: 'off' });
+  const { reply } = await occupy(port, 3000);
+  const head = 'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n';
+  const socket = net.connect(port, '127.0.0.1').setEncoding('latin1');
+  socket.write(head);
+  const [first] = await once(socket, 'data');
+  expect(first).toMatch(/^HTTP\/1\.1 503 /);
+  socket.destroy();
+  expect((await reply).status).toBe(200);
 });
 
 /** The `n` for which a run of slow-single takes so many milliseconds on this machine. */
