@@ -48,6 +48,7 @@ test.each([
   ['a feature in other letters', '{"A":1,"b":2}', '"A"'],
   ['nothing', '{}', '"a"', 'missing'],
   ["a feature beside the input's own name", '{"a":1,"b":2,"x":[1,2]}', '"x"'],
+  ["an unknown name beside the input's own", '{"x":[1,2],"z":1}', '"z"', 'unknown'],
   ['text for a feature', '{"a":1,"b":"2"}', 'b must'],
   ['text for a feature of an instance', '{"instances":[{"a":1,"b":2},{"a":"x","b":2}]}', 'instances[1].a'],
   ['a missing feature in an array', '[{"a":1,"b":2},{"a":1}]', '[1]', '"b"'],

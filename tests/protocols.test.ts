@@ -223,6 +223,14 @@ test.each(healthPaths)('GET %s is a 503 while the server drains', async (path) =
   expect(Number(reply.get('Retry-After'))).toBeGreaterThan(0);
 });
 
+test.each(['/', '/v2', '/v2/health/live', '/v1/models/scalar'])('GET %s is a 200 meanwhile', async (path) => {
+  const { app, agent } = await serveOnce('scalar');
+  app.locals.draining = true;
+  const reply = await agent.get(path);
+  app.locals.draining = false;
+  expect(reply.status).toBe(200);
+});
+
 describe('POST /v2/models/:name/infer', () => {
   const infer = (model: string, body: object, rest: Partial<Request> = {}) =>
     send({ model, method: 'POST', path: `/v2/models/${model}/infer`, body, ...rest });
@@ -334,6 +342,22 @@ describe('POST /v2/models/:name/infer', () => {
     const { body } = await infer(`identity-${type}`, { inputs: [{ ...x, datatype }] });
     expect(body.outputs).toMatchObject([{ shape: [1, 2], data: [1, 2] }]);
   });
+
+  test.each([
+    ['INT64', 'int64', '1,9007199254740993', [1, '9007199254740993']],
+    ['UINT64', 'uint64', '18446744073709551615,1', ['18446744073709551615', 1]],
+    ['FP32', 'float32', 'NaN,-Infinity', [null, '-Infinity']],
+  ])(
+    'reads %s data as Python writes them, with bytes behind the JSON or without',
+    async (datatype, type, data, expected) => {
+      const path = `/v2/models/identity-${type}/infer`;
+      const bodyText = `{"inputs":[{"name":"x","datatype":"${datatype}","shape":[1,2],"data":[${data}]}]}`;
+      for (const headers of [undefined, { 'Inference-Header-Content-Length': String(bodyText.length) }]) {
+        const { body } = await send({ model: `identity-${type}`, method: 'POST', path, bodyText, headers });
+        expect(body.outputs).toMatchObject([{ datatype, data: expected }]);
+      }
+    },
+  );
 
   // KServe's documented requests, and MLServer's request codecs.
   test.each(['input-0', 'input-1'])('takes %s for the one input of another name', async (name) => {
