@@ -297,6 +297,23 @@ describe.each(['float32', 'float16'])('POST /predict to a model of %s', (type) =
     expect(reply.body.predictions.flat()).toEqual(numbers);
   });
 
+  test('writes many as it writes few', async () => {
+    const few = await ask(`identity-${type}`, { b64, shape });
+    const times = Math.ceil(25_000 / numbers.length);
+    const bytes = Buffer.concat(Array(times).fill(Buffer.from(b64, 'base64')));
+    const many = await ask(`identity-${type}`, {
+      b64: bytes.toString('base64'),
+      shape: [times * shape[0], 2],
+    });
+    // A reply in pieces is one of no announced length.
+    expect([few.headers['transfer-encoding'], many.headers['transfer-encoding']]).toEqual([
+      undefined,
+      'chunked',
+    ]);
+    const rows = /^\{"predictions":\[(.*)\]\}\n$/.exec(few.text)?.[1];
+    expect(many.text).toBe(`{"predictions":[${Array(times).fill(rows).join(',')}]}\n`);
+  });
+
   test("with NumPy's digits gives them back", async () => {
     const rows = Array.from({ length: shape[0] }, (_, row) => numbers.slice(2 * row, 2 * row + 2));
     const reply = await ask(`identity-${type}`, rows);
