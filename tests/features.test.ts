@@ -90,6 +90,11 @@ test('POST /predict with FEATURES named as other servers name their keys takes t
   expect(reply.body).toEqual({ prediction: [1, 2] });
 });
 
+test('POST /predict with FEATURES named as bytes are takes texts, not bytes', async () => {
+  const reply = await ask('identity-string', { b64: 'YQ==', shape: 'é' }, { FEATURES: 'b64,shape' });
+  expect(reply.body).toEqual({ prediction: ['YQ==', 'é'] });
+});
+
 test('POST /predict with FEATURES for texts takes objects of texts', async () => {
   const reply = await ask(
     'identity-string',

@@ -324,8 +324,10 @@ CHECKED = {
 # name: graph
 UNCHECKED = {
     # As skl2onnx leaves a OneHotEncoder: a category that it does not know is an error.
-    "onehot": """(string[N,1] city) => (float[N,1,2] y) {
-        y = ai.onnx.ml.OneHotEncoder<cats_strings = ["Oslo", "Rome"], zeros = 0>(city)
+    "onehot": """(string[N,1] city, int64[N,1] code) => (float[N,1,4] y) {
+        cities = ai.onnx.ml.OneHotEncoder<cats_strings = ["Oslo", "Rome"], zeros = 0>(city)
+        codes = ai.onnx.ml.OneHotEncoder<cats_int64s = [7, 9], zeros = 0>(code)
+        y = Concat<axis = 2>(cities, codes)
     }""",
     "lstm-seq": """(float[N,1,2] x) => (float[N,1,1,2] y) {
         y = LSTM<hidden_size = 2>(x, lstm_w, lstm_r)
