@@ -49,6 +49,7 @@ test.each([
   ['nothing', '{}', '"a"', 'missing'],
   ["a feature beside the input's own name", '{"a":1,"b":2,"x":[1,2]}', '"x"'],
   ["an unknown name beside the input's own", '{"x":[1,2],"z":1}', '"z"', 'unknown'],
+  ['columns outside inputs', '{"a":[1,2],"b":[3,4]}', '[2,2]'],
   ['text for a feature', '{"a":1,"b":"2"}', 'b must'],
   ['text for a feature of an instance', '{"instances":[{"a":1,"b":2},{"a":"x","b":2}]}', 'instances[1].a'],
   ['a missing feature in an array', '[{"a":1,"b":2},{"a":1}]', '[1]', '"b"'],

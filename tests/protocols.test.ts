@@ -390,6 +390,12 @@ describe('POST /v2/models/:name/infer', () => {
     ['text among the data', { inputs: [{ ...x, data: [1, 'a'] }] }, 'data[1]'],
     ['ragged data', { inputs: [{ ...x, data: [[1, 2], [3]], shape: [2, 2] }] }, 'data[1]'],
     ['another output', { inputs: [x], outputs: [{ name: 'z' }] }, 'z'],
+    // Triton's classification extension.
+    [
+      'the classes of an output',
+      { inputs: [x], outputs: [{ name: 'y', parameters: { classification: 1 } }] },
+      'classification',
+    ],
     ['an output without a name', { inputs: [x], outputs: [{}] }, 'outputs[0]'],
     ['an id that is no string', { inputs: [x], id: 7 }, 'id'],
     ['another wrapper beside', { inputs: [x], instances: [] }, 'instances'],
