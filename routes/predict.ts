@@ -38,7 +38,7 @@ const infer: RequestHandler = async (req, res) => {
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   const { signal } = res.locals;
-  // What stands around a model's `predict` is not to be left out.
+  // Code that was put around a model's `predict` sees every request, and `infer` would go past it.
   const wrapped = isWrapped(model);
   if (asked.form === 'infer' && wrapped) {
     throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
@@ -80,6 +80,7 @@ export function predictRoutes(
     res,
     next,
   ) => {
+    // A 404 shows how to ask the first.
     [res.locals.model] = models;
     const model = name === undefined ? models[0] : byName.get(name);
     if (!model) throw new HttpError(404, `there is no model of this name, ${served} served`);
