@@ -147,7 +147,10 @@ test.each([
   ['an image of nothing', 'conv-open', '{"x":{"b64":"","shape":[1,0,0]}}'],
   ['a text that is no number', 'parse-number', '"abc"'],
   ['a division by zero', 'divide', '{"a":1,"b":0}'],
-  ['a category that it does not know', 'onehot', '{"city":"abc"}'],
+  ['a category that it does not know', 'onehot', '{"city":"abc","code":7}'],
+  ['a code that it does not know', 'onehot', '{"city":"Oslo","code":8}'],
+  ['a row shorter than its padding', 'reflect', '{"x":[1,2]}'],
+  ['a text longer than the longest', 'longest', '{"ids":[1,2,3,4,5]}'],
   ['a state of another batch', 'gru-state', '{"x":[[[1,2]]],"state":[[[1,2,3],[1,2,3]]]}'],
 ])('POST /predict with %s, which %s rejects, is a 400 in our own words', async (_what, model, body) => {
   const reply = await ask(model, body);

@@ -300,7 +300,8 @@ describe('POST /v2/models/:name/infer', () => {
     const total = { name: 'total', datatype: 'FP32', shape: [1, 1], data: [6] };
     const model_name = 'two-outputs';
     expect((await infer(model_name, { inputs })).body).toEqual({ model_name, outputs: [doubled, total] });
-    expect((await infer(model_name, { inputs, id: 'a', outputs: [{ name: 'total' }] })).body).toEqual({
+    const named = { inputs, id: 'a', outputs: [{ name: 'total' }], model_name, model_version: '1' };
+    expect((await infer(model_name, named)).body).toEqual({
       model_name,
       id: 'a',
       outputs: [total],
@@ -373,6 +374,7 @@ describe('POST /v2/models/:name/infer', () => {
     ['no inputs at all', { instances: [[1, 2]] }, 'inputs'],
     ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
     ['the same input twice', { inputs: [x, x] }, 'x'],
+    ['input-0 beside the input itself', { inputs: [{ ...x, name: 'input-0' }, x] }, 'input-0'],
     ['the datatype of texts', { inputs: [{ ...x, datatype: 'BYTES' }] }, 'FP32'],
     [
       'a value beyond the range under another datatype',
@@ -388,6 +390,12 @@ describe('POST /v2/models/:name/infer', () => {
     ['text among the data', { inputs: [{ ...x, data: [1, 'a'] }] }, 'data[1]'],
     ['ragged data', { inputs: [{ ...x, data: [[1, 2], [3]], shape: [2, 2] }] }, 'data[1]'],
     ['another output', { inputs: [x], outputs: [{ name: 'z' }] }, 'z'],
+    // Triton's classification extension.
+    [
+      'the classes of an output',
+      { inputs: [x], outputs: [{ name: 'y', parameters: { classification: 1 } }] },
+      'classification',
+    ],
     ['an output without a name', { inputs: [x], outputs: [{}] }, 'outputs[0]'],
     ['an id that is no string', { inputs: [x], id: 7 }, 'id'],
     ['another wrapper beside', { inputs: [x], instances: [] }, 'instances'],
@@ -511,6 +519,21 @@ test("GET /v1/models/NAME/metadata is TensorFlow Serving's", async () => {
       },
     });
   }
+});
+
+// https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto
+test.each([
+  ['identity-float16', 'DT_HALF', false],
+  ['identity-float64', 'DT_DOUBLE', false],
+  ['identity-uint8', 'DT_UINT8', false],
+  ['identity-int64', 'DT_INT64', false],
+  ['identity-bool', 'DT_BOOL', false],
+  ['identity-string', 'DT_STRING', false],
+  ['unknown-rank', 'DT_FLOAT', true],
+])('GET /v1/models/%s/metadata tells of %s, of unknown rank: %s', async (model, dtype, unknown_rank) => {
+  const { body } = await send({ model, method: 'GET', path: `/v1/models/${model}/metadata` });
+  const { inputs } = body.metadata.signature_def.signature_def.serving_default;
+  expect(inputs).toMatchObject({ x: { dtype, tensor_shape: { unknown_rank } } });
 });
 
 // https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md

@@ -55,6 +55,7 @@ test.each([
   ['unlike-names', 'batched', [['', 2]], ['a', 'b']],
   ['similarity', 'whole', [['Q', 'D']], ['q', 'd']],
   ['label-of-one', 'batched', [['']], ['x']],
+  ['batch-inside', 'batched', [['', 2]], ['x', 'weights']],
   ['open-one', 'batched', [['N', 1]], ['x']],
   ['open-width', 'batched', [['N', 'k']], ['x']],
   ['ocr', 'single', [[20, 1, '']], ['x']],

@@ -226,6 +226,12 @@ describe.each(packed)('POST /predict to a model of %s with the bytes %s', (type,
   });
 });
 
+test('POST /predict with a byte that is neither true nor false is a 400', async () => {
+  const reply = await ask('identity-bool', { b64: 'AAI=', shape: [2] });
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('only bytes 0 and 1');
+});
+
 test('POST /predict with the bytes of NaN and infinities gives null and strings', async () => {
   const reply = await ask('identity-float32', '{"b64":"AADAfwAAgH8AAID/AAAAgA==","shape":[2,2]}');
   expect(reply.body).toEqual({
