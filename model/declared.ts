@@ -17,6 +17,9 @@ export interface Declared {
   notes: string[];
 }
 
+/** An operand of a TensorFlow operator, as in `model/normalization/Sub/y:0`: what the layer has learnt, which is no input. */
+const operand = /\/[xy]:0$/;
+
 /** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
   runner: { inputs: readonly Value[]; outputs: readonly Value[] },
@@ -26,6 +29,12 @@ export function readDeclared(
 ): Declared {
   const notes: string[] = [];
   const inputs = runner.inputs.map((value) => asInput(value, path));
+  const constant = inputs.find(({ name }) => operand.test(name));
+  if (constant) {
+    notes.push(
+      `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that by python -m tf2onnx.convert`,
+    );
+  }
   const wanted = options.outputs ?? listed(graph, 'outputs');
   const outputs = chosen(servable(runner.outputs, graph, notes), wanted, path);
   const features = options.features ?? listed(graph, 'features');
@@ -52,19 +61,17 @@ function asInput({ name, type, dims }: Value, path: string): Input {
 /** The outputs that are tensors, or made of one, in the file's order. */
 function servable(values: readonly Value[], graph: Graph, notes: string[]): Fetched[] {
   const byName = new Map(values.map((value) => [value.name, value]));
-  return graph.outputs.flatMap((name) => {
-    const zipMap = graph.zipMaps.get(name);
-    const { type, dims } = byName.get(zipMap?.tensor ?? name) ?? { dims: [] };
-    if (isElementType(type)) {
-      const labels = zipMap?.labels;
-      const shape: Dim[] = labels ? [dims[0] ?? '', labels.length] : dims;
-      return [
-        { name, type, dims: shape, batch: false, fetch: zipMap?.tensor ?? name, ...(labels && { labels }) },
-      ];
-    }
-    notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
-    return [];
-  });
+  return graph.outputs.flatMap((output) =>
+    (graph.madeOf.get(output) ?? [{ name: output, tensor: output }]).flatMap(({ name, tensor, labels }) => {
+      const { type, dims } = byName.get(tensor) ?? { dims: [] };
+      if (isElementType(type)) {
+        const shape: Dim[] = labels ? [dims[0] ?? '', labels.length] : dims;
+        return [{ name, type, dims: shape, batch: false, fetch: tensor, ...(labels && { labels }) }];
+      }
+      notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
+      return [];
+    }),
+  );
 }
 
 /** The outputs that were asked for, in that order. */

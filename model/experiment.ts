@@ -2,7 +2,7 @@ import type { Fetched } from './declared';
 import type { Graph } from './runtime/onnx';
 import type { Momentary } from './runtime/place';
 import type { Runner } from './runtime/session';
-import type { Dim, Input, Kind, Output, Signature } from './signature';
+import type { Dim, Input, Kind, Output, Scalar, Signature } from './signature';
 import { agree } from './values/compare';
 import { elementOf } from './values/elements';
 import {
@@ -37,7 +37,8 @@ const numbers = [0, 1];
 /** How made-up feeds look: the length of open dimensions, and what stands in each row. */
 interface Recipe {
   size: number;
-  valueFor(input: Input, row: number): number | string | boolean;
+  /** The values that fill a row, again and again. */
+  valuesFor(input: Input, row: number): readonly Scalar[];
 }
 
 /**
@@ -83,9 +84,12 @@ export async function observe(
     return given !== undefined;
   };
   if (declared === 'batched') for (const rows of [2, 3]) await see(rows, recipe.size);
-  const others = hasOpenLength(inputs, declared) ? sizes.filter((size) => size > recipe.size) : [];
-  let severalSizes = others.length === 0;
-  for (const size of others) severalSizes ||= await see(1, size);
+  const others = sizes.filter((size) => size > recipe.size);
+  let severalSizes = !hasOpenLength(inputs, declared);
+  for (const size of others) {
+    // What a whole model's first dimension counts is a length like others.
+    severalSizes ||= (declared === 'whole' && (await see(2, size))) || (await see(1, size));
+  }
 
   const follows = outputs.map((_, o) => seen.every(({ rows, shapes }) => shapes[o][0] === rows));
   let kind = declared;
@@ -97,14 +101,17 @@ export async function observe(
   const signature: Observation['signature'] = {
     kind,
     inputs: feed(1, recipe).map(({ shape }, i) => {
-      const example = { value: recipe.valueFor(inputs[i], 0), shape: shape.slice(kind === 'whole' ? 0 : 1) };
+      const example = {
+        values: recipe.valuesFor(inputs[i], 0),
+        shape: shape.slice(kind === 'whole' ? 0 : 1),
+      };
       return { ...inputs[i], example };
     }),
     outputs: outputs.map((output, o) => {
       const believed = asDeclared(output, kind);
       const batch = kind === 'batched' && !sawRows ? believed.batch : kind !== 'whole' && follows[o];
       const shapes = seen.map((run) => run.shapes[o]);
-      return asSeen({ ...believed, batch }, kind, shapes, severalSizes);
+      return asSeen({ ...believed, batch }, inputs, kind, shapes, severalSizes);
     }),
   };
   const momentary = timed && (await largestMoment(inputs, kind, recipe, timed, attempt));
@@ -138,7 +145,7 @@ async function firstThatFits(
   const isOpen = inputs.some(({ dims }) => dims.some((dim) => typeof dim === 'string'));
   for (const number of numbers) {
     for (const size of isOpen ? sizes : sizes.slice(0, 1)) {
-      const recipe: Recipe = { size, valueFor: (input) => plainValue(input, graph, number) };
+      const recipe: Recipe = { size, valuesFor: (input) => plainValues(input, graph, number) };
       try {
         return { recipe, outputs: await run(recipe) };
       } catch {
@@ -149,15 +156,19 @@ async function firstThatFits(
   return undefined;
 }
 
-function plainValue(
-  { name, type }: Input,
+/** Categories where encoders want some, else words that the model knows, else one number. */
+function plainValues(
+  { name, type, dims }: Input,
   { categories, words }: Graph,
   number: number,
-): number | string | boolean {
+): readonly Scalar[] {
+  const plain = type === 'string' ? (words[0] ?? 'a') : type === 'bool' ? number === 1 : number;
   const known = categories.get(name);
-  if (type === 'string') return typeof known === 'string' ? known : (words[0] ?? 'a');
-  if (typeof known === 'number') return known;
-  return type === 'bool' ? number === 1 : number;
+  const [, width] = dims;
+  if (!known || typeof width !== 'number') return [plain];
+  return Array.from({ length: width }, (_, place) =>
+    typeof known[place] === typeof plain ? known[place] : plain,
+  );
 }
 
 /** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. */
@@ -171,14 +182,17 @@ function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Reci
     const element = elementOf(input.type);
     const data = element.create(sizeOf(shape));
     const size = sizeOf(shape.slice(1)) || 1;
-    let values: unknown[] = [];
     for (let at = 0; at < data.length; at += size) {
-      const value = recipe.valueFor(input, at / size);
-      if (values[0] !== value) values = new Array<unknown>(size).fill(value);
-      element.fill(data, at, values);
+      const values = recipe.valuesFor(input, at / size);
+      element.fill(data, at, repeat(values, size));
     }
     return { type: input.type, shape, data };
   });
+}
+
+function repeat<T>(values: readonly T[], length: number): T[] {
+  if (values.length === 1) return new Array<T>(length).fill(values[0]);
+  return Array.from({ length }, (_, i) => values[i % values.length]);
 }
 
 function shapesOf(tensors: readonly Tensor[]): Shape[] {
@@ -188,15 +202,13 @@ function shapesOf(tensors: readonly Tensor[]): Shape[] {
 /** Whether different rows give together what they give alone: then first dimensions of different names are one batch. */
 async function addUp(
   inputs: readonly Input[],
-  { size, valueFor }: Recipe,
+  { size, valuesFor }: Recipe,
   attempt: (feeds: Tensor[]) => Promise<Tensor[] | undefined>,
 ): Promise<boolean> {
   const vary = (row: number): Recipe => ({
     size,
-    valueFor: (input) => {
-      const value = valueFor(input, row);
-      return typeof value === 'number' ? (value + row) % 3 : value;
-    },
+    valuesFor: (input) =>
+      valuesFor(input, row).map((value) => (typeof value === 'number' ? (value + row) % 3 : value)),
   });
   const alone: Tensor[][] = [];
   const rows = [0, 1, 2].map((row) => madeUp(inputs, 'batched', 1, vary(row)));
@@ -221,8 +233,14 @@ function asDeclared({ name, type, dims, labels }: Output, kind: Kind): Output {
   return { name, type, dims, labels, batch: batch || (labels !== undefined && kind !== 'whole') };
 }
 
-/** Lengths that were the same at all sizes are fixed; what the file declares of others is kept where it can be so. */
-function asSeen(output: Output, kind: Kind, shapes: readonly Shape[], severalSizes: boolean): Output {
+/** Lengths that were the same at all sizes are fixed; the declared names of others are kept where an input bears them too. */
+function asSeen(
+  output: Output,
+  inputs: readonly Input[],
+  kind: Kind,
+  shapes: readonly Shape[],
+  severalSizes: boolean,
+): Output {
   const [first] = shapes;
   if (!shapes.every(({ length }) => length === first.length)) return output;
   const dims = first.map((length, axis): Dim => {
@@ -230,7 +248,9 @@ function asSeen(output: Output, kind: Kind, shapes: readonly Shape[], severalSiz
     const isRows = axis === 0 && output.batch && kind === 'batched';
     const isFixed = !isRows && shapes.every((shape) => shape[axis] === length);
     if (isFixed && (dim === length || severalSizes)) return length;
-    return typeof dim === 'string' ? dim : '';
+    // The name of the batch would be a lie.
+    if (axis === 0 && kind === 'batched' && !isRows) return '';
+    return typeof dim === 'string' && inputs.some(({ dims }) => dims.includes(dim)) ? dim : '';
   });
   return { ...output, dims };
 }
@@ -246,10 +266,10 @@ async function largestMoment(
   const rows = kind === 'batched' ? maxBatch : 1;
   const longer: Recipe = {
     ...recipe,
-    valueFor: (input, row) => {
-      const value = recipe.valueFor(input, row);
-      return typeof value === 'string' ? `${value} `.repeat(40) : value;
-    },
+    valuesFor: (input, row) =>
+      recipe
+        .valuesFor(input, row)
+        .map((value) => (typeof value === 'string' ? `${value} `.repeat(40) : value)),
   };
   /** Milliseconds of the best of a few runs: the first allocates, and others may meet a busy machine. */
   const timeOf = async (rows: number, tried: Recipe) => {

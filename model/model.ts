@@ -1,6 +1,6 @@
 import './runtime/privacy';
 import { basename } from 'node:path';
-import { Batcher, type Signal } from './batcher';
+import { Batcher, largestRow, type Signal } from './batcher';
 import { answerBytes, checkSize, sumOf } from './bounds';
 import { type Declared, readDeclared } from './declared';
 import { BadInput, BootError, messageOf, RunError } from './errors';
@@ -10,7 +10,7 @@ import { type Graph, readGraph } from './runtime/onnx';
 import { placeRuns } from './runtime/place';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
-import { runsTogether, type Signature } from './signature';
+import { runsTogether, type Signature, whyAlone } from './signature';
 import { type Column, decode, noRows } from './values/decode';
 import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
 import { byName } from './values/record';
@@ -102,7 +102,8 @@ function serveRunner(
   const fetches = fetched.map(({ fetch }) => fetch);
   const mayShare = runsTogether(signature);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  if (mayShare && graph.mixesRows) notes.push(`each request has a run of its own: ${graph.mixesRows}`);
+  const alone = whyAlone(signature, largestRow) ?? graph.mixesRows;
+  if (alone) notes.push(`each request has a run of its own: ${alone}`);
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
     maxBatch,
     mayShare: mayShare && graph.mixesRows === undefined,
@@ -111,7 +112,7 @@ function serveRunner(
   const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
     if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
     if (graph.diesOfEmpty && feeds.some(({ shape }) => shape.includes(0))) {
-      throw new BadInput('an input has a dimension of length 0, which this model does not take');
+      throw new BadInput(isEmpty);
     }
     checkSize(answerBytes(feeds, signature));
     const outputs = await batcher.run(feeds, signal);
@@ -154,6 +155,8 @@ function serveRunner(
   };
 }
 
+const isEmpty = 'an input has a dimension of length 0, which this model does not take';
+
 const doors = new WeakMap<Model['infer'], Model['predict']>();
 
 /** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
@@ -165,6 +168,7 @@ async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]):
   try {
     return await runner.run(feeds, fetches);
   } catch (error) {
+    if (feeds.some(({ shape }) => shape.includes(0))) throw new BadInput(isEmpty);
     throw callersFault(messageOf(error)) ?? new RunError(messageOf(error), { cause: error });
   }
 }

@@ -1,5 +1,5 @@
 import type { ElementType } from './values/elements';
-import type { Shape } from './values/tensor';
+import { type Shape, sizeOf } from './values/tensor';
 
 /** A declared length, or the name of an open one ('' where it has none). */
 export type Dim = number | string;
@@ -10,13 +10,21 @@ export type Dim = number | string;
  */
 export type Kind = 'batched' | 'single' | 'whole';
 
+export type Scalar = number | string | boolean;
+
+/** An instance of one input: its shape, and the values that fill it, again and again. */
+export interface Example {
+  readonly values: readonly Scalar[];
+  readonly shape: Shape;
+}
+
 export interface Input {
   readonly name: string;
   readonly type: ElementType;
   /** Empty for a scalar or an unknown rank. */
   readonly dims: readonly Dim[];
-  /** One value that the model is known to take, everywhere, and the shape of an instance of it. */
-  readonly example?: { readonly value: number | string | boolean; readonly shape: Shape };
+  /** An instance that the model is known to take. */
+  readonly example?: Example;
 }
 
 export interface Output {
@@ -47,17 +55,43 @@ export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonl
   return dims.length === 0 ? undefined : dims;
 }
 
-/** A value and the shape of an instance of it: what the model is known to take, else by its declaration. */
-export function exampleOf(input: Input, kind: Kind): NonNullable<Input['example']> {
+/** An instance that the model is known to take, else one by its declaration. */
+export function exampleOf(input: Input, kind: Kind): Example {
   const { type, example } = input;
   if (example) return example;
   const shape = (instanceDims(input, kind) ?? []).map((dim) => (typeof dim === 'number' ? dim : 1));
-  return { value: type === 'string' ? 'a' : 0, shape };
+  return { values: [type === 'string' ? 'a' : 0], shape };
+}
+
+/** The value of an example at a flat index. */
+export function valueAt({ values }: Example, at: number): Scalar {
+  return values[at % values.length];
 }
 
 /** Whether all rows of a body may run together: their outputs can be told apart. */
 export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'outputs'>): boolean {
   return kind === 'batched' && outputs.every(({ batch }) => batch);
+}
+
+/** Why requests do not share runs, which they do not where a row has more values than `largestRow`, and what helps. */
+export function whyAlone(
+  { kind, inputs, outputs }: Pick<Signature, 'kind' | 'inputs' | 'outputs'>,
+  largestRow: number,
+): string | undefined {
+  if (kind === 'batched') {
+    const odd = outputs.find(({ batch }) => !batch);
+    if (odd) return `the output ${odd.name} has no first dimension that follows the rows`;
+    const large = inputs.find((input) => {
+      const row = instanceDims(input, kind) ?? [];
+      return row.every((dim) => typeof dim === 'number') && sizeOf(row) > largestRow;
+    });
+    return large && `a row of ${large.name} is so large that nothing is gained by sharing`;
+  }
+  const [rows] = inputs.map(({ dims }) => dims[0]);
+  if (typeof rows === 'number' && inputs.every(({ dims }) => dims.length > 1 && dims[0] === rows)) {
+    return `the first dimension is fixed at ${rows}; an open one takes any number of rows (PyTorch: two example rows and dynamic_shapes)`;
+  }
+  return inputs.length > 0 ? 'its inputs have no first dimension that counts rows' : undefined;
 }
 
 /** Whether one row of an output is a list of a single value, which replies show bare. */
@@ -73,8 +107,7 @@ export function showDims(dims: readonly Dim[]): string {
 /** `name: float32[N,4]`, as messages and the log show an input or output. */
 export function showValue({ name, type, dims, ...rest }: Input | Output, kind: Kind): string {
   if ('labels' in rest && rest.labels) return `${name}: {${rest.labels.join(', ')}}`;
-  const shown = dims.map((dim, axis) =>
-    kind === 'batched' && axis === 0 && typeof dim === 'string' ? 'N' : dim,
-  );
+  const isRows = kind === 'batched' && !('batch' in rest && !rest.batch);
+  const shown = dims.map((dim, axis) => (isRows && axis === 0 && typeof dim === 'string' ? 'N' : dim));
   return `${name}: ${type}${dims.length === 0 ? '' : showDims(shown)}`;
 }

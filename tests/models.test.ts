@@ -182,7 +182,6 @@ test('text models load without the locale en_US.UTF-8, and fold case', async () 
 });
 
 test.each([
-  ['multi-label', ['label'], 'probabilities'],
   ['sequence-and-tensor', ['y'], 'parts'],
   ['optional-output', ['y'], 'maybe'],
 ])('%s leaves an output out and says so', async (name, outputs, leftOut) => {
@@ -255,6 +254,21 @@ describe('files written for a test', () => {
     ['a local function', Buffer.concat([message(7, ''), message(25, message(7, node))])],
   ])('a random operator is found in %s', (_where, bytes) => {
     expect(readGraph(write('random.onnx', bytes)).mixesRows).toContain('RandomNormalLike');
+  });
+
+  test('a model of large rows is served, with a note that its requests do not share runs', async () => {
+    // onnx.proto: ValueInfoProto.name is 1 and .type 2, TypeProto.tensor_type 1, whose elem_type is 1 and shape 2;
+    // TensorShapeProto.dim is 1, whose dim_value is 1 and dim_param 2.
+    const shape = message(2, message(1, message(2, 'N')), message(1, number(1, 30_000)));
+    const info = (name: string) =>
+      Buffer.concat([message(1, name), message(2, message(1, number(1, 1), shape))]);
+    const add = message(1, message(1, 'x'), message(1, 'x'), message(2, 'y'), message(4, 'Add'));
+    const graph = message(7, add, message(11, info('x')), message(12, info('y')));
+    const { notes, signature } = await openModel(
+      write('large.onnx', Buffer.concat([number(1, 8), message(8, number(2, 17)), graph])),
+    );
+    expect(signature.kind).toBe('batched');
+    expect(notes).toEqual([expect.stringMatching(/run of its own: a row of x is so large/)]);
   });
 
   test.each([

@@ -10,7 +10,7 @@ const faults: [RegExp, string][] = [
   ],
   [/out of (data )?bounds|out of range|invalid index|index \S+ must be/i, 'an index is out of range'],
   [
-    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|Pad reflect|must have the same (shape|size|length)|should (be|have) the same/i,
+    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) the same/i,
     'the sizes of the inputs do not go together',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
@@ -40,6 +40,10 @@ const loadFaults: [RegExp, string][] = [
   [
     /Opset (\d+) is under development.* till opset (\d+)/,
     'it uses opset $1, the runtime knows up to $2: export it with a lower opset.',
+  ],
+  [
+    /Could not find an implementation for (\w+)\(/,
+    'the runtime has no $1 for values of this type: export it with float32 columns (frame.astype("float32"), FloatTensorType).',
   ],
   [
     /expected type \(tensor\(double\)\)|tensor\(double\).*ZipMap/,

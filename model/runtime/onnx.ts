@@ -9,16 +9,16 @@ import { type Edit, type Field, message, number, ProtobufFile, varint } from './
 export interface Graph {
   /** The names of the outputs, in the file's order. */
   outputs: string[];
-  /** ZipMap outputs: the tensor that feeds each, and the class labels of its columns. */
-  zipMaps: Map<string, { tensor: string; labels: string[] }>;
+  /** Outputs that the runtime cannot return, ZipMaps and sequences, and the tensors of which each is made. */
+  madeOf: Map<string, TensorOutput[]>;
   /** Why rows of different requests can never be told apart from rows run alone. */
   mixesRows?: string;
   /** Whether it holds an operator that ends the process when an input is empty. */
   diesOfEmpty: boolean;
   /** Whether values, or lengths that are open, decide how much there is to compute for a row, or it is likely to be much. */
   mayBeSlow: boolean;
-  /** A category that an encoder knows, by the name of the tensor that it reads. */
-  categories: Map<string, string | number>;
+  /** For the columns of an input that encoders read, a category that each knows. */
+  categories: Map<string, (string | number)[]>;
   /** Some strings that the model knows, from its encoders' and vocabularies' tables. */
   words: string[];
   /** The model's own `metadata_props`. */
@@ -29,11 +29,21 @@ export interface Graph {
   edits: Edit[];
 }
 
+/** A tensor that stands in an output's place. */
+export interface TensorOutput {
+  name: string;
+  tensor: string;
+  /** The class labels of its columns. */
+  labels?: string[];
+}
+
 const random = /^(Random(Normal|Uniform)(Like)?|Multinomial|Bernoulli)$/;
 const scaledByAll = /^DynamicQuantize(Linear|MatMul|LSTM)$/;
 const slow =
   /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
 const tables = /^(OneHotEncoder|LabelEncoder|TfIdfVectorizer|CategoryMapper)$/;
+const ofColumns =
+  /^(OneHotEncoder|LabelEncoder|CategoryMapper|Concat|Gather|ArrayFeatureExtractor|Cast|Identity|Imputer)$/;
 const withBodies = /^(If|Loop|Scan|SequenceMap)$/;
 
 // Element types that the runtime cannot load, cannot run, or dies of (TensorProto.DataType).
@@ -72,6 +82,12 @@ export function readGraph(path: string): Graph {
   }
 }
 
+/** A column of one of the model's inputs. */
+interface Column {
+  input: string;
+  place: number;
+}
+
 interface Node {
   field: Field;
   op: string;
@@ -84,7 +100,14 @@ interface Node {
 class GraphReader {
   readonly graph: Graph;
   private readonly locations = new Set<string>();
-  private readonly zipMapNodes: Node[] = [];
+  /** The nodes of the main graph that may give what the runtime cannot return. */
+  private readonly makers: Node[] = [];
+  /** The nodes of the main graph that hand on, pick, join or encode columns. */
+  private readonly columnNodes: Node[] = [];
+  /** For each of the main graph's tensors that consist of its inputs' columns, these. */
+  private readonly columns = new Map<string, Column[]>();
+  /** The integers of small tensors in the file. */
+  private readonly indices = new Map<string, number[]>();
   private readonly withoutLocale: Node[] = [];
   private readonly outputFields = new Map<string, Field>();
 
@@ -94,7 +117,7 @@ class GraphReader {
   ) {
     this.graph = {
       outputs: [],
-      zipMaps: new Map(),
+      madeOf: new Map(),
       diesOfEmpty: false,
       mayBeSlow: false,
       categories: new Map(),
@@ -112,6 +135,7 @@ class GraphReader {
       // A function of the model's own, whose nodes are its field 7.
       if (field.number === 25) for (const node of file.parts(field, 7)) this.readNode(node, false);
     }
+    for (const node of this.columnNodes) this.followColumns(node);
     this.findExternalData();
     this.edit(main);
   }
@@ -119,9 +143,16 @@ class GraphReader {
   private readGraph(graph: Field, isMain: boolean): void {
     for (const field of this.file.fields(graph.from, graph.to)) {
       if (field.number === 1) this.readNode(field, isMain);
-      if (field.number === 5) this.readInitializer(field);
+      if (field.number === 5) {
+        this.readInitializer(field);
+        if (isMain) this.readIndices(field);
+      }
       if (isMain && field.number === 11) {
-        this.checkType(field, 'input');
+        const input = this.checkType(field, 'input');
+        this.columns.set(
+          input,
+          Array.from({ length: this.widthOf(field) }, (_, place) => ({ input, place })),
+        );
         if (this.hasOpenRow(field)) this.graph.mayBeSlow = true;
       }
       if (isMain && field.number === 12) {
@@ -144,10 +175,11 @@ class GraphReader {
     graph.mixesRows ??= this.whyRowsMix(node);
     if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
     if (slow.test(node.op)) graph.mayBeSlow = true;
-    if (node.op === 'ZipMap' && isMain) this.zipMapNodes.push(node);
+    if (isMain && /^(ZipMap|SequenceConstruct)$/.test(node.op)) this.makers.push(node);
+    if (isMain && ofColumns.test(node.op)) this.columnNodes.push(node);
     if (node.op === 'StringNormalizer' && isMain && !node.attributes.has('locale'))
       this.withoutLocale.push(node);
-    if (tables.test(node.op)) this.readTable(node);
+    if (tables.test(node.op)) this.readWords(node);
     for (const attribute of node.attributes.values()) {
       if (node.op === 'Constant') for (const tensor of file.parts(attribute, 5)) this.readInitializer(tensor);
       if (withBodies.test(node.op)) for (const body of file.parts(attribute, 6)) this.readGraph(body, false);
@@ -165,19 +197,50 @@ class GraphReader {
   }
 
   /** Notes what an encoder or a vocabulary knows. */
-  private readTable({ inputs: [input], attributes }: Node): void {
-    const { words, categories } = this.graph;
+  private readWords({ attributes }: Node): void {
+    const { words } = this.graph;
     for (const attribute of attributes.values()) {
       for (const part of this.file.parts(attribute, 9)) {
         if (words.length < 64) words.push(this.file.text(part));
       }
     }
-    const [known] = [
-      ...this.listOf(attributes.get('cats_strings') ?? attributes.get('keys_strings')),
-      ...this.listOf(attributes.get('cats_int64s') ?? attributes.get('keys_int64s')),
-    ];
-    if (known !== undefined && !categories.has(input))
-      categories.set(input, typeof known === 'bigint' ? Number(known) : known);
+  }
+
+  /** Notes which of the inputs' columns a tensor consists of, and what an encoder knows of the one that it reads. */
+  private followColumns({ op, inputs, outputs: [output], attributes }: Node): void {
+    const given = inputs.map((input) => this.columns.get(input) ?? []);
+    const [columns] = given;
+    if (tables.test(op)) {
+      const lists = ['cats_strings', 'keys_strings', 'cats_int64s', 'keys_int64s'];
+      const [known] = lists.flatMap((name) => this.listOf(attributes.get(name)));
+      if (known === undefined || columns.length !== 1) return;
+      const [{ input, place }] = columns;
+      const categories = this.graph.categories.get(input) ?? [];
+      categories[place] ??= typeof known === 'bigint' ? Number(known) : known;
+      this.graph.categories.set(input, categories);
+    } else if (op === 'Concat') {
+      if (given.every(({ length }) => length > 0)) this.columns.set(output, given.flat());
+    } else if (op === 'Gather' || op === 'ArrayFeatureExtractor') {
+      const picked = (this.indices.get(inputs[1]) ?? []).map((place) => columns.at(place));
+      if (picked.every((column) => column !== undefined)) this.columns.set(output, picked);
+    } else this.columns.set(output, columns);
+  }
+
+  /** Notes the values of a small tensor of int64, by its name. */
+  private readIndices(tensor: Field): void {
+    const { file } = this;
+    if (tensor.to - tensor.from > 65_536) return;
+    const values: number[] = [];
+    let isInt64 = false;
+    for (const part of file.fields(tensor.from, tensor.to)) {
+      if (part.number === 2) isInt64 = part.value === 7;
+      if (part.number === 7) values.push(...this.varints(part).map(Number));
+      if (part.number === 9) {
+        const bytes = file.bytes(part.from, part.to);
+        for (let at = 0; at + 8 <= bytes.length; at += 8) values.push(Number(bytes.readBigInt64LE(at)));
+      }
+    }
+    if (isInt64) this.indices.set(file.textIn(tensor, 8), values);
   }
 
   private readEntry(entry: Field): [string, string] {
@@ -220,6 +283,15 @@ class GraphReader {
     return name;
   }
 
+  /** The number of columns of a matrix; 0 for anything else. */
+  private widthOf(info: Field): number {
+    for (const shape of this.file.parts(info, 2, 1, 2)) {
+      const [, width, ...others] = [...this.file.parts(shape, 1)].map((dim) => [...this.file.parts(dim, 1)]);
+      return others.length === 0 ? (width?.at(0)?.value ?? 0) : 0;
+    }
+    return 0;
+  }
+
   /** Whether a dimension behind the first is open, or all are unknown. */
   private hasOpenRow(info: Field): boolean {
     const { file } = this;
@@ -238,17 +310,19 @@ class GraphReader {
   }
 
   private integers(attribute: Field): bigint[] {
+    return [...this.file.parts(attribute, 8)].flatMap((part) => this.varints(part));
+  }
+
+  /** A repeated integer: a run of varints, packed or not. */
+  private varints(part: Field): bigint[] {
     const values: bigint[] = [];
-    for (const part of this.file.parts(attribute, 8)) {
-      // Packed or not, a repeated integer is a run of varints.
-      const bytes = this.file.bytes(part.from, part.to);
-      for (let at = 0; at < bytes.length; ) {
-        let value = 0n;
-        let shift = 0n;
-        do value |= BigInt(bytes[at] & 127) << (7n * shift++);
-        while (bytes[at++] > 127);
-        values.push(BigInt.asIntN(64, value));
-      }
+    const bytes = this.file.bytes(part.from, part.to);
+    for (let at = 0; at < bytes.length; ) {
+      let value = 0n;
+      let shift = 0n;
+      do value |= BigInt(bytes[at] & 127) << (7n * shift++);
+      while (bytes[at++] > 127);
+      values.push(BigInt.asIntN(64, value));
     }
     return values;
   }
@@ -256,7 +330,7 @@ class GraphReader {
   /**
    * What the runtime needs changed:
    * - StringNormalizer nodes get a locale that every host has; the default, en_US.UTF-8, is absent from slim images.
-   * - ZipMaps, which give what the runtime cannot return, are taken out, and the tensors that feed them become outputs.
+   * - ZipMaps and sequences, which the runtime cannot return, are taken out, and the tensors that feed them become outputs.
    *   A message that occurs twice is merged, so it is enough to append a second ModelProto that holds nothing but these.
    */
   private edit(main: Field): void {
@@ -268,17 +342,27 @@ class GraphReader {
     });
     const added = new Set<string>();
     for (const {
+      op,
       field,
-      inputs: [tensor],
+      inputs,
       outputs: [output],
       attributes,
-    } of this.zipMapNodes) {
+    } of this.makers) {
+      // biome-ignore format: one line
       const outputField = outputFields.get(output);
       if (!outputField) continue;
-      const labels = attributes.get('classlabels_strings') ?? attributes.get('classlabels_int64s');
-      graph.zipMaps.set(output, { tensor, labels: this.listOf(labels).map(String) });
+      const labels = this.listOf(
+        attributes.get('classlabels_strings') ?? attributes.get('classlabels_int64s'),
+      ).map(String);
+      const made = inputs.map(
+        (tensor, i): TensorOutput =>
+          op === 'ZipMap'
+            ? { name: output, tensor, ...(labels.length > 0 && { labels }) }
+            : { name: `${output}_${i}`, tensor },
+      );
+      graph.madeOf.set(output, made);
       for (const { start, to } of [field, outputField]) edits.push({ from: start, to, bytes: nothing });
-      if (!outputFields.has(tensor)) added.add(tensor);
+      for (const { tensor } of made) if (!outputFields.has(tensor)) added.add(tensor);
     }
     if (edits.length === 0) return;
     const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);

@@ -1,6 +1,6 @@
 import { BadInput, showPath } from '../../model/errors';
 import type { Model, Tensors } from '../../model/model';
-import { type Dim, exampleOf, type Input, type Signature } from '../../model/signature';
+import { type Dim, exampleOf, type Input, type Signature, valueAt } from '../../model/signature';
 import { decodeText } from '../../model/values/base64';
 import { isShape, readBytes } from '../../model/values/bytes';
 import { TensorColumn } from '../../model/values/decode';
@@ -229,7 +229,7 @@ export function exampleRequest({ inputs, kind }: Signature): object {
       const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
       const element = elementOf(type);
       const data = element.create(sizeOf(shape));
-      for (let i = 0; i < data.length; i++) element.fill(data, i, [example.value]);
+      for (let i = 0; i < data.length; i++) element.fill(data, i, [valueAt(example, i)]);
       return { name, datatype: element.datatype, shape, data: flat({ type, shape, data }) };
     }),
   };

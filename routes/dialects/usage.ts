@@ -1,6 +1,14 @@
-import { exampleOf, type Input, instanceDims, type Signature, showValue } from '../../model/signature';
+import {
+  type Example,
+  exampleOf,
+  type Input,
+  instanceDims,
+  type Signature,
+  showValue,
+  valueAt,
+} from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
-import { sizeOf } from '../../model/values/tensor';
+import { type Shape, sizeOf } from '../../model/values/tensor';
 import { wrappers } from './names';
 import { exampleRequest } from './open-inference';
 
@@ -54,27 +62,32 @@ function exampleBody(
   instead: (input: Input) => unknown = () => undefined,
 ): object {
   const entries = features
-    ? features.map((name): [string, unknown] => [name, exampleOf(inputs[0], kind).value])
+    ? features.map((name, i): [string, unknown] => [name, valueAt(exampleOf(inputs[0], kind), i)])
     : inputs.map((input): [string, unknown] => {
-        const { value, shape: full } = exampleOf(input, kind);
-        const shape = [...full];
+        const example = exampleOf(input, kind);
+        const shape = [...example.shape];
         const dims = instanceDims(input, kind) ?? [];
         // Dimensions that are always 1 may be left out at the end.
         while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-        const nested = () => shape.reduceRight<unknown>((inner, length) => Array(length).fill(inner), value);
-        return [input.name, (sizeOf(shape) > 32 && instead(input)) || nested()];
+        return [input.name, (sizeOf(shape) > 32 && instead(input)) || nest(example, shape)];
       });
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
 }
 
-/** JavaScript that makes the bytes of an example; undefined for texts, which have none. */
+/** Nested arrays of this shape, the first value at `from`. */
+function nest(example: Example, [length, ...inner]: Shape, from = 0): unknown {
+  if (length === undefined) return valueAt(example, from);
+  return Array.from({ length }, (_, i) => nest(example, inner, from + i * sizeOf(inner)));
+}
+
+/** JavaScript that makes the bytes of an example of one value; undefined for texts, which have none. */
 function bytesCode({ type, example }: Input): string | undefined {
-  if (type === 'string' || !example) return undefined;
+  if (type === 'string' || example?.values.length !== 1) return undefined;
   const element = elementOf(type);
   const one = element.create(1);
-  element.fill(one, 0, [example.value]);
+  element.fill(one, 0, example.values);
   const value = typeof one[0] === 'bigint' ? `${one[0]}n` : String(one[0]);
   const array = `new ${one.constructor.name}(${sizeOf(example.shape)}).fill(${value})`;
   return `{b64: Buffer.from(${array}.buffer).toString("base64"), shape: ${JSON.stringify(example.shape)}}`;

@@ -16,7 +16,7 @@ export function bootLog(models: readonly Model[], options: Options, port: number
 }
 
 function linesOf({ name, path, signature, notes }: Model, url: string, options: Options): string[] {
-  const { inputs, outputs, kind } = signature;
+  const { inputs, outputs, kind, prediction } = signature;
   const hidden = inputs.filter((input) => wrappers.includes(input.name));
   const all = [
     ...notes,
@@ -24,12 +24,14 @@ function linesOf({ name, path, signature, notes }: Model, url: string, options: 
       (input) => `the input ${input.name} is to be wrapped: {"instances": [{"${input.name}": …}]}`,
     ),
   ];
+  const other = outputs.find((output) => output.name !== prediction);
+  const chosen = other ? `; the prediction is ${prediction} (OUTPUTS=${other.name} chooses another)` : '';
   // What no made-up instance could show is not to be pasted.
   const isKnown = inputs.every(({ example }) => example);
   return [
     `${name} (${kind}) on ${url}, ${options.processes} × ${options.threads} threads, from ${path}`,
     `  takes ${showInputs(signature)}`,
-    `  gives ${showOutputs(signature)}${outputs.length > 1 ? `; the prediction is ${signature.prediction} (OUTPUTS chooses)` : ''}`,
+    `  gives ${showOutputs(signature)}${chosen}`,
     ...all.map((note) => `  note: ${note}`),
     ...(isKnown ? [`Try: ${curlLine(signature, url, options.apiKeys.length)}`] : []),
   ];

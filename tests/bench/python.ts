@@ -14,11 +14,10 @@ export function findPython(): string | undefined {
   return found || undefined;
 }
 
-// Python for Windows has another folder.
-const python = path.join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
 const installed = path.join(environment, 'requirements.txt');
 
 function madeBefore(): string {
+  const python = pythonIn(environment);
   const isSame =
     existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync(requirements, 'utf8');
   return isSame && run(python, '-c', '') === '' ? python : '';
@@ -26,16 +25,32 @@ function madeBefore(): string {
 
 function make(): string {
   console.error(`Installing ${requirements} into ${environment}`);
+  try {
+    const python = installPackages(environment, requirements);
+    writeFileSync(installed, readFileSync(requirements));
+    return python;
+  } catch (error) {
+    console.error(
+      `Without Python 3.11 or newer and PyPI, only what runs on Node.js is measured (${(error as Error).message})`,
+    );
+    return '';
+  }
+}
+
+/** The interpreter of a new virtual environment with the packages of a file. Throws where PyPI does not answer. */
+export function installPackages(environment: string, requirements: string): string {
+  const python = pythonIn(environment);
   const base = process.env.PYTHON ?? (process.platform === 'win32' ? 'python' : 'python3');
   const failure =
     run(base, '-m', 'venv', '--clear', environment) ||
     run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements);
-  if (failure === '') {
-    writeFileSync(installed, readFileSync(requirements));
-    return python;
-  }
-  console.error(`Without Python 3.11 or newer and PyPI, only what runs on Node.js is measured (${failure})`);
-  return '';
+  if (failure !== '') throw new Error(failure);
+  return python;
+}
+
+function pythonIn(environment: string): string {
+  // Python for Windows has another folder.
+  return path.join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
 }
 
 /** Runs a command, and gives the last line of what went wrong. */

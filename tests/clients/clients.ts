@@ -1,7 +1,8 @@
-import { type ExecFileSyncOptions, execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { installPackages } from '../bench/python';
 import { bundledModel } from '../bench/scenarios';
 import { startServer } from '../process';
 import { modelPath, root } from '../serve';
@@ -26,7 +27,7 @@ const asks: Record<string, string[]> = {
 async function main(): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'onnx-clients-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const python = install(folder);
+  const python = installPackages(path.join(folder, 'venv'), path.join(scripts, 'requirements.txt'));
   const models = path.join(folder, 'models');
   mkdirSync(models);
   // By name the first.
@@ -56,17 +57,6 @@ async function main(): Promise<void> {
   if (!isRight) process.exitCode = 1;
   server.child.kill('SIGTERM');
   await server.exited;
-}
-
-/** The Python of a new environment that has the clients. Throws where PyPI does not answer. */
-function install(folder: string): string {
-  const environment = path.join(folder, 'venv');
-  const quietly: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'inherit'] };
-  execFileSync(process.env.PYTHON ?? 'python3', ['-m', 'venv', environment], quietly);
-  const python = path.join(environment, 'bin', 'python');
-  const requirements = path.join(scripts, 'requirements.txt');
-  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], quietly);
-  return python;
 }
 
 void main().catch((error) => {

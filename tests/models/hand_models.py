@@ -194,7 +194,7 @@ CHECKED = {
     "sequence-and-tensor": (
         """(float[N,2] x) => (float[N,2] y, float[] parts) {
             y = Add(x, x)
-            parts = SequenceConstruct(x, y)
+            parts = SplitToSequence<axis = 1>(y)
         }""",
         {"x": f32([1, 2])},
         lambda x: {"y": 2 * x},
@@ -373,7 +373,7 @@ UNCHECKED = {
     }""",
     # Refused.
     "sequence-input": "(float[] x) => (float[] y) { y = ConcatFromSequence<axis = 0>(x) }",
-    "sequence-only": "(float[N,2] x) => (float[] y) { y = SequenceConstruct(x, x) }",
+    "sequence-only": "(float[N,2] x) => (float[] y) { y = SplitToSequence<axis = 1>(x) }",
     "map-input": """(float x) => (float[1,2] y) {
         y = ai.onnx.ml.DictVectorizer<string_vocabulary = ["a", "b"]>(x)
     }""",
@@ -425,7 +425,7 @@ def map_type(key):
 # The text syntax has no words for these types: operators that take or make them tell.
 TAKES = {"ConcatFromSequence": SEQUENCE, "DictVectorizer": map_type(TensorProto.STRING)}
 MAKES = {
-    "SequenceConstruct": SEQUENCE,
+    "SplitToSequence": SEQUENCE,
     "Optional": helper.make_optional_type_proto(FLOATS),
     "ZipMap": helper.make_sequence_type_proto(map_type(TensorProto.INT64)),
 }

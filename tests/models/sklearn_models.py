@@ -103,9 +103,10 @@ def outliers(model, X):
     return {"label": model.predict(X), "scores": model.decision_function(X)}
 
 
-def labels_only(model, X):
-    """The probabilities are a sequence of tensors, which the server leaves out."""
-    return {"label": model.predict(X)}
+def several(model, X):
+    """The probabilities are a sequence of tensors, of which the server makes outputs."""
+    probabilities = {f"probabilities_{i}": p for i, p in enumerate(model.predict_proba(X))}
+    return {"label": model.predict(X), **probabilities}
 
 
 def nothing(model, X):
@@ -140,7 +141,7 @@ MODELS = {
         logistic(), matrix(4, DoubleTensorType), iris.data, species, [], nothing),
     "multi-label": (
         MultiOutputClassifier(logistic()), matrix(4), iris.data,
-        np.column_stack([iris.target == 0, iris.target == 2]).astype(np.int64), [0, 70, 140], labels_only),
+        np.column_stack([iris.target == 0, iris.target == 2]).astype(np.int64), [0, 70, 140], several),
     "regression": (LinearRegression(), matrix(2), sizes, iris.data[:, 0], [0, 60, 120], regressor),
     "multi-output": (LinearRegression(), matrix(2), sizes, iris.data[:, :2], [0, 60, 120], regressor),
     "boosting": (
