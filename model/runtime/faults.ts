@@ -14,7 +14,7 @@ const faults: [RegExp, string][] = [
     'the sizes of the inputs do not go together',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
-  [/Unknown Category/, 'a value is none of the categories that the model knows'],
+  [/Unknown Category/, 'a category is none of those that the model knows'],
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
 
