@@ -70,6 +70,7 @@ const models: [name: string, kind: Kind, note?: RegExp][] = [
   ['squeezed', 'batched', notByRow],
   ['two-inputs', 'batched'],
   ['two-inputs-dynamic', 'batched'],
+  ['two-inputs-axes', 'batched'],
   ['lstm', 'batched'],
   ['time-first', 'batched', notByRow],
   ['photo', 'batched'],
@@ -181,6 +182,7 @@ describe.each(models)('%s', (name, kind, note) => {
         );
     };
     await Promise.all(Array.from({ length: 8 }, client));
+    expect(served.model.status.shares).toBe(note === undefined);
   });
 });
 

@@ -256,19 +256,28 @@ describe('files written for a test', () => {
     expect(readGraph(write('random.onnx', bytes)).mixesRows).toContain('RandomNormalLike');
   });
 
-  test('a model of large rows is served, with a note that its requests do not share runs', async () => {
+  /** A model of one node from x to y, both of this element type and shape, of which the first dimension is open. */
+  function oneNode(op: string, type: number, width: number): Buffer {
     // onnx.proto: ValueInfoProto.name is 1 and .type 2, TypeProto.tensor_type 1, whose elem_type is 1 and shape 2;
     // TensorShapeProto.dim is 1, whose dim_value is 1 and dim_param 2.
-    const shape = message(2, message(1, message(2, 'N')), message(1, number(1, 30_000)));
+    const shape = message(2, message(1, message(2, 'N')), message(1, number(1, width)));
     const info = (name: string) =>
-      Buffer.concat([message(1, name), message(2, message(1, number(1, 1), shape))]);
-    const add = message(1, message(1, 'x'), message(1, 'x'), message(2, 'y'), message(4, 'Add'));
-    const graph = message(7, add, message(11, info('x')), message(12, info('y')));
-    const { notes, signature } = await openModel(
-      write('large.onnx', Buffer.concat([number(1, 8), message(8, number(2, 17)), graph])),
-    );
+      Buffer.concat([message(1, name), message(2, message(1, number(1, type), shape))]);
+    const node = message(1, message(1, 'x'), message(2, 'y'), message(4, op));
+    const graph = message(7, node, message(11, info('x')), message(12, info('y')));
+    return Buffer.concat([number(1, 8), message(8, number(2, 17)), graph]);
+  }
+
+  test('a model of large rows is served, with a note that its requests do not share runs', async () => {
+    const { notes, signature } = await openModel(write('large.onnx', oneNode('Neg', 1, 30_000)));
     expect(signature.kind).toBe('batched');
     expect(notes).toEqual([expect.stringMatching(/run of its own: a row of x is so large/)]);
+  });
+
+  test('a model with an operator that takes no doubles does not boot: one line says what to do', async () => {
+    const error = await openModel(write('odd.onnx', oneNode('Not', 11, 2))).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toMatch(/odd\.onnx cannot be loaded: its Not takes no doubles: .*float32/);
   });
 
   test.each([

@@ -46,8 +46,8 @@ const loadFaults: [RegExp, string][] = [
     'the runtime has no $1 for values of this type: export it with float32 columns (frame.astype("float32"), FloatTensorType).',
   ],
   [
-    /expected type \(tensor\(double\)\)|tensor\(double\).*ZipMap/,
-    "its ZipMap takes no doubles: export it with FloatTensorType inputs, or with options={'zipmap': False}.",
+    /Type 'tensor\(double\)' of input parameter .* of operator \((\w+)\)/,
+    'its $1 takes no doubles: export it with float32 columns (frame.astype("float32"), FloatTensorType).',
   ],
   [
     /out of bounds or can not be read in full/,

@@ -1,6 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
+import { type Categories, type ColumnNode, columnOperators, encoders, findCategories } from './categories';
 import { type Edit, type Field, message, number, ProtobufFile, varint } from './protobuf';
 
 // Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
@@ -17,8 +18,7 @@ export interface Graph {
   diesOfEmpty: boolean;
   /** Whether values, or lengths that are open, decide how much there is to compute for a row, or it is likely to be much. */
   mayBeSlow: boolean;
-  /** For the columns of an input that encoders read, a category that each knows. */
-  categories: Map<string, (string | number)[]>;
+  categories: Categories;
   /** Some strings that the model knows, from its encoders' and vocabularies' tables. */
   words: string[];
   /** The model's own `metadata_props`. */
@@ -42,8 +42,6 @@ const scaledByAll = /^DynamicQuantize(Linear|MatMul|LSTM)$/;
 const slow =
   /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
 const tables = /^(OneHotEncoder|LabelEncoder|TfIdfVectorizer|CategoryMapper)$/;
-const ofColumns =
-  /^(OneHotEncoder|LabelEncoder|CategoryMapper|Concat|Gather|ArrayFeatureExtractor|Cast|Identity|Imputer)$/;
 const withBodies = /^(If|Loop|Scan|SequenceMap)$/;
 
 // Element types that the runtime cannot load, cannot run, or dies of (TensorProto.DataType).
@@ -82,12 +80,6 @@ export function readGraph(path: string): Graph {
   }
 }
 
-/** A column of one of the model's inputs. */
-interface Column {
-  input: string;
-  place: number;
-}
-
 interface Node {
   field: Field;
   op: string;
@@ -102,10 +94,9 @@ class GraphReader {
   private readonly locations = new Set<string>();
   /** The nodes of the main graph that may give what the runtime cannot return. */
   private readonly makers: Node[] = [];
-  /** The nodes of the main graph that hand on, pick, join or encode columns. */
-  private readonly columnNodes: Node[] = [];
-  /** For each of the main graph's tensors that consist of its inputs' columns, these. */
-  private readonly columns = new Map<string, Column[]>();
+  private readonly columnNodes: ColumnNode[] = [];
+  /** How many columns each input has. */
+  private readonly widths = new Map<string, number>();
   /** The integers of small tensors in the file. */
   private readonly indices = new Map<string, number[]>();
   private readonly withoutLocale: Node[] = [];
@@ -135,7 +126,7 @@ class GraphReader {
       // A function of the model's own, whose nodes are its field 7.
       if (field.number === 25) for (const node of file.parts(field, 7)) this.readNode(node, false);
     }
-    for (const node of this.columnNodes) this.followColumns(node);
+    this.graph.categories = findCategories(this.columnNodes, this.widths, this.indices);
     this.findExternalData();
     this.edit(main);
   }
@@ -148,11 +139,7 @@ class GraphReader {
         if (isMain) this.readIndices(field);
       }
       if (isMain && field.number === 11) {
-        const input = this.checkType(field, 'input');
-        this.columns.set(
-          input,
-          Array.from({ length: this.widthOf(field) }, (_, place) => ({ input, place })),
-        );
+        this.widths.set(this.checkType(field, 'input'), this.widthOf(field));
         if (this.hasOpenRow(field)) this.graph.mayBeSlow = true;
       }
       if (isMain && field.number === 12) {
@@ -176,7 +163,8 @@ class GraphReader {
     if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
     if (slow.test(node.op)) graph.mayBeSlow = true;
     if (isMain && /^(ZipMap|SequenceConstruct)$/.test(node.op)) this.makers.push(node);
-    if (isMain && ofColumns.test(node.op)) this.columnNodes.push(node);
+    if (isMain && columnOperators.test(node.op))
+      this.columnNodes.push({ ...node, known: this.knownTo(node) });
     if (node.op === 'StringNormalizer' && isMain && !node.attributes.has('locale'))
       this.withoutLocale.push(node);
     if (tables.test(node.op)) this.readWords(node);
@@ -206,30 +194,18 @@ class GraphReader {
     }
   }
 
-  /** Notes which of the inputs' columns a tensor consists of, and what an encoder knows of the one that it reads. */
-  private followColumns({ op, inputs, outputs: [output], attributes }: Node): void {
-    const given = inputs.map((input) => this.columns.get(input) ?? []);
-    const [columns] = given;
-    if (tables.test(op)) {
-      const lists = ['cats_strings', 'keys_strings', 'cats_int64s', 'keys_int64s'];
-      const [known] = lists.flatMap((name) => this.listOf(attributes.get(name)));
-      if (known === undefined || columns.length !== 1) return;
-      const [{ input, place }] = columns;
-      const categories = this.graph.categories.get(input) ?? [];
-      categories[place] ??= typeof known === 'bigint' ? Number(known) : known;
-      this.graph.categories.set(input, categories);
-    } else if (op === 'Concat') {
-      if (given.every(({ length }) => length > 0)) this.columns.set(output, given.flat());
-    } else if (op === 'Gather' || op === 'ArrayFeatureExtractor') {
-      const picked = (this.indices.get(inputs[1]) ?? []).map((place) => columns.at(place));
-      if (picked.every((column) => column !== undefined)) this.columns.set(output, picked);
-    } else this.columns.set(output, columns);
+  /** The first category that an encoder knows. */
+  private knownTo({ op, attributes }: Node): string | number | undefined {
+    if (!encoders.test(op)) return undefined;
+    const lists = ['cats_strings', 'keys_strings', 'cats_int64s', 'keys_int64s'];
+    const [known] = lists.flatMap((name) => this.listOf(attributes.get(name)));
+    return typeof known === 'bigint' ? Number(known) : known;
   }
 
   /** Notes the values of a small tensor of int64, by its name. */
   private readIndices(tensor: Field): void {
     const { file } = this;
-    if (tensor.to - tensor.from > 65_536) return;
+    if (tensor.to - tensor.from > 4096) return;
     const values: number[] = [];
     let isInt64 = false;
     for (const part of file.fields(tensor.from, tensor.to)) {

@@ -1,4 +1,5 @@
 """Runs the Python of model/README.md and README.md's recipes as they stand. Run by exporters.ts, after `tsc`."""
+import json
 import os
 import re
 import subprocess
@@ -47,6 +48,19 @@ def check(path, values, expected, output="predictions"):
     np.testing.assert_allclose(got, np.reshape(expected, np.shape(got)), atol=1e-5, err_msg=path)
 
 
+def check_forms(address, frame, expected):
+    """The table of forms: those of to_dict are for frames in which nothing is missing."""
+    whole = frame.dropna()
+    for body, rows in [
+            (frame.to_json(orient="records"), frame),
+            ('{"dataframe_split": %s}' % frame.to_json(orient="split"), frame),
+            (json.dumps({"instances": whole.to_dict(orient="records")}), whole),
+            (json.dumps({"inputs": whole.to_dict(orient="list")}), whole)]:
+        answer = requests.post(f"http://{address}/predict", data=body).json()
+        got = answer["predictions"] if "predictions" in answer else answer["outputs"]["output_label"]
+        assert got == [expected[row] for row in rows.index], body[:40]
+
+
 def run_sklearn():
     import catboost
     import lightgbm
@@ -81,6 +95,7 @@ def run_sklearn():
             assert found["labels"] == 1 and found["difference"] < 1e-4, found
             answer = run(client, address)["frame"]
             assert answer.prediction.tolist() == pipeline.predict(answer).tolist()
+            check_forms(address, frame, pipeline.predict(frame).tolist())
 
     X, y = load_iris(return_X_y=True)
     forest = make_pipeline(StandardScaler(), RandomForestClassifier(10)).fit(X, y)

@@ -180,6 +180,7 @@ many = {"wide": rows(12, 3), "deep": rows(12, 5)}
 auto = {0: torch.export.Dim.DYNAMIC}
 export("two-inputs", TwoInputs, pair, many, ["y"], dynamic_shapes=(BATCH, BATCH))
 export("two-inputs-dynamic", TwoInputs, pair, many, ["y"], dynamic_shapes=(auto, auto))
+export("two-inputs-axes", TwoInputs, pair, many, ["y"], dynamo=False, dynamic_axes={name: [0] for name in [*pair, "y"]})
 
 series, others = {"x": rows(2, 5, 2)}, {"x": rows(8, 7, 2)}
 export("lstm", Sequence, series, others, ["y"], dynamic_shapes=(TOKENS,))
