@@ -52,7 +52,8 @@ async function serve(options: Options): Promise<void> {
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
   if (!cluster.isWorker) log(`Loading ${options.modelPaths.join(', ')}`);
   const models = await loadModels(options.modelPaths, { ...options, name: options.modelName, log });
-  // Code before or after a model goes around it here: models.map(wrapped).
+  // Code before or after a model, such as a computed column, goes around it here: `models.map(withArea)` in README.md.
+  // One that takes other names than the model says so in its `signature`.
   const app = createApp(models, options);
   const { server, drain } = createHttpServer(app, options);
   server.listen(options.port, options.host);

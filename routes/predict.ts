@@ -38,7 +38,7 @@ const infer: RequestHandler = async (req, res) => {
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   const { signal } = res.locals;
-  // What stands around a model's `predict` is not to be left out.
+  // Code that was put around a model's `predict` sees every request, and `infer` would go past it.
   const wrapped = isWrapped(model);
   if (asked.form === 'infer' && wrapped) {
     throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
@@ -74,15 +74,16 @@ export function predictRoutes(
   guard: RequestHandler,
 ): void {
   const byName = new Map(models.map((model) => [model.name, model]));
+  const served = `${[...byName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
   const findModel: RequestHandler<{ name?: string; version?: string }> = (
     { params: { name, version } },
     res,
     next,
   ) => {
+    // A 404 shows how to ask the first.
     [res.locals.model] = models;
     const model = name === undefined ? models[0] : byName.get(name);
-    if (!model)
-      throw new HttpError(404, `there is no model of this name, ${[...byName.keys()].join(', ')} is served`);
+    if (!model) throw new HttpError(404, `there is no model of this name, ${served} served`);
     res.locals.model = model;
     // TorchServe calls the first version 1.0.
     if (version !== undefined && version !== '1' && version !== '1.0') {
@@ -112,8 +113,7 @@ export function predictRoutes(
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
   serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...read, predict(styles.tensorflow));
-  app.all('/v1/models/:name{/versions/:version}\\::verb', (_req, res) => {
-    [res.locals.model] = models;
+  app.all('/v1/models/:name{/versions/:version}\\::verb', findModel as RequestHandler, () => {
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
   serve('get', '/v1/models/:name{/versions/:version}', say(modelStatus));

@@ -150,8 +150,16 @@ test('A server on all interfaces answers over IPv4 and IPv6', async () => {
 test('A model that no made-up input fits is served, and the boot log says so', async () => {
   const server = await startServer('parse-number');
   expect(server.stdout()).toContain('no made-up input fits');
+  expect(server.stdout()).not.toMatch(/^Try:/m);
   const reply = await ask(server.port, '/predict', { x: '1.5' });
   expect(reply.body).toEqual({ prediction: 1.5 });
+});
+
+test.each([
+  ['an input with a wrapper’s name', 'wrapper-name', /^ {2}note: the input inputs is to be wrapped/m],
+  ['an output that is left out', 'multi-label', /^ {2}note: .*probabilities/m],
+])('The boot log notes %s', async (_what, model, note) => {
+  expect((await startServer(model)).stdout()).toMatch(note);
 });
 
 const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: string][] = [

@@ -147,10 +147,15 @@ test.each([
   ['an image of nothing', 'conv-open', '{"x":{"b64":"","shape":[1,0,0]}}'],
   ['a text that is no number', 'parse-number', '"abc"'],
   ['a division by zero', 'divide', '{"a":1,"b":0}'],
+  ['a category that it does not know', 'onehot', '{"city":"abc","code":7}'],
+  ['a code that it does not know', 'onehot', '{"city":"Oslo","code":8}'],
+  ['a row shorter than its padding', 'reflect', '{"x":[1,2]}'],
+  ['a text longer than the longest', 'longest', '{"ids":[1,2,3,4,5]}'],
+  ['a state of another batch', 'gru-state', '{"x":[[[1,2]]],"state":[[[1,2,3],[1,2,3]]]}'],
 ])('POST /predict with %s, which %s rejects, is a 400 in our own words', async (_what, model, body) => {
   const reply = await ask(model, body);
   expectError(reply, 400);
-  expect(reply.body.error).toContain('the model rejects');
+  expect(reply.body.error).toMatch(/the model rejects|this model does not take/);
   expect(reply.body.error).not.toMatch(/idx=|node|status code|abc/i);
 });
 
@@ -168,8 +173,10 @@ test.each([
   'ids',
   'image',
   'matmul-open',
+  'many-inputs',
   'mixed',
   'no-inputs',
+  'onehot',
   'scalar',
   'single',
   'trailing',
@@ -185,6 +192,16 @@ test.each([
     // A long one is cut, and says so.
     if (!example.includes('…')) expect((await post(path, example)).body.error).toBeUndefined();
   }
+});
+
+test('A message for a model of many inputs shows some of them, and says how many more there are', async () => {
+  const { post } = await serveOnce('many-inputs');
+  const { error } = (await post('/predict', { x0: 1, y: 2 })).body;
+  expect(error).toContain('The model takes x0: float32[N,1], x1:');
+  expect(error).toContain('x5: float32[N,1], and 2 more. Try {"x0":0,');
+  const infer = (await post('/v2/models/many-inputs/infer', {})).body.error;
+  expect(infer).toContain('and 2 more. Try {"inputs":[{"name":"x0",');
+  expect(infer).toMatch(/,…\]\}$/);
 });
 
 test('An inference thread that dies fails its request with 500, and is replaced', async () => {

@@ -48,6 +48,8 @@ test.each([
   ['a feature in other letters', '{"A":1,"b":2}', '"A"'],
   ['nothing', '{}', '"a"', 'missing'],
   ["a feature beside the input's own name", '{"a":1,"b":2,"x":[1,2]}', '"x"'],
+  ["an unknown name beside the input's own", '{"x":[1,2],"z":1}', '"z"', 'unknown'],
+  ['columns outside inputs', '{"a":[1,2],"b":[3,4]}', '[2,2]'],
   ['text for a feature', '{"a":1,"b":"2"}', 'b must'],
   ['text for a feature of an instance', '{"instances":[{"a":1,"b":2},{"a":"x","b":2}]}', 'instances[1].a'],
   ['a missing feature in an array', '[{"a":1,"b":2},{"a":1}]', '[1]', '"b"'],
@@ -87,6 +89,11 @@ test('POST /predict with FEATURES answers as scikit-learn does', async () => {
 test('POST /predict with FEATURES named as other servers name their keys takes them', async () => {
   const reply = await ask('identity-float32', { id: 1, b64: 2 }, { FEATURES: 'id,b64' });
   expect(reply.body).toEqual({ prediction: [1, 2] });
+});
+
+test('POST /predict with FEATURES named as bytes are takes texts, not bytes', async () => {
+  const reply = await ask('identity-string', { b64: 'YQ==', shape: 'é' }, { FEATURES: 'b64,shape' });
+  expect(reply.body).toEqual({ prediction: ['YQ==', 'é'] });
 });
 
 test('POST /predict with FEATURES for texts takes objects of texts', async () => {

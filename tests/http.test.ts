@@ -170,8 +170,9 @@ describe('with API_KEY=old,new', () => {
     expect(reply.body.error).not.toMatch(/old|new/);
   });
 
-  test('a bad body without a key is a 401, not a 400', async () => {
+  test('a bad body without a key is a 401, not a 400, and one over the limit no 413', async () => {
     expectError(await ask('model', '?', env), 401);
+    expectError(await ask('model', flower.padEnd(2000), { ...env, BODY_LIMIT: '1kb' }), 401);
   });
 
   test('GET /health and /ping need no key', async () => {

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { ask, killServers, oneConnection, type ServerProcess, startServer } from './process';
 
 afterEach(killServers);
@@ -49,6 +51,18 @@ test('Requests beyond MAX_QUEUE get a 503 at once, the others their answers in o
     }
   }
   expect((await ask(port, '/predict', { n: 7 })).body).toEqual({ prediction: 7, y: 256 });
+});
+
+test('Requests beyond MAX_QUEUE are judged at the door, before their bodies come', async () => {
+  const { port } = await startServer('slow-single', { MAX_QUEUE: '1', LOG_FORMAT: 'off' });
+  const { reply } = await occupy(port, 3000);
+  const head = 'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n';
+  const socket = net.connect(port, '127.0.0.1').setEncoding('latin1');
+  socket.write(head);
+  const [first] = await once(socket, 'data');
+  expect(first).toMatch(/^HTTP\/1\.1 503 /);
+  socket.destroy();
+  expect((await reply).status).toBe(200);
 });
 
 /** The `n` for which a run of slow-single takes so many milliseconds on this machine. */
@@ -175,6 +189,13 @@ test('Bodies and tensors beyond 256 MB get a 503, and memory does not grow', asy
   }
   expect(memory[3]).toBeLessThanOrEqual(1.3 * memory[1]);
   expect((await ask(port, '/predict', { x: 4 })).body).toEqual({ prediction: 8 });
+});
+
+test('A request of more than 256 MB that is alone is let in', async () => {
+  const { port } = await startServer('model', { BODY_LIMIT: '300mb', LOG_FORMAT: 'off' });
+  const flower = '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}';
+  const { body } = await ask(port, '/predict', flower.padEnd(260 * 2 ** 20));
+  expect(body).toMatchObject({ prediction: 'setosa' });
 });
 
 const size = 10 * 2 ** 20 - 10;

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
@@ -10,6 +10,7 @@ import { notFound, sendError } from '../routes/http/errors';
 import { requestLog } from '../routes/http/log';
 import { defaults, type Options } from '../routes/http/options';
 import { expectError } from './ask';
+import { until } from './process';
 import { closeModels, modelPath, openModel } from './serve';
 
 afterAll(closeModels);
@@ -172,6 +173,28 @@ describe('a route of one’s own', () => {
     expect((await double(agent, '1,2,3')).status).toBe(200);
   });
 
+  test('counts among those in flight, of whom one too many gets a 503, after the key', async () => {
+    const model = await openModel(modelPath('single'));
+    let entered = false;
+    const release = new EventEmitter();
+    const hold = (app: express.Express, guard: express.RequestHandler) => {
+      app.post('/held', guard, express.text(), async (_req, res) => {
+        entered = true;
+        await once(release, 'now');
+        res.json({});
+      });
+    };
+    const agent = appWith(model, hold, { maxQueue: 1, apiKeys: ['secret'] });
+    const ask = (headers: Record<string, string>) =>
+      agent.post('/held').set(headers).type('text/plain').send('1');
+    const first = ask({ 'X-API-Key': 'secret' }).then(({ status }) => status);
+    await until(() => entered);
+    expectError(await ask({}), 401);
+    expectError(await ask({ 'X-API-Key': 'secret' }), 503);
+    release.emit('now');
+    expect(await first).toBe(200);
+  });
+
   test('is shut to nobody by clients that are gone before its door', async () => {
     const model = await openModel(modelPath('single'));
     const later = (app: express.Express, guard: express.RequestHandler) => {
@@ -292,6 +315,28 @@ describe('a wrapped model', () => {
       const reply = await agent.post(path).send({ inputs });
       expectError(reply, 501);
     }
+  });
+
+  test('whose infer is wrapped, too, answers the Open Inference Protocol', async () => {
+    const model = await openModel(modelPath('add'));
+    const logged: string[] = [];
+    const told: Model = {
+      ...model,
+      predict: (columns, signal) => {
+        logged.push('predict');
+        return model.predict(columns, signal);
+      },
+      infer: (tensors, signal) => {
+        logged.push('infer');
+        return model.infer(tensors, signal);
+      },
+    };
+    const tensor = (name: string) => ({ name, datatype: 'FP32', shape: [1, 1], data: [1] });
+    const reply = await request(createApp(told, off))
+      .post('/v2/models/add/infer')
+      .send({ inputs: [tensor('feature1'), tensor('feature2')] });
+    expect(reply.body).toMatchObject({ outputs: [{ name: 'sum', data: [2] }] });
+    expect(logged).toEqual(['infer']);
   });
 
   test('whose answer cannot be written is a 500, and the server serves on', async () => {

@@ -105,6 +105,25 @@ describe('another name or version is a 404 that names what is served', () => {
 });
 
 test.each([
+  ['POST', '/v1/models/add:classify', ':predict'],
+  ['POST', '/v1/models/add/versions/1:regress', ':predict'],
+  ['POST', '/v1/models/add:explain', ':predict'],
+  ['GET', '/v1/models/add:explain', ':predict'],
+  // Triton's statistics, repository and trace, MLflow's version.
+  ['GET', '/v2/models/add/stats', 'POST /predict'],
+  ['GET', '/v2/models/stats', 'add'],
+  ['POST', '/v2/repository/index', 'POST /predict'],
+  ['POST', '/v2/repository/models/add/load', 'POST /predict'],
+  ['GET', '/v2/trace/setting', 'POST /predict'],
+  ['GET', '/version', 'POST /predict'],
+])('%s %s is a 404 that says %s is served', async (method, path, served) => {
+  const reply = await send({ model: 'add', method, path, body: {} });
+  expectError(reply, 404);
+  expect(reply.body.error).toContain(served);
+  expect(reply.body.error).toContain('The model takes feature1');
+});
+
+test.each([
   ['GET', '/v2/models/add/infer', 'POST'],
   ['GET', '/v1/models/add:predict', 'POST'],
   ['GET', '/invocations', 'POST'],
@@ -115,6 +134,9 @@ test.each([
   ['POST', '/v2', 'GET'],
   ['POST', '/v1/models/add', 'GET'],
   ['POST', '/ping', 'GET'],
+  ['POST', '/', 'GET'],
+  ['POST', '/v2/models/add/config', 'GET'],
+  ['POST', '/v1/models/add/metadata', 'GET'],
 ])('%s %s is a 405 that allows %s', async (method, path, allowed) => {
   const reply = await send({ model: 'add', method, path, body: {} });
   expectError(reply, 405);
@@ -155,6 +177,12 @@ describe('model metadata', () => {
       ],
       [{ name: 'sum', datatype: 'FP32', shape: [-1, 1] }],
     ],
+    // Declared [1], and seen to follow the rows.
+    [
+      'label-of-one',
+      [{ name: 'x', datatype: 'FP32', shape: [-1, 2] }],
+      [{ name: 'label', datatype: 'INT64', shape: [-1] }],
+    ],
     ['scalar', [{ name: 'x', datatype: 'FP32', shape: [] }], [{ name: 'y', datatype: 'FP32', shape: [] }]],
     ['no-inputs', [], [{ name: 'y', datatype: 'FP32', shape: [2] }]],
   ])('GET /v2/models/%s', async (model, inputs, outputs) => {
@@ -162,6 +190,16 @@ describe('model metadata', () => {
     expect(status).toBe(200);
     expect(body).toMatchObject({ name: model, versions: ['1'], inputs, outputs });
   });
+});
+
+// KServe v1's liveness: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+test('GET / is alive, and says how to ask', async () => {
+  const { status, body } = await send({ model: 'add', method: 'GET', path: '/' });
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ status: 'alive', model: 'add' });
+  expect(body.usage).toMatch(
+    /^POST \/predict\. The model takes feature1: .* Try \{"feature1":0,"feature2":0\}$/,
+  );
 });
 
 test('GET /v2 names the server and its extension', async () => {
@@ -183,6 +221,14 @@ test.each(healthPaths)('GET %s is a 503 while the server drains', async (path) =
   app.locals.draining = false;
   expectError(reply, 503);
   expect(Number(reply.get('Retry-After'))).toBeGreaterThan(0);
+});
+
+test.each(['/', '/v2', '/v2/health/live', '/v1/models/scalar'])('GET %s is a 200 meanwhile', async (path) => {
+  const { app, agent } = await serveOnce('scalar');
+  app.locals.draining = true;
+  const reply = await agent.get(path);
+  app.locals.draining = false;
+  expect(reply.status).toBe(200);
 });
 
 describe('POST /v2/models/:name/infer', () => {
@@ -254,7 +300,8 @@ describe('POST /v2/models/:name/infer', () => {
     const total = { name: 'total', datatype: 'FP32', shape: [1, 1], data: [6] };
     const model_name = 'two-outputs';
     expect((await infer(model_name, { inputs })).body).toEqual({ model_name, outputs: [doubled, total] });
-    expect((await infer(model_name, { inputs, id: 'a', outputs: [{ name: 'total' }] })).body).toEqual({
+    const named = { inputs, id: 'a', outputs: [{ name: 'total' }], model_name, model_version: '1' };
+    expect((await infer(model_name, named)).body).toEqual({
       model_name,
       id: 'a',
       outputs: [total],
@@ -297,9 +344,29 @@ describe('POST /v2/models/:name/infer', () => {
     expect(body.outputs).toMatchObject([{ shape: [1, 2], data: [1, 2] }]);
   });
 
-  test('takes input-0 for the one input of another name', async () => {
-    const { body } = await infer('identity-float32', { inputs: [{ ...x, name: 'input-0' }] });
+  test.each([
+    ['INT64', 'int64', '1,9007199254740993', [1, '9007199254740993']],
+    ['UINT64', 'uint64', '18446744073709551615,1', ['18446744073709551615', 1]],
+    ['FP32', 'float32', 'NaN,-Infinity', [null, '-Infinity']],
+  ])(
+    'reads %s data as Python writes them, with bytes behind the JSON or without',
+    async (datatype, type, data, expected) => {
+      const path = `/v2/models/identity-${type}/infer`;
+      const bodyText = `{"inputs":[{"name":"x","datatype":"${datatype}","shape":[1,2],"data":[${data}]}]}`;
+      for (const headers of [undefined, { 'Inference-Header-Content-Length': String(bodyText.length) }]) {
+        const { body } = await send({ model: `identity-${type}`, method: 'POST', path, bodyText, headers });
+        expect(body.outputs).toMatchObject([{ datatype, data: expected }]);
+      }
+    },
+  );
+
+  // KServe's documented requests, and MLServer's request codecs.
+  test.each(['input-0', 'input-1'])('takes %s for the one input of another name', async (name) => {
+    const { body } = await infer('identity-float32', { inputs: [{ ...x, name }] });
     expect(body.outputs).toMatchObject([{ name: 'y', data: [1, 2] }]);
+    const two = await infer('add', { inputs: [{ ...x, name, shape: [2, 1] }] });
+    expectError(two, 400);
+    expect(two.body.error).toContain(`"${name}"`);
   });
 
   test.each<[string, object, string]>([
@@ -307,6 +374,7 @@ describe('POST /v2/models/:name/infer', () => {
     ['no inputs at all', { instances: [[1, 2]] }, 'inputs'],
     ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
     ['the same input twice', { inputs: [x, x] }, 'x'],
+    ['input-0 beside the input itself', { inputs: [{ ...x, name: 'input-0' }, x] }, 'input-0'],
     ['the datatype of texts', { inputs: [{ ...x, datatype: 'BYTES' }] }, 'FP32'],
     [
       'a value beyond the range under another datatype',
@@ -322,6 +390,12 @@ describe('POST /v2/models/:name/infer', () => {
     ['text among the data', { inputs: [{ ...x, data: [1, 'a'] }] }, 'data[1]'],
     ['ragged data', { inputs: [{ ...x, data: [[1, 2], [3]], shape: [2, 2] }] }, 'data[1]'],
     ['another output', { inputs: [x], outputs: [{ name: 'z' }] }, 'z'],
+    // Triton's classification extension.
+    [
+      'the classes of an output',
+      { inputs: [x], outputs: [{ name: 'y', parameters: { classification: 1 } }] },
+      'classification',
+    ],
     ['an output without a name', { inputs: [x], outputs: [{}] }, 'outputs[0]'],
     ['an id that is no string', { inputs: [x], id: 7 }, 'id'],
     ['another wrapper beside', { inputs: [x], instances: [] }, 'instances'],
@@ -445,6 +519,21 @@ test("GET /v1/models/NAME/metadata is TensorFlow Serving's", async () => {
       },
     });
   }
+});
+
+// https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto
+test.each([
+  ['identity-float16', 'DT_HALF', false],
+  ['identity-float64', 'DT_DOUBLE', false],
+  ['identity-uint8', 'DT_UINT8', false],
+  ['identity-int64', 'DT_INT64', false],
+  ['identity-bool', 'DT_BOOL', false],
+  ['identity-string', 'DT_STRING', false],
+  ['unknown-rank', 'DT_FLOAT', true],
+])('GET /v1/models/%s/metadata tells of %s, of unknown rank: %s', async (model, dtype, unknown_rank) => {
+  const { body } = await send({ model, method: 'GET', path: `/v1/models/${model}/metadata` });
+  const { inputs } = body.metadata.signature_def.signature_def.serving_default;
+  expect(inputs).toMatchObject({ x: { dtype, tensor_shape: { unknown_rank } } });
 });
 
 // https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md

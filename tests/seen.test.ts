@@ -1,4 +1,4 @@
-import { ask } from './ask';
+import { ask, serveOnce } from './ask';
 import { closeModels, serveModel } from './serve';
 
 afterAll(closeModels);
@@ -55,6 +55,7 @@ test.each([
   ['unlike-names', 'batched', [['', 2]], ['a', 'b']],
   ['similarity', 'whole', [['Q', 'D']], ['q', 'd']],
   ['label-of-one', 'batched', [['']], ['x']],
+  ['batch-inside', 'batched', [['', 2]], ['x', 'weights']],
   ['open-one', 'batched', [['N', 1]], ['x']],
   ['open-width', 'batched', [['N', '']], ['x']],
   ['ocr', 'single', [[20, 1, '']], ['x']],
@@ -66,6 +67,41 @@ test.each([
     dims,
   );
 });
+
+test.each<[string, string, object, number, object]>([
+  ['instances whose rows are all there', '/predict', { instances: [[1], [2]] }, 200, { predictions: [1, 2] }],
+  ['a row that is left out', '/predict', { x: [2000] }, 200, { prediction: [] }],
+  ['an instance that is left out', '/predict', { instances: [[2000]] }, 200, { predictions: [[]] }],
+  [
+    'instances of which one is left out',
+    '/predict',
+    { instances: [[1], [2000]] },
+    500,
+    { error: 'the model failed' },
+  ],
+  ['a batch of which one is left out', '/predict', { x: [[1], [2000]] }, 500, { error: 'the model failed' }],
+  ['whole tensors', '/predict', { inputs: [[1], [2000]] }, 200, { outputs: [[1]] }],
+  [
+    'the Open Inference Protocol',
+    '/v2/models/drops-rows/infer',
+    { inputs: [{ name: 'x', datatype: 'FP32', shape: [2, 1], data: [1, 2000] }] },
+    200,
+    { outputs: [{ shape: [1, 1], data: [1] }] },
+  ],
+])(
+  'A model that gives another number of rows than it was asked, for %s',
+  async (_what, path, body, status, expected) => {
+    const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const { post } = await serveOnce('drops-rows');
+    const reply = await post(path, body);
+    const logged = log.mock.calls.flat().join();
+    log.mockRestore();
+    expect(reply.body).toMatchObject(expected);
+    expect(reply.status).toBe(status);
+    // Nothing is cut: what it gave for how many is for the log.
+    expect(logged).toMatch(status === 500 ? /the output y has the shape \[1,1\] for 2 rows/ : /^$/);
+  },
+);
 
 test('OUTPUTS chooses the outputs and the prediction, and wins over the model’s own', async () => {
   expect((await ask('own-metadata', [1, 2], { OUTPUTS: 'largest' })).body).toEqual({ prediction: 2 });
@@ -126,6 +162,8 @@ describe('what pandas makes', () => {
     [{ dataframe_split: { columns: [0, 1], data: [[1, 2], [3, 4]] } }], // biome-ignore format: rows
     [{ dataframe_split: { columns: ['0', '1'], data: [[1, 2], [3, 4]], index: [0, 1] } }], // biome-ignore format: rows
     [{ dataframe_records: [{ 0: 1, 1: 2 }, { 0: 3, 1: 4 }] }], // biome-ignore format: rows
+    // MLflow 3.17, convert_input_example_to_serving_input.
+    [{ dataframe_split: { data: [[1, 2], [3, 4]] } }], // biome-ignore format: rows
   ])('without names of columns is read by position: %j', async (body) => {
     expect((await ask('identity-float32', body)).body).toEqual({ predictions: [[1, 2], [3, 4]] }); // biome-ignore format: rows
   });
@@ -155,6 +193,7 @@ test.each([
     { dataframe_split: { columns: [0, 1], data: [[3]] } },
     'dataframe_split.data[0]',
   ],
+  ['a row of another length', { dataframe_split: { data: [[1, 2], [3]] } }, 'dataframe_split.data[1]'],
 ])(
   'a frame without names of columns and with %s is a 400 that names the place',
   async (_what, body, place) => {
@@ -163,6 +202,14 @@ test.each([
     expect(reply.body.error).toContain(place);
   },
 );
+
+test('a frame without names of columns for a model of several inputs, or with FEATURES, is a 400', async () => {
+  const frame = { dataframe_split: { data: [[1, 2]] } };
+  for (const reply of [await ask('add', frame), await ask('identity-float32', frame, { FEATURES: 'a,b' })]) {
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain('dataframe_split.columns must be an array of names');
+  }
+});
 
 test('a frame for a model without inputs counts its rows', async () => {
   const { body } = await ask('no-inputs', { dataframe_split: { columns: [], data: [[], []] } });

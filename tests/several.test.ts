@@ -5,8 +5,9 @@ import request from 'supertest';
 import { createApp } from '../app';
 import type { Model } from '../model/model';
 import { loadModels } from '../model/models';
+import { readOptions } from '../routes/http/options';
 import { expectError } from './ask';
-import { ask, killServers, launchAndEnd, startServer } from './process';
+import { ask, killServers, launchAndEnd, startServer, until } from './process';
 import { modelPath } from './serve';
 
 const folder = mkdtempSync(join(tmpdir(), 'several-'));
@@ -60,15 +61,22 @@ test.each([
   ['post', '/predict/__proto__'],
   ['get', '/v2/models/other'],
   ['post', '/v1/models/other:predict'],
+  ['post', '/v1/models/other:classify'],
 ] as const)('%s %s is a 404 that lists them', async (method, path) => {
   const reply = await agent[method](path);
   expectError(reply, 404);
   expect(reply.body.error).toContain('add, single, slow-single');
 });
 
-test('A mistake is told what its own model takes', async () => {
-  const reply = await agent.post('/predict/single').send('{"x":[1]}');
-  expectError(reply, 400);
+test.each([
+  ['post', '/predict/single', 400],
+  ['post', '/v2/models/single/infer', 400],
+  ['get', '/predict/single', 405],
+  ['post', '/v1/models/single:classify', 404],
+  ['get', '/v1/models/single/versions/2', 404],
+] as const)('%s %s, a %i, is told what its own model takes', async (method, path, status) => {
+  const reply = await agent[method](path).send('{"x":[1]}');
+  expectError(reply, status);
   expect(reply.body.error).toContain('The model takes x: float32[1,3]');
 });
 
@@ -84,6 +92,27 @@ test('A slow model holds up no other', async () => {
   }
   await slow;
   expect(order).toEqual(['quick', 'quick', 'quick', 'quick', 'quick', 'slow']);
+});
+
+test('MAX_QUEUE is for all models together', async () => {
+  const one = request(createApp(models, { logFormat: 'off', maxQueue: 1 }));
+  const slow = one
+    .post('/predict/slow-single')
+    .send({ n: 1000 })
+    .then(({ status }) => status);
+  await until(() => models[2].status.runningSince !== undefined);
+  expectError(await one.post('/predict/add').send(sum), 503);
+  expect(await slow).toBe(200);
+  expect((await one.post('/predict/add').send(sum)).body).toEqual({ prediction: 3 });
+});
+
+test('A model among several brings its own features and outputs', async () => {
+  const both = await loadModels(['add', 'own-metadata'].map(modelPath));
+  const reply = await request(createApp(both, { logFormat: 'off' }))
+    .post('/predict/own-metadata')
+    .send({ width: 2, height: 1 });
+  await Promise.all(both.map((model) => model.close()));
+  expect(reply.body).toEqual({ prediction: 1, largest: 2 });
 });
 
 /** A folder with copies of tests/models. */
@@ -104,6 +133,13 @@ test('A folder is its .onnx files by name, not its subfolders’', async () => {
   expect((await ask(server.port, '/predict', sum)).body).toEqual({ prediction: 3 });
   await server.wrote(/^Try: .*\/predict\/single$/m);
   expect(server.stdout().match(/^Try: /gm)).toHaveLength(2);
+});
+
+test('MODEL_PATH is a folder', async () => {
+  const { modelPaths } = readOptions({ MODEL_PATH: folderWith('variable', 'whole', 'add') });
+  const loaded = await loadModels(modelPaths);
+  await Promise.all(loaded.map((model) => model.close()));
+  expect(loaded.map(({ name }) => name)).toEqual(['add', 'whole']);
 });
 
 test('MODEL_PATH is several by commas', async () => {

@@ -226,6 +226,12 @@ describe.each(packed)('POST /predict to a model of %s with the bytes %s', (type,
   });
 });
 
+test('POST /predict with a byte that is neither true nor false is a 400', async () => {
+  const reply = await ask('identity-bool', { b64: 'AAI=', shape: [2] });
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('only bytes 0 and 1');
+});
+
 test('POST /predict with the bytes of NaN and infinities gives null and strings', async () => {
   const reply = await ask('identity-float32', '{"b64":"AADAfwAAgH8AAID/AAAAgA==","shape":[2,2]}');
   expect(reply.body).toEqual({
@@ -295,6 +301,23 @@ describe.each(['float32', 'float16'])('POST /predict to a model of %s', (type) =
   test('with bytes gives the digits that NumPy prints', async () => {
     const reply = await ask(`identity-${type}`, { b64, shape });
     expect(reply.body.predictions.flat()).toEqual(numbers);
+  });
+
+  test('writes many as it writes few', async () => {
+    const few = await ask(`identity-${type}`, { b64, shape });
+    const times = Math.ceil(25_000 / numbers.length);
+    const bytes = Buffer.concat(Array(times).fill(Buffer.from(b64, 'base64')));
+    const many = await ask(`identity-${type}`, {
+      b64: bytes.toString('base64'),
+      shape: [times * shape[0], 2],
+    });
+    // A reply in pieces is one of no announced length.
+    expect([few.headers['transfer-encoding'], many.headers['transfer-encoding']]).toEqual([
+      undefined,
+      'chunked',
+    ]);
+    const rows = /^\{"predictions":\[(.*)\]\}\n$/.exec(few.text)?.[1];
+    expect(many.text).toBe(`{"predictions":[${Array(times).fill(rows).join(',')}]}\n`);
   });
 
   test("with NumPy's digits gives them back", async () => {

@@ -10,11 +10,11 @@ const faults: [RegExp, string][] = [
   ],
   [/out of (data )?bounds|out of range|invalid index|index \S+ must be/i, 'an index is out of range'],
   [
-    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|must have the same (shape|size|length)|should (be|have) the same|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed/i,
+    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) the same/i,
     'the sizes of the inputs do not go together',
   ],
-  [/Unknown Category/, 'a category is none of those that the model knows'],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
+  [/Unknown Category/, 'a category is none of those that the model knows'],
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
 

@@ -1,6 +1,6 @@
 import { RunError } from '../errors';
 import { type Output, type Signature, showDims } from '../signature';
-import { type Element, elementOf } from './elements';
+import { type Element, elementOf, mostWritten } from './elements';
 import { byName, recordOf } from './record';
 import { bytesOf, rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
 
@@ -103,11 +103,11 @@ export class TensorColumn extends WritableColumn {
     let text = '';
     for (let at = 0; at < this.size; at += inner) {
       text += (at === 0 ? '' : ',') + brackets('[', shape, at) + (keys ? '{' : '[');
-      for (let i = 0; i < inner; i++) {
+      const step = keys ? 1 : mostWritten;
+      for (let i = 0; i < inner; i += step) {
         if (i > 0) text += ',';
         if (keys) text += keys[i];
-        const value = element.get(tensor.data, at + i);
-        text += typeof value === 'number' ? String(value) : JSON.stringify(value);
+        text += element.write(tensor.data, at + i, at + Math.min(i + step, inner));
         if (text.length > pieceLength) {
           yield text;
           text = '';

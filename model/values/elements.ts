@@ -1,6 +1,6 @@
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import { type Base64, decodeBase64, decodeText, isBase64 } from './base64';
-import { shortenFloat16, shortenFloat32 } from './digits';
+import { mostFloats, shortenFloat16, shortenFloat32, writeFloats } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
 export type Data = Numbers | BigInts | string[];
@@ -32,11 +32,16 @@ export interface Element {
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
   get(data: Data, at: number): unknown;
+  /** The JSON of what is stored from one index to another, with commas between: of `mostWritten` values or fewer. */
+  write(data: Data, from: number, to: number): string;
   /** What is stored as a number, for comparisons; NaN for a string. */
   number(data: Data, at: number): number;
   /** Copies all of `source`, of this type, to `at`. */
   copy(data: Data, at: number, source: Data): void;
 }
+
+/** Most values that are written at once. */
+export const mostWritten = mostFloats;
 
 /** A class of typed arrays. */
 interface ArrayOf<T extends Data> {
@@ -67,7 +72,10 @@ const same = (value: number) => value;
 const elements = {
   float16: numbers('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+  float32: {
+    ...numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+    write: (data: Data, from: number, to: number) => writeFloats(data as Numbers, from, to),
+  },
   float64: numbers('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
   int8: numbers('INT8', Int8Array, whole(-(2 ** 7), 2 ** 7 - 1)),
   int16: numbers('INT16', Int16Array, whole(-(2 ** 15), 2 ** 15 - 1)),
@@ -139,6 +147,7 @@ function typed<Value extends number | bigint>(
       return -1;
     },
     get: (data, at) => write(own(data)[at]),
+    write: (data, from, to) => writeValues(to - from, (i) => write(own(data)[from + i])),
     number: (data, at) => number(own(data)[at]),
     copy: (data, at, source) => own(data).set(own(source), at),
   };
@@ -164,12 +173,17 @@ function strings(): Element {
       return -1;
     },
     get: (data, at) => own(data)[at],
+    write: (data, from, to) => writeValues(to - from, (i) => own(data)[from + i]),
     number: () => Number.NaN,
     copy(data, at, source) {
       const [target, texts] = [own(data), own(source)];
       for (let i = 0; i < texts.length; i++) target[at + i] = texts[i];
     },
   };
+}
+
+function writeValues(length: number, valueAt: (i: number) => unknown): string {
+  return JSON.stringify(Array.from({ length }, (_, i) => valueAt(i))).slice(1, -1);
 }
 
 function textOf({ b64, shape }: Base64): string | undefined {

@@ -86,12 +86,15 @@ function readSplit({ dataframe_split: split }: Body, signature: Signature): Aske
   const unknown = Object.keys(split).find((key) => !['columns', 'data', 'index'].includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} in dataframe_split`);
   const { columns: given, data } = split;
+  const where = rowsIn('dataframe_split.data');
+  // MLflow's serving_input of a frame without names has no columns.
+  if (given === undefined && Array.isArray(data) && needsFeatures(signature))
+    return readRows(data, signature, where);
   if (!Array.isArray(given) || !given.every((name) => typeof name === 'string' || Number.isInteger(name))) {
     throw new BadInput('dataframe_split.columns must be an array of names');
   }
   if (!Array.isArray(data)) throw new BadInput('dataframe_split.data must be an array of rows');
   const names = given.map(String);
-  const where = rowsIn('dataframe_split.data');
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
   const { features, inputs } = signature;

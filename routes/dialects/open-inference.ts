@@ -63,8 +63,9 @@ export function readInferRequest(
 ): Asked {
   const { inputs } = signature;
   const given = body.inputs.map(({ name }) => name);
-  // The name in KServe's documented requests stands for the one input of any name.
-  const isDocumented = inputs.length === 1 && given.length === 1 && given[0] === 'input-0';
+  // The names in KServe's documented requests and of MLServer's codecs stand for the one input of any name.
+  const isDocumented =
+    inputs.length === 1 && given.length === 1 && (given[0] === 'input-0' || given[0] === 'input-1');
   const names = isDocumented ? given : matchInputs(given, inputs, '');
   const places = names.map((name) => given.indexOf(name));
   const chunks = cutBinary(body.inputs, binary);

@@ -63,11 +63,18 @@ class Admission {
   private oldest: Ticket | undefined;
   private newest: Ticket | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private readonly onClose: (this: Response) => void;
 
   constructor(
     private readonly options: Options,
     private readonly models: readonly Model[],
-  ) {}
+  ) {
+    const admission = this;
+    // One function for all responses, which it is called with.
+    this.onClose = function () {
+      admission.dismiss(this.locals.ticket);
+    };
+  }
 
   readonly admit: RequestHandler = (req, res, next) => {
     // A client may be gone before what stands in front of the door has let it through.
@@ -81,7 +88,7 @@ class Admission {
     res.locals.signal = ticket.controller.signal;
     // No closure: V8 keeps each that such a property ever held.
     res.locals.ticket = ticket;
-    res.once('close', () => this.dismiss(ticket));
+    res.on('close', this.onClose);
     if (!res.socket) closeWithConnection(req, res);
     const { 'transfer-encoding': chunked, 'content-encoding': encoding = 'identity' } = req.headers;
     const isEncoded = encoding.toLowerCase() !== 'identity';

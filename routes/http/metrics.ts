@@ -38,7 +38,6 @@ export class Metrics {
   /** Measures a request. */
   readonly watch: RequestHandler = (_req, res, next) => {
     this.inFlight++;
-    res.locals.arrived = performance.now();
     res.on('close', this.onClose);
     next();
   };

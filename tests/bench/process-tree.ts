@@ -1,9 +1,18 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process and all its descendants. */
 export function processTree(pid: number): number[] {
-  const children = readProc(`${pid}/task/${pid}/children`).match(/\d+/g) ?? [];
+  // Each thread has children of its own.
+  const children = threads(pid).flatMap((id) => readProc(`${pid}/task/${id}/children`).match(/\d+/g) ?? []);
   return [pid, ...children.map(Number).flatMap(processTree)];
+}
+
+function threads(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 /** User and system time in seconds; NaN without /proc. */

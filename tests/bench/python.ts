@@ -1,10 +1,63 @@
-import { type ExecFileSyncOptions, execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** The first interpreter that can import all of these modules. */
-export function findPython(modules: string[]): string | undefined {
-  const names = [process.env.PYTHON, '/usr/bin/python3', 'python3'];
-  return names.find((python) => python && spawnSync(python, ['-c', `import ${modules}`]).status === 0);
+const root = path.resolve(__dirname, '../../..');
+const requirements = path.join(root, 'tests/bench/requirements.txt');
+const environment = path.join(root, 'node_modules/.cache/bench-venv');
+
+let found: string | undefined;
+
+/** The interpreter of a virtual environment with requirements.txt from PyPI, kept between runs; undefined without. */
+export function findPython(): string | undefined {
+  if (found === undefined) found = madeBefore() || make();
+  return found || undefined;
+}
+
+const installed = path.join(environment, 'requirements.txt');
+
+function madeBefore(): string {
+  const python = pythonIn(environment);
+  const isSame =
+    existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync(requirements, 'utf8');
+  return isSame && run(python, '-c', '') === '' ? python : '';
+}
+
+function make(): string {
+  console.error(`Installing ${requirements} into ${environment}`);
+  try {
+    const python = installPackages(environment, requirements);
+    writeFileSync(installed, readFileSync(requirements));
+    return python;
+  } catch (error) {
+    console.error(
+      `Without Python 3.11 or newer and PyPI, only what runs on Node.js is measured (${(error as Error).message})`,
+    );
+    return '';
+  }
+}
+
+/** The interpreter of a new virtual environment with the packages of a file. Throws where PyPI does not answer. */
+export function installPackages(environment: string, requirements: string): string {
+  const python = pythonIn(environment);
+  const base = process.env.PYTHON ?? (process.platform === 'win32' ? 'python' : 'python3');
+  const failure =
+    run(base, '-m', 'venv', '--clear', environment) ||
+    run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', '-r', requirements);
+  if (failure !== '') throw new Error(failure);
+  return python;
+}
+
+function pythonIn(environment: string): string {
+  // Python for Windows has another folder.
+  return path.join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+}
+
+/** Runs a command, and gives the last line of what went wrong. */
+function run(command: string, ...args: string[]): string {
+  const { error, status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' });
+  if (status === 0) return '';
+  return error ? error.message : (`${stdout}${stderr}`.trim().split('\n').at(-1) ?? '') || `status ${status}`;
 }
 
 /** Runs a script and gives what it prints. */
@@ -14,22 +67,9 @@ export function runPython(python: string, ...args: string[]): string {
   return run.stdout.trim();
 }
 
-/** Versions of the interpreter and of those of the packages that are installed. */
-export function pythonVersions(python: string, packages: string[]): string {
-  const script = `
-import importlib.metadata, platform, sys
-found = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
-names = [f"{name} {found[name]}" for name in sys.argv[1:] if name in found]
-print("Python", ", ".join([platform.python_version(), *names]))`;
-  return runPython(python, '-c', script, ...packages);
-}
-
-/** The Python of a new environment in a folder that has the packages of a file. Throws where PyPI does not answer. */
-export function installPackages(folder: string, requirements: string): string {
-  const environment = path.join(folder, 'venv');
-  const quietly: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'inherit'] };
-  execFileSync(process.env.PYTHON ?? 'python3', ['-m', 'venv', environment], quietly);
-  const python = path.join(environment, 'bin', 'python');
-  execFileSync(python, ['-m', 'pip', 'install', '--quiet', '-r', requirements], quietly);
-  return python;
+/** Versions of the interpreter and of the packages. */
+export function pythonVersions(python: string): string {
+  const names = [...readFileSync(requirements, 'utf8').matchAll(/^([\w-]+)==(\S+)$/gm)];
+  const version = runPython(python, '-c', 'import platform; print(platform.python_version())');
+  return [`Python ${version}`, ...names.map(([, name, of]) => `${name} ${of}`)].join(', ');
 }

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+from mlflow.models import convert_input_example_to_serving_input
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 host, port = sys.argv[1].split(":")
@@ -40,6 +41,11 @@ missing = frame.copy()
 missing.loc[1, "petal_width"] = np.nan
 answer = client.invoke(missing).get_predictions()
 assert answer.iloc[0].equals(expected.iloc[0]), answer
+
+# What mlflow.pyfunc keeps beside a model as its serving_input.
+for example in (frame, missing, (frame, {"any": 1}), {name: frame[[name]].to_numpy() for name in names}):
+    answer = client.invoke(convert_input_example_to_serving_input(example)).get_predictions()
+    assert answer.iloc[0, 0] == expected.iloc[0, 0], (example, answer)
 
 try:
     client.invoke(frame.drop(columns=names[0]))

@@ -3,10 +3,12 @@
     pip install -r tests/clients/requirements.txt
     python3 tests/clients/ask_by_triton.py localhost:3000 model
 """
+import asyncio
 import sys
 
 import numpy as np
 import tritonclient.http as http
+import tritonclient.http.aio as aio
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 address, model = sys.argv[1:]
@@ -16,6 +18,10 @@ assert not client.is_model_ready("no-such-model")
 assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
 metadata = client.get_model_metadata(model)
 names = [output["name"] for output in metadata["outputs"]]
+# pytriton's client asks for it before anything else.
+config = client.get_model_config(model)
+for described, key in ((config["input"], "inputs"), (config["output"], "outputs")):
+    assert [each["name"] for each in described] == [each["name"] for each in metadata[key]], config
 
 
 def array(shape, datatype):
@@ -27,11 +33,25 @@ def array(shape, datatype):
     return (values % 2).astype(triton_to_np_dtype(datatype))
 
 
-def given(binary):
+def extremes(datatype):
+    """Two rows of the values that a type ends with."""
+    if datatype == "BYTES":
+        return np.array([["", "NaN, 1e400 \uffff"], ['"\\', "{}"]], dtype=object)
+    if datatype == "BOOL":
+        return np.array([[True, False], [False, True]])
+    dtype = np.dtype(triton_to_np_dtype(datatype))
+    if dtype.kind == "f":
+        values = [[np.nan, np.inf], [-np.inf, np.finfo(dtype).max], [np.finfo(dtype).tiny, -0.1]]
+    else:
+        values = [[np.iinfo(dtype).min, np.iinfo(dtype).max], [np.iinfo(dtype).max - 1, 1]]
+    return np.array(values, dtype=dtype)
+
+
+def given(binary, module=http, values_of=lambda tensor: array(tensor["shape"], tensor["datatype"])):
     inputs = []
     for tensor in metadata["inputs"]:
-        values = array(tensor["shape"], tensor["datatype"])
-        inputs.append(http.InferInput(tensor["name"], values.shape, tensor["datatype"]))
+        values = values_of(tensor)
+        inputs.append(module.InferInput(tensor["name"], values.shape, tensor["datatype"]))
         inputs[-1].set_data_from_numpy(values, binary_data=binary)
     return inputs
 
@@ -53,6 +73,14 @@ for shape, _ in expected:
 if model.startswith("identity"):
     values = array(metadata["inputs"][0]["shape"], metadata["inputs"][0]["datatype"])
     assert expected == [(values.shape, list(values.flat))], expected
+    values = extremes(metadata["inputs"][0]["datatype"])
+    for binary_in in (True, False):
+        for binary_out in (True, False):
+            result = client.infer(
+                model, given(binary_in, values_of=lambda _: values), outputs=wanted(binary_out))
+            # Only floats have a NaN to compare.
+            (_, got), = answers(result)
+            np.testing.assert_array_equal(np.array(got, dtype=values.dtype), values.ravel())
 for binary_in in (True, False):
     for binary_out in (True, False):
         result = client.infer(model, given(binary_in), outputs=wanted(binary_out), request_id="42")
@@ -72,6 +100,9 @@ for refused, status in [
     (lambda: client.infer(model, given(True), outputs=[http.InferRequestedOutput("none")]), "400"),
     (lambda: client.infer(model, given(True), model_version="99"), "404"),
     (lambda: client.infer("no-such-model", given(True)), "404"),
+    (lambda: client.get_model_metadata("no-such-model"), "404"),
+    (lambda: client.get_inference_statistics(model), "404"),
+    (lambda: client.get_model_repository_index(), "404"),
 ]:
     try:
         refused()
@@ -80,4 +111,26 @@ for refused, status in [
     else:
         raise AssertionError("no exception")
 client.close()
+
+
+async def ask_at_once():
+    async with aio.InferenceServerClient(address) as client:
+        assert await client.is_server_live() and await client.is_model_ready(model)
+        assert (await client.get_model_metadata(model)) == metadata
+        for binary in (True, False):
+            results = await asyncio.gather(*(
+                client.infer(
+                    model, given(binary, aio), outputs=wanted(binary),
+                    request_compression_algorithm=algorithm, response_compression_algorithm=algorithm)
+                for algorithm in (None, "gzip", "deflate", None)))
+            assert all(answers(result) == expected for result in results), binary
+        try:
+            await client.infer(model, given(True, aio)[:-1])
+        except InferenceServerException as error:
+            assert error.status() == "400", error
+        else:
+            raise AssertionError("no exception")
+
+
+asyncio.run(ask_at_once())
 print("all is well")

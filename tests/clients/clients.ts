@@ -7,7 +7,7 @@ import { bundledModel } from '../bench/scenarios';
 import { startServer } from '../process';
 import { modelPath, root } from '../serve';
 
-// Drives the built server with other servers' own Python clients, which are installed from PyPI: npm run clients
+// Drives the built server with other servers' own Python clients and the usual HTTP ones, installed from PyPI: npm run clients
 
 const scripts = path.join(root, 'tests', 'clients');
 
@@ -21,12 +21,13 @@ const asks: Record<string, string[]> = {
     .concat('add', 'two-outputs', 'logreg', 'mixed', 'whole'),
   ask_by_kserve: ['identity-float32'],
   ask_by_mlflow: ['0-iris'],
+  ask_by_http: ['identity-float32'],
 };
 
 async function main(): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'onnx-clients-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const python = installPackages(folder, path.join(scripts, 'requirements.txt'));
+  const python = installPackages(path.join(folder, 'venv'), path.join(scripts, 'requirements.txt'));
   const models = path.join(folder, 'models');
   mkdirSync(models);
   // By name the first.

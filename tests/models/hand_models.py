@@ -104,6 +104,12 @@ CHECKED = {
         {"inputs": f32([1, 2])},
         lambda inputs: {"y": 2 * inputs},
     ),
+    # More inputs than a message shows.
+    "many-inputs": (
+        f"({', '.join(f'float[N,1] x{i}' for i in range(8))}) => (float[N,1] sum) {{ sum = Sum({', '.join(f'x{i}' for i in range(8))}) }}",
+        {f"x{i}": f32([i], [2 * i]) for i in range(8)},
+        lambda **inputs: {"sum": sum(inputs.values())},
+    ),
     "log": (
         "(float[N,1] x) => (float[N,1] y) { y = Log(x) }",
         {"x": f32([1], [0], [-1], [np.inf])},
@@ -317,6 +323,23 @@ CHECKED = {
 
 # name: graph
 UNCHECKED = {
+    # As skl2onnx leaves a OneHotEncoder: a category that it does not know is an error.
+    "onehot": """(string[N,1] city, int64[N,1] code) => (float[N,1,4] y) {
+        cities = ai.onnx.ml.OneHotEncoder<cats_strings = ["Oslo", "Rome"], zeros = 0>(city)
+        codes = ai.onnx.ml.OneHotEncoder<cats_int64s = [7, 9], zeros = 0>(code)
+        y = Concat<axis = 2>(cities, codes)
+    }""",
+    # As torch exports padding of images and sound, which must be larger than what is added.
+    "reflect": """(float[N,width] x) => (float[N,wider] y) {
+        pads = Constant<value = int64[4] {0, 2, 0, 2}>()
+        y = Pad<mode = "reflect">(x, pads)
+    }""",
+    # As BERT's token types, which are as many as its longest text is long.
+    "longest": """(int64[N,seq] ids) => (float[N,length] y) {
+        types = Constant<value = float[1,4] {1, 2, 3, 4}>()
+        shape = Shape(ids)
+        y = Expand(types, shape)
+    }""",
     "lstm-seq": """(float[N,1,2] x) => (float[N,1,1,2] y) {
         y = LSTM<hidden_size = 2>(x, lstm_w, lstm_r)
     }""",

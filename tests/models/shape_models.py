@@ -60,6 +60,18 @@ MODELS = {
         times = Constant<value = int64[3] {1, 1, 768}>()
         y = Tile(numbers, times)
     }""",
+    # Takes as many weights a row as there are rows, and declares a single one.
+    "batch-inside": """(float[batch,2] x, float[batch,batch] weights) => (float[1,2] y) {
+        y = MatMul(weights, x)
+    }""",
+    # Leaves out the rows above a thousand, which none is that is made up.
+    "drops-rows": """(float[N,1] x) => (float[N,1] y) {
+        thousand = Constant<value = float {1000.0}>()
+        keeps = LessOrEqual(x, thousand)
+        one = Constant<value = int64[1] {1}>()
+        flat = Squeeze(keeps, one)
+        y = Compress<axis = 0>(x, flat)
+    }""",
     # Says by itself what its columns are, and which outputs to give.
     "own-metadata": """(float[N,2] x) => (float[N] largest, float[N] smallest, float[N,2] same) {
         largest = ReduceMax<axes = [1], keepdims = 0>(x)

@@ -12,7 +12,7 @@ const scripts = path.join(root, 'tests', 'models', 'exporters');
 function main(): void {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'onnx-exporters-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const python = installPackages(folder, path.join(scripts, 'requirements.txt'));
+  const python = installPackages(path.join(folder, 'venv'), path.join(scripts, 'requirements.txt'));
   // TensorFlow and PyTorch are kept apart.
   for (const family of ['sklearn', 'torch', 'keras']) {
     for (const args of [[`${family}_models.py`], ['snippets.py', family]]) {
