@@ -157,7 +157,7 @@ test('A model that no made-up input fits is served, and the boot log says so', a
 
 test.each([
   ['an input with a wrapper’s name', 'wrapper-name', /^ {2}note: the input inputs is to be wrapped/m],
-  ['an output that is left out', 'multi-label', /^ {2}note: .*probabilities/m],
+  ['an output that is left out', 'sequence-and-tensor', /^ {2}note: .*parts/m],
 ])('The boot log notes %s', async (_what, model, note) => {
   expect((await startServer(model)).stdout()).toMatch(note);
 });
