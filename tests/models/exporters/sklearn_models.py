@@ -98,7 +98,7 @@ frame("ordinal", ordinal, customers, narrow, customers.visits, variable)
 # Columns of float64: a ZipMap of doubles and, where an age may be missing, what the runtime cannot do.
 visitors = customers.drop(columns="age")
 frame("frame-doubles", customer_pipeline(ignoring, logistic(), ["visits"]), visitors, {}, bought, classified)
-frame("imputer-doubles", customer_pipeline(ignoring, logistic()), customers, {}, bought, classified)
+write("imputer-doubles", to_onnx(customer_pipeline(ignoring, logistic()).fit(customers, bought), customers[:1]))
 
 # Categories that are numbers, in a matrix and in columns.
 codes = pd.DataFrame({"zip": random.choice([1010, 2020, 3030], size), "shop": random.choice([7, 8], size)})
