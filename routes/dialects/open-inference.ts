@@ -220,15 +220,15 @@ function bytesOf({ data }: Tensor): Uint8Array {
   return bytes;
 }
 
-/** A request that the model takes. */
-export function exampleRequest({ inputs, kind }: Signature): object {
+/** A request that the model takes; of an input with more values than `most`, just one more. */
+export function exampleRequest({ inputs, kind }: Signature, most: number): object {
   return {
     inputs: inputs.map((input) => {
       const { name, type } = input;
       const example = exampleOf(input, kind);
       const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
       const element = elementOf(type);
-      const data = element.create(sizeOf(shape));
+      const data = element.create(Math.min(sizeOf(shape), most + 1));
       for (let i = 0; i < data.length; i++) element.fill(data, i, [valueAt(example, i)]);
       return { name, datatype: element.datatype, shape, data: flat({ type, shape, data }) };
     }),

@@ -31,7 +31,9 @@ export function showOutputs({ outputs, kind }: Signature): string {
 
 /** `The model takes …. Try …` with a body for the Open Inference Protocol or the others, cut where it is long. */
 export function hintFor(signature: Signature, forInfer: boolean): string {
-  const example = forInfer ? exampleRequest(signature) : exampleBody(signature);
+  const example = forInfer
+    ? exampleRequest(signature, longestExample)
+    : exampleBody(signature, longestExample);
   const json = JSON.stringify(example);
   return `The model takes ${showInputs(signature, mostNamed)}. Try ${json.length <= longestExample ? json : shorten(JSON.parse(json))}`;
 }
@@ -43,7 +45,8 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
   const body = JSON.stringify(exampleBody(signature));
   if (body.length <= longestLine) return `curl${key} -d ${quote(body)} ${url}`;
   const bytes: Record<string, string> = {};
-  const named = exampleBody({ ...signature, features: undefined }, (input) => {
+  const whole = { ...signature, features: undefined };
+  const named = exampleBody(whole, Number.POSITIVE_INFINITY, (input) => {
     const code = bytesCode(input);
     if (code === undefined) return undefined;
     bytes[`@${input.name}`] = code;
@@ -56,9 +59,10 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
   return `node -p ${quote(`JSON.stringify(${code})`)} | curl${key} -d @- ${url}`;
 }
 
-/** A body that the model takes. */
+/** A body that the model takes; of an input with more values than `most`, as many as show that there are more. */
 function exampleBody(
   { inputs, kind, features }: Signature,
+  most = Number.POSITIVE_INFINITY,
   instead: (input: Input) => unknown = () => undefined,
 ): object {
   const entries = features
@@ -69,11 +73,22 @@ function exampleBody(
         const dims = instanceDims(input, kind) ?? [];
         // Dimensions that are always 1 may be left out at the end.
         while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-        return [input.name, (sizeOf(shape) > 32 && instead(input)) || nest(example, shape)];
+        return [input.name, (sizeOf(shape) > 32 && instead(input)) || nest(example, cut(shape, most))];
       });
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
+}
+
+/** A shape of little more than so many values, with as many dimensions, 1 where the whole has 1. */
+function cut(shape: Shape, most: number): Shape {
+  let size = 1;
+  const enough = (length: number) => {
+    const shown = Math.min(length, Math.ceil(most / size) + 1);
+    size *= shown;
+    return shown;
+  };
+  return shape.toReversed().map(enough).toReversed();
 }
 
 /** Nested arrays of this shape, the first value at `from`. */
