@@ -11,15 +11,26 @@ const least = 1e-36;
  * 0.9700000286102295 becomes 0.97. JSON then shows a float32 as NumPy or C would print it.
  */
 export function shortenFloat32(value: number): number {
-  if (Number.isInteger(value) && Math.abs(value) < 1e6) return value;
-  if (!(Math.abs(value) >= least && Number.isFinite(value))) return shorten(value, Math.fround, 9);
-  const short = withFewestDigits(Math.abs(value), toDouble);
+  const size = Math.abs(value);
+  if (isShort(size)) return value;
+  if (!isOrdinary(size)) return shorten(value, Math.fround, 9);
+  const short = withFewestDigits(size, toDouble);
   return value < 0 ? -short : short;
 }
 
 /** The same for a number that came from a float16. */
 export function shortenFloat16(value: number): number {
   return shorten(value, f16round, 5);
+}
+
+/** Whether a number has few digits as it stands. */
+function isShort(size: number): boolean {
+  return size < 1e6 && Number.isInteger(size);
+}
+
+/** Whether a float32 is one of those that withFewestDigits takes. */
+function isOrdinary(size: number): boolean {
+  return size >= least && size < Number.POSITIVE_INFINITY;
 }
 
 function shorten(value: number, round: (short: number) => number, most: number): number {
@@ -89,10 +100,10 @@ export function writeFloats(values: ArrayLike<number>, from: number, to: number)
 
 function writeFloat(value: number): void {
   const size = Math.abs(value);
-  const isWhole = size < 1e6 && Number.isInteger(value);
-  if (isWhole || (size >= least && size < Number.POSITIVE_INFINITY)) {
+  const isDone = isShort(size);
+  if (isDone || isOrdinary(size)) {
     if (value < 0) text[end++] = 0x2d;
-    if (isWhole) writeDecimal(size, 0);
+    if (isDone) writeDecimal(size, 0);
     else withFewestDigits(size, writeDecimal);
   } else if (Number.isNaN(value)) writeText('null');
   else writeText(Number.isFinite(value) ? String(shortenFloat32(value)) : `"${value}"`);
