@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import { BadInput } from '../../model/errors';
@@ -25,8 +26,6 @@ export function takeBytes(req: Request): Buffer {
   return Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : '');
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
 /**
  * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and integers of 64-bit inputs are exact.
  * Throws BadInput.
@@ -34,12 +33,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
-  let text: string;
-  try {
-    text = utf8.decode(bytes);
-  } catch {
-    throw new BadInput('the body is not UTF-8');
-  }
+  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
+  // Several times faster than a TextDecoder, which would leave out a byte order mark.
+  const text = bytes.toString('utf8', startsWithMark(bytes) ? 3 : 0);
   const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
   // JSON.parse makes 1e400 infinite, which no number in JSON is.
   const isOdd = hasLargeExponent(text) || hasLongNumber(bytes) || (isExact && /\d{16}/.test(text));
@@ -52,6 +48,10 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   } catch (error) {
     return /NaN|Infinity/.test(text) ? parseOdd(text, isExact) : notJson(error);
   }
+}
+
+function startsWithMark(bytes: Buffer): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 
 /** Whether a number has an exponent of three digits or more; large texts are searched outside of their strings only. */
