@@ -38,7 +38,7 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   const text = bytes.toString('utf8', startsWithMark(bytes) ? 3 : 0);
   const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
   // JSON.parse makes 1e400 infinite, which no number in JSON is.
-  const isOdd = hasLargeExponent(text) || hasLongNumber(bytes) || (isExact && /\d{16}/.test(text));
+  const isOdd = hasLargeExponent(text) || hasLongNumber(bytes) || (isExact && /[\d.]{16}|\d[eE]/.test(text));
   // Nothing of a large body is needed twice.
   if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
     (bytes.buffer as ArrayBuffer).transfer?.(0);
@@ -133,18 +133,24 @@ function endOfString(text: string, quote: number): number {
 function needsMark(token: string, isExact: boolean): boolean {
   if (/[NI]/.test(token)) return true;
   if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(token)) return false;
-  return !Number.isFinite(Number(token)) || (isExact && wholeDigits.test(token));
+  const value = Number(token);
+  return !Number.isFinite(value) || (isExact && Number.isInteger(value) && !Number.isSafeInteger(value));
 }
 
-/** An integer, as a whole number or with nothing behind the point. */
-const wholeDigits = /^(-?\d{16,})(?:\.0+)?$/;
-
 function meaningOf(token: string, isExact: boolean): unknown {
-  const whole = isExact ? wholeDigits.exec(token) : null;
-  // So many digits fit no integer.
-  if (whole && token.length < 64) return BigInt(whole[1]);
+  const value = Number(token);
+  if (Number.isFinite(value)) return (isExact && wholeOf(token)) || value;
   // JSON has no symbols: one stands for a number that is out of every range.
-  return /^-?\d/.test(token) ? Symbol(token.slice(0, 20)) : Number(token);
+  return /\d/.test(token) ? Symbol(token.slice(0, 20)) : value;
+}
+
+/** The integer that a finite number's token writes, with a point or an exponent, too; undefined where it writes none. */
+function wholeOf(token: string): bigint | undefined {
+  const [number, exponent = '0'] = token.toLowerCase().split('e');
+  const [whole, fraction = ''] = number.split('.');
+  const digits = `${whole}${fraction}`.replace(/0+$/, '');
+  const zeros = whole.length + Number(exponent) - digits.length;
+  return zeros < 0 ? undefined : BigInt(digits + '0'.repeat(zeros));
 }
 
 const deepest = 1000;
