@@ -41,6 +41,17 @@ interface Recipe {
   valuesFor(input: Input, row: number): readonly Scalar[];
 }
 
+/** The outputs of a run, or undefined where it fails or the experiment is over. */
+type Attempt = (feeds: Tensor[]) => Promise<Tensor[] | undefined>;
+
+/** The shapes that runs gave. */
+interface Seen {
+  /** How many rows each run had, and the shape of each output. */
+  readonly runs: { rows: number; shapes: Shape[] }[];
+  /** Whether open dimensions behind the rows, where there are any, had several lengths. */
+  readonly severalSizes: boolean;
+}
+
 /**
  * Runs 1, 2 and 3 made-up rows, together and alone, to see the model's kind, which outputs follow the rows and, where
  * `timed` rows are given, whether a run of so many is over in a moment. What it does not see is believed as declared.
@@ -53,69 +64,69 @@ export async function observe(
   timed: number | undefined,
 ): Promise<Observation> {
   const fetches = outputs.map(({ fetch }) => fetch);
+  const run = (feeds: Tensor[]) => runner.run(feeds, fetches);
   const declared = declaredKind(inputs);
-  const feed = (rows: number, recipe: Recipe) => madeUp(inputs, declared, rows, recipe);
-  const first = await firstThatFits(inputs, graph, (recipe) => runner.run(feed(1, recipe), fetches));
+  const first = await firstThatFits(inputs, graph, (recipe) => run(madeUp(inputs, declared, 1, recipe)));
   if (!first) {
-    return {
-      fits: false,
-      signature: { kind: declared, inputs, outputs: outputs.map((output) => asDeclared(output, declared)) },
-    };
+    const believed = outputs.map((output) => asDeclared(output, declared));
+    return { fits: false, signature: { kind: declared, inputs, outputs: believed } };
   }
   const { recipe } = first;
-  const end = performance.now() + patience;
-  /** The outputs of a run, or undefined where it fails or the experiment is over. */
-  const attempt = async (feeds: Tensor[]): Promise<Tensor[] | undefined> => {
-    const left = end - performance.now();
-    if (left <= 0) return undefined;
-    let timer: NodeJS.Timeout | undefined;
-    const over = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, left, undefined);
-    });
-    const outputs = runner.run(feeds, fetches).catch(() => undefined);
-    return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
-  };
-
-  // Several rows, in which each holds the same; and, where lengths are open, one row of another length.
-  const seen: { rows: number; shapes: Shape[] }[] = [{ rows: 1, shapes: shapesOf(first.outputs) }];
-  const see = async (rows: number, size: number) => {
-    const given = await attempt(feed(rows, { ...recipe, size }));
-    if (given) seen.push({ rows, shapes: shapesOf(given) });
-    return given !== undefined;
-  };
-  if (declared === 'batched') for (const rows of [2, 3]) await see(rows, recipe.size);
-  const others = sizes.filter((size) => size > recipe.size);
-  let severalSizes = !hasOpenLength(inputs, declared);
-  for (const size of others) {
-    // What a whole model's first dimension counts is a length like others.
-    severalSizes ||= (declared === 'whole' && (await see(2, size))) || (await see(1, size));
-  }
-
-  const follows = outputs.map((_, o) => seen.every(({ rows, shapes }) => shapes[o][0] === rows));
-  let kind = declared;
-  if (declared === 'batched' && !haveOneBatch(inputs)) {
-    const isOne = seen.some(({ rows }) => rows === 3) && follows.every(Boolean);
-    if (!isOne || !(await addUp(inputs, recipe, attempt))) kind = 'whole';
-  }
-  const sawRows = seen.some(({ rows }) => rows > 1);
-  const signature: Observation['signature'] = {
+  const attempt = whilePatient(run);
+  const seen = await seeShapes(inputs, declared, recipe, first.outputs, attempt);
+  const isOne =
+    declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, recipe, seen, attempt));
+  const kind = isOne ? declared : 'whole';
+  const signature = {
     kind,
-    inputs: feed(1, recipe).map(({ shape }, i) => {
+    inputs: madeUp(inputs, declared, 1, recipe).map(({ shape }, i) => {
       const example = {
         values: recipe.valuesFor(inputs[i], 0),
         shape: shape.slice(kind === 'whole' ? 0 : 1),
       };
       return { ...inputs[i], example };
     }),
-    outputs: outputs.map((output, o) => {
-      const believed = asDeclared(output, kind);
-      const batch = kind === 'batched' && !sawRows ? believed.batch : kind !== 'whole' && follows[o];
-      const shapes = seen.map((run) => run.shapes[o]);
-      return asSeen({ ...believed, batch }, inputs, kind, shapes, severalSizes);
-    }),
+    outputs: outputs.map((output, o) => asSeen(asDeclared(output, kind), o, inputs, kind, seen)),
   };
   const momentary = timed && (await largestMoment(inputs, kind, recipe, timed, attempt));
   return { signature, fits: true, ...(momentary && { momentary }) };
+}
+
+function whilePatient(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
+  const end = performance.now() + patience;
+  return async (feeds) => {
+    const left = end - performance.now();
+    if (left <= 0) return undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, left, undefined);
+    });
+    const outputs = run(feeds).catch(() => undefined);
+    return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
+  };
+}
+
+/** Runs several rows, in which each holds the same; and, where lengths are open, one row of another length. */
+async function seeShapes(
+  inputs: readonly Input[],
+  declared: Kind,
+  recipe: Recipe,
+  first: readonly Tensor[],
+  attempt: Attempt,
+): Promise<Seen> {
+  const runs: Seen['runs'] = [{ rows: 1, shapes: shapesOf(first) }];
+  const see = async (rows: number, size: number) => {
+    const given = await attempt(madeUp(inputs, declared, rows, { ...recipe, size }));
+    if (given) runs.push({ rows, shapes: shapesOf(given) });
+    return given !== undefined;
+  };
+  if (declared === 'batched') for (const rows of [2, 3]) await see(rows, recipe.size);
+  let severalSizes = !hasOpenLength(inputs, declared);
+  for (const size of sizes.filter((size) => size > recipe.size)) {
+    // What a whole model's first dimension counts is a length like others.
+    severalSizes ||= (declared === 'whole' && (await see(2, size))) || (await see(1, size));
+  }
+  return { runs, severalSizes };
 }
 
 /** The kind by the declared first dimensions, whatever their names. */
@@ -199,12 +210,16 @@ function shapesOf(tensors: readonly Tensor[]): Shape[] {
   return tensors.map(({ shape }) => shape);
 }
 
-/** Whether different rows give together what they give alone: then first dimensions of different names are one batch. */
+/** Whether outputs follow the rows, and different rows give together what they give alone: then all first dimensions are one batch. */
 async function addUp(
   inputs: readonly Input[],
   { size, valuesFor }: Recipe,
-  attempt: (feeds: Tensor[]) => Promise<Tensor[] | undefined>,
+  { runs }: Seen,
+  attempt: Attempt,
 ): Promise<boolean> {
+  const sawThree = runs.some(({ rows }) => rows === 3);
+  if (!sawThree || !runs.every(({ rows, shapes }) => shapes.every(([length]) => length === rows)))
+    return false;
   const vary = (row: number): Recipe => ({
     size,
     valuesFor: (input) =>
@@ -233,26 +248,33 @@ function asDeclared({ name, type, dims, labels }: Output, kind: Kind): Output {
   return { name, type, dims, labels, batch: batch || (labels !== undefined && kind !== 'whole') };
 }
 
-/** Lengths that were the same at all sizes are fixed; the declared names of others are kept where an input bears them too. */
+/**
+ * An output as runs showed it, given as it is declared. Lengths that were the same at all sizes are fixed; the declared
+ * names of others are kept where an input bears them too.
+ */
 function asSeen(
   output: Output,
+  place: number,
   inputs: readonly Input[],
   kind: Kind,
-  shapes: readonly Shape[],
-  severalSizes: boolean,
+  { runs, severalSizes }: Seen,
 ): Output {
+  const sawRows = runs.some(({ rows }) => rows > 1);
+  const follows = runs.every(({ rows, shapes }) => shapes[place][0] === rows);
+  const batch = kind === 'batched' && !sawRows ? output.batch : kind !== 'whole' && follows;
+  const shapes = runs.map((run) => run.shapes[place]);
   const [first] = shapes;
-  if (!shapes.every(({ length }) => length === first.length)) return output;
+  if (!shapes.every(({ length }) => length === first.length)) return { ...output, batch };
   const dims = first.map((length, axis): Dim => {
     const dim = output.dims.length === first.length ? output.dims[axis] : '';
-    const isRows = axis === 0 && output.batch && kind === 'batched';
+    const isRows = axis === 0 && batch && kind === 'batched';
     const isFixed = !isRows && shapes.every((shape) => shape[axis] === length);
     if (isFixed && (dim === length || severalSizes)) return length;
     // The name of the batch would be a lie.
     if (axis === 0 && kind === 'batched' && !isRows) return '';
     return typeof dim === 'string' && inputs.some(({ dims }) => dims.includes(dim)) ? dim : '';
   });
-  return { ...output, dims };
+  return { ...output, batch, dims };
 }
 
 /** Whether a run of `maxBatch` rows is over in a moment, with texts much longer than one word. */
@@ -261,7 +283,7 @@ async function largestMoment(
   kind: Kind,
   recipe: Recipe,
   maxBatch: number,
-  attempt: (feeds: Tensor[]) => Promise<Tensor[] | undefined>,
+  attempt: Attempt,
 ): Promise<Observation['momentary']> {
   const rows = kind === 'batched' ? maxBatch : 1;
   const longer: Recipe = {

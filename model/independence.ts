@@ -1,4 +1,4 @@
-import { copies, factors, madeCompany, type Rows } from './company';
+import { anyOf, copies, factors, madeCompany, type Rows } from './company';
 import { agree, typicalOf } from './values/compare';
 import { splitRows } from './values/decode';
 import { copyOf, rowsOf, type Shape, stack, type Tensor } from './values/tensor';
@@ -22,6 +22,20 @@ const fewTiesAtOnce = 3;
 
 const anotherAnswer = 'a row had another answer in company than alone';
 const tooManyTies = 'answers change with the size of a run';
+
+/** A shared run that is being checked. */
+interface SharedRun {
+  readonly requests: readonly Rows[];
+  readonly rows: number;
+  /** What it gave each request. */
+  readonly together: readonly Tensor[][];
+  /** What each request is answered. */
+  readonly answers: (Tensor[] | Error)[];
+  /** What is usual for each output. */
+  readonly typical: readonly number[];
+  /** Requests whose answers changed with the size of the run alone. */
+  readonly tied: Set<string>;
+}
 
 /** The verdict on a shared run: the answers by request, of its own run where there was one; or why rows depend. */
 type Checked = { answers: (Tensor[] | Error)[] } | { dependent: string };
@@ -60,51 +74,62 @@ export class Independence {
   /** Checks what a shared run of several requests gave, whose feeds these are, and which took so many seconds. */
   async check(requests: readonly Rows[], outputs: readonly Tensor[], seconds: number): Promise<Checked> {
     this.sharedSeconds += seconds;
-    const together = splitRows(
-      outputs,
-      requests.map(([{ shape }]) => shape[0]),
-    );
     const rows = outputs[0].shape[0];
-    const wasOnProbation = this.onProbation;
+    const counts = requests.map(([{ shape }]) => shape[0]);
+    const together = splitRows(outputs, counts);
     // Each request is noted. A row of a new kind may change the answers of those beside it.
     const isNew = requests.filter((feeds) => this.isNew(feeds)).length > 0;
-    const all = wasOnProbation || rows > this.largest || (isNew && this.canAfford);
-    if (!all && Math.random() >= this.laterChance()) return { answers: together };
-    const lucky = Math.floor(Math.random() * requests.length);
-    const typical = outputs.map(typicalOf);
-    const answers: (Tensor[] | Error)[] = [...together];
-    const tied = new Set<string>();
-    let failed = false;
-    const verify = async (i: number): Promise<string | undefined> => {
-      const alone = await this.alone(requests[i]);
-      answers[i] = alone;
-      // Where the request fails alone, the shared run should have failed.
-      if (alone instanceof Error) failed = true;
-      else if (!agreeAll(alone, together[i], typical)) {
-        if (await this.depends(requests[i], together[i], rows, typical)) return anotherAnswer;
-        tied.add(rowKeys(requests[i]).join());
-        if (tied.size >= fewTiesAtOnce || this.tiesOften()) return tooManyTies;
-      }
-      return undefined;
+    const inFull = this.onProbation || rows > this.largest || (isNew && this.canAfford);
+    if (!inFull && Math.random() >= this.laterChance()) return { answers: together };
+    const run = {
+      requests,
+      rows,
+      together,
+      answers: [...together],
+      typical: outputs.map(typicalOf),
+      tied: new Set<string>(),
     };
-    const places = [...requests.keys()];
-    const order = all ? places : [lucky, ...places.filter((i) => i !== lucky)];
-    for (const [n, i] of order.entries()) {
-      // After a tie those beside it are looked at, too.
-      if (!all && n > 0 && tied.size === 0) break;
-      const reason = await verify(i);
-      if (reason) return { dependent: reason };
+    const dependent = await (inFull ? this.checkAll(run) : this.checkOne(run));
+    return dependent === undefined ? { answers: run.answers } : { dependent };
+  }
+
+  /** Checks each request of a run and, on probation, company made from one. Gives the reason where rows depend on each other. */
+  private async checkAll(run: SharedRun): Promise<string | undefined> {
+    const wasOnProbation = this.onProbation;
+    const { requests, rows, answers } = run;
+    for (const i of requests.keys()) {
+      const reason = await this.verify(run, i);
+      if (reason) return reason;
     }
-    if (all && !failed) {
-      this.largest = Math.max(this.largest, rows);
-      const counts = this.counts(requests);
-      if (counts) this.agreed += rows;
-      if (wasOnProbation && (this.companiesLeft > 0 || !counts)) {
-        const reason = await this.keepCompany(requests[Math.floor(Math.random() * requests.length)]);
-        if (reason) return { dependent: reason };
-      }
+    // Where a request fails alone, the shared run should have failed.
+    if (answers.some((answer) => answer instanceof Error)) return undefined;
+    this.largest = Math.max(this.largest, rows);
+    const counts = this.counts(requests);
+    if (counts) this.agreed += rows;
+    if (!wasOnProbation || (this.companiesLeft === 0 && counts)) return undefined;
+    return this.keepCompany(requests[anyOf(requests.length)]);
+  }
+
+  /** Checks one request of a run and, after a tie, those beside it. Gives the reason where rows depend on each other. */
+  private async checkOne(run: SharedRun): Promise<string | undefined> {
+    const lucky = anyOf(run.requests.length);
+    let reason = await this.verify(run, lucky);
+    for (const i of run.requests.keys()) {
+      if (reason || run.tied.size === 0) break;
+      if (i !== lucky) reason = await this.verify(run, i);
     }
-    return { answers };
+    return reason;
+  }
+
+  /** Runs a request of a shared run alone, which it is then answered by. Gives the reason where its rows depend on others. */
+  private async verify(run: SharedRun, i: number): Promise<string | undefined> {
+    const { requests, rows, together, answers, typical, tied } = run;
+    const alone = await this.alone(requests[i]);
+    answers[i] = alone;
+    if (alone instanceof Error || agreeAll(alone, together[i], typical)) return undefined;
+    if (await this.depends(requests[i], together[i], rows, typical)) return anotherAnswer;
+    tied.add(rowKeys(requests[i]).join());
+    return tied.size >= fewTiesAtOnce || this.tiesOften() ? tooManyTies : undefined;
   }
 
   /** Whether checks of whole runs are cheap still. */
