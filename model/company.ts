@@ -77,7 +77,7 @@ function changed(tensor: Tensor, change: Change): Tensor {
 }
 
 function isFloat({ type }: Tensor): boolean {
-  return type.startsWith('float');
+  return elementOf(type).rounding !== undefined;
 }
 
 function scaled(factor: number): Change {

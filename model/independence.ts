@@ -1,6 +1,7 @@
 import { anyOf, copies, factors, madeCompany, type Rows } from './company';
 import { agree, typicalOf } from './values/compare';
 import { splitRows } from './values/decode';
+import { elementOf } from './values/elements';
 import { copyOf, rowsOf, type Shape, stack, type Tensor } from './values/tensor';
 
 /** Rows whose shared runs must have agreed with runs alone before one is believed unchecked. */
@@ -281,7 +282,7 @@ class Novelty {
     const size = data.length / shape[0];
     if (!this.min || (this.min.length > 1 && this.min.length !== size)) this.start(this.min ? 1 : size);
     const { min = this.max, max } = this;
-    const areIds = !Array.isArray(data) && !type.startsWith('float');
+    const areIds = !Array.isArray(data) && !elementOf(type).rounding;
     for (let i = 0; i < data.length; i++) {
       const stored = data[i];
       const value =

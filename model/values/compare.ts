@@ -3,21 +3,20 @@ import { sameShape, sizeOf, type Tensor } from './tensor';
 
 /**
  * Whether two answers to the same rows are the same but for rounding, row by row: a difference is measured by the row's
- * own largest value and, a tenth as much, by the `typical` row's. What is no float is compared exactly.
+ * own largest value and, less, by the `typical` row's. What is no float is compared exactly.
  */
 export function agree(one: Tensor, other: Tensor, typical: number): boolean {
   if (!sameShape(one.shape, other.shape)) return false;
   const { type, shape, data } = one;
-  if (!type.startsWith('float')) {
+  const element = elementOf(type);
+  const { rounding } = element;
+  if (!rounding) {
     for (let i = 0; i < data.length; i++) if (data[i] !== other.data[i]) return false;
     return true;
   }
-  const element = elementOf(type);
-  // A float16 has eleven bits.
-  const [relative, absolute] = type === 'float16' ? [4e-3, 1e-3] : [1e-4, 1e-5];
   const size = sizeOf(shape.slice(1));
   for (let from = 0; from < data.length; from += size) {
-    const tolerance = relative * largest(one, from, from + size) + absolute * typical;
+    const tolerance = rounding.relative * largest(one, from, from + size) + rounding.absolute * typical;
     for (let i = from; i < from + size; i++) {
       const [a, b] = [element.number(data, i), element.number(other.data, i)];
       if (!Object.is(a, b) && !(Math.abs(a - b) <= tolerance) && a !== b) return false;
@@ -28,7 +27,7 @@ export function agree(one: Tensor, other: Tensor, typical: number): boolean {
 
 /** The largest magnitude of each row, as a whole: the median of all rows. */
 export function typicalOf(tensor: Tensor): number {
-  if (!tensor.type.startsWith('float') || tensor.data.length === 0) return 0;
+  if (!elementOf(tensor.type).rounding || tensor.data.length === 0) return 0;
   const size = sizeOf(tensor.shape.slice(1));
   const rows = Array.from({ length: tensor.data.length / size }, (_, row) =>
     largest(tensor, row * size, (row + 1) * size),

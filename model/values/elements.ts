@@ -23,6 +23,8 @@ export interface Element {
   readonly bytes: number;
   /** What a message says that it takes. */
   readonly takes: string;
+  /** How far rounding may change a float, as a part of the largest value of its row, and of a typical row; others are exact. */
+  readonly rounding?: Rounding;
   create(length: number): Data;
   /** The data that little-endian bytes stand for, sharing their memory; undefined for strings. */
   view?(buffer: ArrayBufferLike, offset: number, length: number): Data;
@@ -38,6 +40,11 @@ export interface Element {
   number(data: Data, at: number): number;
   /** Copies all of `source`, of this type, to `at`. */
   copy(data: Data, at: number, source: Data): void;
+}
+
+export interface Rounding {
+  relative: number;
+  absolute: number;
 }
 
 /** Most values that are written at once. */
@@ -60,6 +67,7 @@ interface Stored<Value> {
 /** How one value is read from JSON (undefined where it does not fit) and written to it. */
 interface Codec<Value> {
   takes: string;
+  rounding?: Rounding;
   /** JSON numbers between this and its negative are stored as they are. */
   limit?: number;
   read(value: unknown): Value | undefined;
@@ -122,12 +130,13 @@ function bigInts(datatype: string, array: ArrayOf<BigInts>, codec: Codec<bigint>
 function typed<Value extends number | bigint>(
   datatype: string,
   array: ArrayOf<Numbers | BigInts>,
-  { takes, limit = 0, read, write, number }: Codec<Value>,
+  { takes, rounding, limit = 0, read, write, number }: Codec<Value>,
   own: (data: Data) => Stored<Value>,
 ): Element {
   return {
     datatype,
     takes,
+    rounding,
     bytes: array.BYTES_PER_ELEMENT,
     create: (length) => new array(length),
     view: (buffer, offset, length) => new array(buffer, offset, length),
@@ -194,6 +203,7 @@ function textOf({ b64, shape }: Base64): string | undefined {
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
   return {
     takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
+    rounding: { relative: 1e-4, absolute: 1e-5 },
     limit,
     read: (value) => {
       // JSON holds no infinity, so such a number is a value that code gave.
@@ -220,6 +230,8 @@ function half(): Codec<number> {
   };
   return {
     takes,
+    // It has eleven bits.
+    rounding: { relative: 4e-3, absolute: 1e-3 },
     read: (value) => {
       const float = read(value);
       if (float === undefined) return undefined;
