@@ -2,6 +2,7 @@ import { BadInput, type Place } from '../errors';
 import { type Dim, showDims } from '../signature';
 import { type Base64, decodeBase64 } from './base64';
 import { type Data, type ElementType, elementOf } from './elements';
+import { isShape, shapeFor } from './shapes';
 import { type Shape, sizeOf, type Tensor } from './tensor';
 
 /** The tensor that base64 stands for; without a shape it has these dimensions. Throws BadInput. */
@@ -43,24 +44,4 @@ export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, pl
 function byteAligned(bytes: Uint8Array, width: number): Uint8Array {
   // Not slice(), which shares the memory of a Buffer.
   return bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
-}
-
-/** The only shape of so many values, or undefined where more than one dimension is open. */
-export function shapeFor(length: number, dims: readonly Dim[] | undefined): number[] | undefined {
-  if (!dims || dims.filter((dim) => typeof dim === 'string').length > 1) return undefined;
-  const known = sizeOf(dims.filter((dim) => typeof dim === 'number')) || 1;
-  return dims.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
-}
-
-/** More dimensions than any tensor has. */
-const mostDims = 64;
-/** Most rows without values that a shape may declare: they cost nothing to send, but time and memory to answer. */
-const mostEmptyRows = 1 << 16;
-
-/** Whether a JSON value is a shape that a tensor here can have. */
-export function isShape(value: unknown): value is number[] {
-  if (!Array.isArray(value) || value.length > mostDims) return false;
-  const isLength = (length: unknown) =>
-    Number.isInteger(length) && Number(length) >= 0 && Number(length) < 2 ** 31;
-  return value.every(isLength) && (!value.includes(0) || sizeOf(value.filter(Boolean)) <= mostEmptyRows);
 }

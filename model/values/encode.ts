@@ -1,9 +1,10 @@
 import { BadInput, type Place } from '../errors';
-import { type Dim, type Input, instanceDims, runsTogether, type Signature, showDims } from '../signature';
+import { type Input, instanceDims, runsTogether, type Signature, showDims } from '../signature';
 import { isBase64 } from './base64';
-import { isShape, readBase64, shapeFor } from './bytes';
+import { readBase64 } from './bytes';
 import { type Data, type Element, type ElementType, elementOf } from './elements';
 import { checkNames, checkRows } from './names';
+import { type Expected, fitShape, fits, fitted, isShape, measure, nestsAs, shapeFor } from './shapes';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
 
 /**
@@ -23,15 +24,6 @@ export interface GivenTensor {
 export interface Encoded {
   runs: Tensor[][];
   rows: number;
-}
-
-/** What the values at one place must be. */
-interface Expected {
-  type: ElementType;
-  /** Undefined where any shape will do. */
-  dims: readonly Dim[] | undefined;
-  /** Whether a first dimension of 1 may stand before the others. */
-  lead?: boolean;
 }
 
 /**
@@ -146,13 +138,6 @@ function dense(values: readonly unknown[], { type, dims }: Expected): [Tensor] |
 
 const manyValues = 1e6;
 
-/** Whether arrays have these lengths, without a look at their values. */
-function nestsAs(value: unknown, lengths: Shape, axis: number): boolean {
-  if (axis === lengths.length) return true;
-  if (!Array.isArray(value) || value.length !== lengths[axis]) return false;
-  return axis === lengths.length - 1 || value.every((item) => nestsAs(item, lengths, axis + 1));
-}
-
 /** What is no plain JSON: bytes, typed arrays and tensors. */
 function isOdd(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -252,71 +237,6 @@ function asTensor(value: unknown, expected: Expected, place: Place): Tensor | un
     if (odd >= 0) throw new BadInput(`must be ${element.takes}, not this number`, { ...place, path: [odd] });
   }
   return { type, shape, data };
-}
-
-/** The full shape of a value that nests as `own`, with what it may leave out. Throws BadInput. */
-function fitShape(own: Shape, expected: Expected, place: Place): Shape {
-  const { dims, lead, type } = expected;
-  if (own.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
-  if (own.includes(0) && !isShape(own)) throw new BadInput('has too many empty rows', place);
-  if (dims && lead && own.length === dims.length + 1) {
-    if (own[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
-    return fitShape(own.slice(1), { type, dims }, place);
-  }
-  return fitted(own, dims) ?? misfit(own, expected, place);
-}
-
-function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never {
-  const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showDims(dims)}`;
-  const batch = own.length === 1 && dims.length === 1 && dims[0] === 1;
-  const hint = batch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
-  throw new BadInput(
-    `must be ${takes}, not ${own.length === 0 ? 'a single value' : showDims(own)}${hint}`,
-    place,
-  );
-}
-
-/** Throws BadInput for a value of another rank than the input's; `[N]` serves for `[N,1]`. */
-export function checkRank(value: unknown, { name, type, dims }: Input): void {
-  const own = measure(value);
-  const full = own.length === dims.length || own.at(-1) === 0;
-  if (!full && !(own.length === dims.length - 1 && dims.at(-1) === 1)) {
-    misfit(own, { type, dims }, { input: name, path: [] });
-  }
-}
-
-/** The shape of a value that nests as `own`, with what it may leave out; undefined where it does not fit. */
-function fitted(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
-  if (!dims) return own.length > mostAxes || (own.includes(0) && !isShape(own)) ? undefined : own;
-  if (own.length > dims.length || !fits(own, dims.slice(0, own.length))) return undefined;
-  if (own.length === dims.length) return own;
-  const missing = dims.slice(own.length);
-  if (own.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
-  return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
-}
-
-/** Whether a shape is one of these dimensions. */
-export function fits(shape: Shape, dims: readonly Dim[]): boolean {
-  return (
-    shape.length === dims.length &&
-    shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)
-  );
-}
-
-const mostAxes = 64;
-const scalar: Shape = [];
-
-/**
- * The lengths of a value's arrays, told by the first of each. By at(), since V8 would turn an array of doubles into one of
- * objects where `[0]` meets arrays of both, and then all of them where they are read.
- */
-export function measure(value: unknown): Shape {
-  if (!Array.isArray(value)) return scalar;
-  const shape: number[] = [];
-  for (let inner = value; Array.isArray(inner) && shape.length <= mostAxes; inner = inner.at(0)) {
-    shape.push(inner.length);
-  }
-  return shape;
 }
 
 /** Stores nested arrays, and throws BadInput for the first value that does not fit. */

@@ -3,9 +3,10 @@ import { type Input, runsTogether, type Signature } from '../../model/signature'
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
-import { type Columns, checkRank, kindOf, measure, rowsApart } from '../../model/values/encode';
+import { type Columns, kindOf, rowsApart } from '../../model/values/encode';
 import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
+import { checkRank, measure } from '../../model/values/shapes';
 import { type Asked, isObject, type Values } from './asked';
 import { checkWrapper, matchInputs, matchNames, show } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';

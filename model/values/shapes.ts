@@ -1,0 +1,106 @@
+import { BadInput, type Place } from '../errors';
+import { type Dim, type Input, showDims } from '../signature';
+import type { ElementType } from './elements';
+import { type Shape, sizeOf } from './tensor';
+
+// Which shape a value has, and whether an input takes it.
+
+/** What the values at one place must be. */
+export interface Expected {
+  type: ElementType;
+  /** Undefined where any shape will do. */
+  dims: readonly Dim[] | undefined;
+  /** Whether a first dimension of 1 may stand before the others. */
+  lead?: boolean;
+}
+
+/** The full shape of a value that nests as `own`, with what it may leave out. Throws BadInput. */
+export function fitShape(own: Shape, expected: Expected, place: Place): Shape {
+  const { dims, lead, type } = expected;
+  if (own.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
+  if (!isShape(own)) throw new BadInput('has too many empty rows', place);
+  if (dims && lead && own.length === dims.length + 1) {
+    if (own[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
+    return fitShape(own.slice(1), { type, dims }, place);
+  }
+  return fitted(own, dims) ?? misfit(own, expected, place);
+}
+
+function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never {
+  const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showDims(dims)}`;
+  const batch = own.length === 1 && dims.length === 1 && dims[0] === 1;
+  const hint = batch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
+  throw new BadInput(
+    `must be ${takes}, not ${own.length === 0 ? 'a single value' : showDims(own)}${hint}`,
+    place,
+  );
+}
+
+/** Throws BadInput for a value of another rank than the input's; `[N]` serves for `[N,1]`. */
+export function checkRank(value: unknown, { name, type, dims }: Input): void {
+  const own = measure(value);
+  const full = own.length === dims.length || own.at(-1) === 0;
+  if (!full && !(own.length === dims.length - 1 && dims.at(-1) === 1)) {
+    misfit(own, { type, dims }, { input: name, path: [] });
+  }
+}
+
+/** The shape of a value that nests as `own`, with what it may leave out; undefined where it does not fit. */
+export function fitted(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
+  if (!dims) return isShape(own) ? own : undefined;
+  if (own.length > dims.length || !fits(own, dims.slice(0, own.length))) return undefined;
+  if (own.length === dims.length) return own;
+  const missing = dims.slice(own.length);
+  if (own.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
+  return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
+}
+
+/** Whether a shape is one of these dimensions. */
+export function fits(shape: Shape, dims: readonly Dim[]): boolean {
+  return (
+    shape.length === dims.length &&
+    shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)
+  );
+}
+
+const scalar: Shape = [];
+
+/**
+ * The lengths of a value's arrays, told by the first of each. By at(), since V8 would turn an array of doubles into one of
+ * objects where `[0]` meets arrays of both, and then all of them where they are read.
+ */
+export function measure(value: unknown): Shape {
+  if (!Array.isArray(value)) return scalar;
+  const shape: number[] = [];
+  for (let inner = value; Array.isArray(inner) && shape.length <= mostAxes; inner = inner.at(0)) {
+    shape.push(inner.length);
+  }
+  return shape;
+}
+
+/** Whether arrays have these lengths, without a look at their values. */
+export function nestsAs(value: unknown, lengths: Shape, axis: number): boolean {
+  if (axis === lengths.length) return true;
+  if (!Array.isArray(value) || value.length !== lengths[axis]) return false;
+  return axis === lengths.length - 1 || value.every((item) => nestsAs(item, lengths, axis + 1));
+}
+
+/** The only shape of so many values, or undefined where more than one dimension is open. */
+export function shapeFor(length: number, dims: readonly Dim[] | undefined): number[] | undefined {
+  if (!dims || dims.filter((dim) => typeof dim === 'string').length > 1) return undefined;
+  const known = sizeOf(dims.filter((dim) => typeof dim === 'number')) || 1;
+  return dims.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
+}
+
+/** More dimensions than any tensor has. */
+const mostAxes = 64;
+/** Most rows without values that a shape may declare: they cost nothing to send, but time and memory to answer. */
+const mostEmptyRows = 1 << 16;
+
+/** Whether a JSON value is a shape that a tensor here can have. */
+export function isShape(value: unknown): value is number[] {
+  if (!Array.isArray(value) || value.length > mostAxes) return false;
+  const isLength = (length: unknown) =>
+    Number.isInteger(length) && Number(length) >= 0 && Number(length) < 2 ** 31;
+  return value.every(isLength) && (!value.includes(0) || sizeOf(value.filter(Boolean)) <= mostEmptyRows);
+}
