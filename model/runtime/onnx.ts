@@ -2,9 +2,19 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
 import { type Categories, type ColumnNode, columnOperators, encoders, findCategories } from './categories';
-import { type Edit, type Field, message, number, ProtobufFile, varint } from './protobuf';
-
-// Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+import { type Changes, type Edit, editsFor } from './edits';
+import {
+  AttributeProto,
+  FunctionProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  TensorProto,
+  TensorShapeProto,
+  TypeProto,
+  ValueInfoProto,
+} from './onnx-proto';
+import { type Field, ProtobufFile } from './protobuf';
 
 /** What a model file states that the runtime does not tell. */
 export interface Graph {
@@ -25,7 +35,7 @@ export interface Graph {
   metadata: Map<string, string>;
   /** Bytes of the model and of its external data. */
   size: number;
-  /** What the runtime needs changed in the file, to serve it: see `edit`. */
+  /** What the runtime needs changed in the file, to serve it. */
   edits: Edit[];
 }
 
@@ -43,6 +53,8 @@ const slow =
   /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
 const tables = /^(OneHotEncoder|LabelEncoder|TfIdfVectorizer|CategoryMapper)$/;
 const withBodies = /^(If|Loop|Scan|SequenceMap)$/;
+/** From a ValueInfoProto to what it says of a tensor. */
+const tensorType = [ValueInfoProto.type, TypeProto.tensorType] as const;
 
 // Element types that the runtime cannot load, cannot run, or dies of (TensorProto.DataType).
 const unservable: Record<number, string> = {
@@ -99,7 +111,7 @@ class GraphReader {
   private readonly widths = new Map<string, number>();
   /** The integers of small tensors in the file. */
   private readonly indices = new Map<string, number[]>();
-  private readonly withoutLocale: Node[] = [];
+  private readonly changes: Changes = { withoutLocale: [], removed: [], added: new Set() };
   private readonly outputFields = new Map<string, Field>();
 
   constructor(
@@ -118,31 +130,33 @@ class GraphReader {
       edits: [],
     };
     const fields = [...file.fields(0, file.size)];
-    const main = fields.find((field) => field.number === 7);
+    const main = fields.find((field) => field.number === ModelProto.graph);
     if (!main) throw new BootError(`${path} is not an ONNX model.`);
     this.readGraph(main, true);
     for (const field of fields) {
-      if (field.number === 14) this.graph.metadata.set(...this.readEntry(field));
-      // A function of the model's own, whose nodes are its field 7.
-      if (field.number === 25) for (const node of file.parts(field, 7)) this.readNode(node, false);
+      if (field.number === ModelProto.metadataProps) this.graph.metadata.set(...this.readEntry(field));
+      if (field.number === ModelProto.functions) {
+        for (const node of file.parts(field, FunctionProto.node)) this.readNode(node, false);
+      }
     }
     this.graph.categories = findCategories(this.columnNodes, this.widths, this.indices);
     this.findExternalData();
-    this.edit(main);
+    for (const node of this.makers) this.replaceOutput(node);
+    this.graph.edits = editsFor(file, main, this.changes);
   }
 
   private readGraph(graph: Field, isMain: boolean): void {
     for (const field of this.file.fields(graph.from, graph.to)) {
-      if (field.number === 1) this.readNode(field, isMain);
-      if (field.number === 5) {
+      if (field.number === GraphProto.node) this.readNode(field, isMain);
+      if (field.number === GraphProto.initializer) {
         this.readInitializer(field);
         if (isMain) this.readIndices(field);
       }
-      if (isMain && field.number === 11) {
+      if (isMain && field.number === GraphProto.input) {
         this.widths.set(this.checkType(field, 'input'), this.widthOf(field));
         if (this.hasOpenRow(field)) this.graph.mayBeSlow = true;
       }
-      if (isMain && field.number === 12) {
+      if (isMain && field.number === GraphProto.output) {
         const name = this.checkType(field, 'output');
         this.graph.outputs.push(name);
         this.outputFields.set(name, field);
@@ -154,10 +168,11 @@ class GraphReader {
     const { file, graph } = this;
     const node: Node = { field, op: '', inputs: [], outputs: [], attributes: new Map() };
     for (const part of file.fields(field.from, field.to)) {
-      if (part.number === 1) node.inputs.push(file.text(part));
-      if (part.number === 2) node.outputs.push(file.text(part));
-      if (part.number === 4) node.op = file.text(part);
-      if (part.number === 5) node.attributes.set(file.textIn(part, 1), part);
+      if (part.number === NodeProto.input) node.inputs.push(file.text(part));
+      if (part.number === NodeProto.output) node.outputs.push(file.text(part));
+      if (part.number === NodeProto.opType) node.op = file.text(part);
+      if (part.number === NodeProto.attribute)
+        node.attributes.set(file.textIn(part, AttributeProto.name), part);
     }
     graph.mixesRows ??= this.whyRowsMix(node);
     if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
@@ -166,11 +181,13 @@ class GraphReader {
     if (isMain && columnOperators.test(node.op))
       this.columnNodes.push({ ...node, known: this.knownTo(node) });
     if (node.op === 'StringNormalizer' && isMain && !node.attributes.has('locale'))
-      this.withoutLocale.push(node);
+      this.changes.withoutLocale.push(field);
     if (tables.test(node.op)) this.readWords(node);
     for (const attribute of node.attributes.values()) {
-      if (node.op === 'Constant') for (const tensor of file.parts(attribute, 5)) this.readInitializer(tensor);
-      if (withBodies.test(node.op)) for (const body of file.parts(attribute, 6)) this.readGraph(body, false);
+      if (node.op === 'Constant')
+        for (const tensor of file.parts(attribute, AttributeProto.t)) this.readInitializer(tensor);
+      if (withBodies.test(node.op))
+        for (const body of file.parts(attribute, AttributeProto.g)) this.readGraph(body, false);
     }
   }
 
@@ -178,7 +195,9 @@ class GraphReader {
     if (random.test(op)) return `${op} gives other numbers at each run`;
     if (scaledByAll.test(op)) return `${op} scales by all rows of a run`;
     const mode = attributes.get('training_mode');
-    const trains = mode ? [...this.file.parts(mode, 3)].some(({ value }) => value === 1) : false;
+    const trains = mode
+      ? [...this.file.parts(mode, AttributeProto.i)].some(({ value }) => value === 1)
+      : false;
     // Dropout's third input says that it trains.
     if (trains || (op === 'Dropout' && inputs[2])) return `${op} is in training mode`;
     return undefined;
@@ -188,7 +207,7 @@ class GraphReader {
   private readWords({ attributes }: Node): void {
     const { words } = this.graph;
     for (const attribute of attributes.values()) {
-      for (const part of this.file.parts(attribute, 9)) {
+      for (const part of this.file.parts(attribute, AttributeProto.strings)) {
         if (words.length < 64) words.push(this.file.text(part));
       }
     }
@@ -209,14 +228,14 @@ class GraphReader {
     const values: number[] = [];
     let isInt64 = false;
     for (const part of file.fields(tensor.from, tensor.to)) {
-      if (part.number === 2) isInt64 = part.value === 7;
-      if (part.number === 7) values.push(...this.varints(part).map(Number));
-      if (part.number === 9) {
+      if (part.number === TensorProto.dataType) isInt64 = part.value === 7;
+      if (part.number === TensorProto.int64Data) values.push(...this.file.varints(part).map(Number));
+      if (part.number === TensorProto.rawData) {
         const bytes = file.bytes(part.from, part.to);
         for (let at = 0; at + 8 <= bytes.length; at += 8) values.push(Number(bytes.readBigInt64LE(at)));
       }
     }
-    if (isInt64) this.indices.set(file.textIn(tensor, 8), values);
+    if (isInt64) this.indices.set(file.textIn(tensor, TensorProto.name), values);
   }
 
   private readEntry(entry: Field): [string, string] {
@@ -228,7 +247,7 @@ class GraphReader {
 
   /** Notes the file of a tensor whose data lies outside the model. */
   private readInitializer(tensor: Field): void {
-    for (const entry of this.file.parts(tensor, 13)) {
+    for (const entry of this.file.parts(tensor, TensorProto.externalData)) {
       const [key, value] = this.readEntry(entry);
       if (key === 'location') this.locations.add(value);
     }
@@ -248,8 +267,8 @@ class GraphReader {
 
   /** The name of a ValueInfoProto. Throws BootError where its type cannot be served. */
   private checkType(info: Field, what: 'input' | 'output'): string {
-    const name = this.file.textIn(info, 1);
-    for (const { value } of this.file.parts(info, 2, 1, 1)) {
+    const name = this.file.textIn(info, ValueInfoProto.name);
+    for (const { value } of this.file.parts(info, ...tensorType, TypeProto.elemType)) {
       if (value in unservable) {
         throw new BootError(
           `${this.path}: the ${what} ${name} is ${unservable[value]}, which cannot be served: export the model with float32 or int8.`,
@@ -261,10 +280,11 @@ class GraphReader {
 
   /** The number of columns: one of a list, those of a matrix; 0 for anything else. */
   private widthOf(info: Field): number {
-    for (const shape of this.file.parts(info, 2, 1, 2)) {
-      const dims = [...this.file.parts(shape, 1)];
+    for (const shape of this.file.parts(info, ...tensorType, TypeProto.shape)) {
+      const dims = [...this.file.parts(shape, TensorShapeProto.dim)];
       if (dims.length === 1) return 1;
-      if (dims.length === 2) for (const { value } of this.file.parts(dims[1], 1)) return value;
+      if (dims.length === 2)
+        for (const { value } of this.file.parts(dims[1], TensorShapeProto.dimValue)) return value;
     }
     return 0;
   }
@@ -272,9 +292,9 @@ class GraphReader {
   /** Whether a dimension behind the first is open, or all are unknown. */
   private hasOpenRow(info: Field): boolean {
     const { file } = this;
-    for (const shape of file.parts(info, 2, 1, 2)) {
-      const dims = [...file.parts(shape, 1)];
-      return dims.slice(1).some((dim) => file.parts(dim, 1).next().done);
+    for (const shape of file.parts(info, ...tensorType, TypeProto.shape)) {
+      const dims = [...file.parts(shape, TensorShapeProto.dim)];
+      return dims.slice(1).some((dim) => file.parts(dim, TensorShapeProto.dimValue).next().done);
     }
     return true;
   }
@@ -282,73 +302,30 @@ class GraphReader {
   /** The strings or the integers of an attribute. */
   private listOf(attribute: Field | undefined): (string | bigint)[] {
     if (!attribute) return [];
-    const strings = [...this.file.parts(attribute, 9)].map((part) => this.file.text(part));
-    return [...strings, ...this.integers(attribute)];
+    const strings = [...this.file.parts(attribute, AttributeProto.strings)].map((part) =>
+      this.file.text(part),
+    );
+    const integers = [...this.file.parts(attribute, AttributeProto.ints)];
+    return [...strings, ...integers.flatMap((part) => this.file.varints(part))];
   }
 
-  private integers(attribute: Field): bigint[] {
-    return [...this.file.parts(attribute, 8)].flatMap((part) => this.varints(part));
-  }
-
-  /** A repeated integer: a run of varints, packed or not. */
-  private varints(part: Field): bigint[] {
-    const values: bigint[] = [];
-    const bytes = this.file.bytes(part.from, part.to);
-    for (let at = 0; at < bytes.length; ) {
-      let value = 0n;
-      let shift = 0n;
-      do value |= BigInt(bytes[at] & 127) << (7n * shift++);
-      while (bytes[at++] > 127);
-      values.push(BigInt.asIntN(64, value));
-    }
-    return values;
-  }
-
-  /**
-   * What the runtime needs changed:
-   * - StringNormalizer nodes get a locale that every host has; the default, en_US.UTF-8, is absent from slim images.
-   * - ZipMaps and sequences, which the runtime cannot return, are taken out, and the tensors that feed them become outputs.
-   *   A message that occurs twice is merged, so it is enough to append a second ModelProto that holds nothing but these.
-   */
-  private edit(main: Field): void {
-    const { file, graph, outputFields } = this;
-    const nothing = Buffer.alloc(0);
-    const locale = message(5, message(1, 'locale'), message(4, 'C.UTF-8'), number(20, 3));
-    const edits: Edit[] = this.withoutLocale.map(({ field: { start, from, to } }) => {
-      return { from: start, to, bytes: message(1, Buffer.from(file.bytes(from, to)), locale) };
-    });
-    const added = new Set<string>();
-    for (const {
-      op,
-      field,
-      inputs,
-      outputs: [output],
-      attributes,
-    } of this.makers) {
-      // biome-ignore format: one line
-      const outputField = outputFields.get(output);
-      if (!outputField) continue;
-      const labels = this.listOf(
-        attributes.get('classlabels_strings') ?? attributes.get('classlabels_int64s'),
-      ).map(String);
-      const made = inputs.map(
-        (tensor, i): TensorOutput =>
-          op === 'ZipMap'
-            ? { name: output, tensor, ...(labels.length > 0 && { labels }) }
-            : { name: `${output}_${i}`, tensor },
-      );
-      graph.madeOf.set(output, made);
-      for (const { start, to } of [field, outputField]) edits.push({ from: start, to, bytes: nothing });
-      for (const { tensor } of made) if (!outputFields.has(tensor)) added.add(tensor);
-    }
-    if (edits.length === 0) return;
-    const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
-    // A ValueInfoProto without a type: the runtime infers it.
-    const outputs = [...added].map((tensor) => message(12, message(1, tensor)));
-    graph.edits = [
-      { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growth) },
-      ...edits.sort((one, other) => one.from - other.from),
-      { from: file.size, to: file.size, bytes: added.size > 0 ? message(7, ...outputs) : nothing },
-    ];
+  /** Notes the tensors that stand in the place of an output which the runtime cannot return, and what to change for it. */
+  private replaceOutput({ op, field, inputs, outputs, attributes }: Node): void {
+    const [output] = outputs;
+    const outputField = this.outputFields.get(output);
+    if (!outputField) return;
+    const labels = this.listOf(
+      attributes.get('classlabels_strings') ?? attributes.get('classlabels_int64s'),
+    ).map(String);
+    const tensors = inputs.map(
+      (tensor, i): TensorOutput =>
+        op === 'ZipMap'
+          ? { name: output, tensor, ...(labels.length > 0 && { labels }) }
+          : { name: `${output}_${i}`, tensor },
+    );
+    this.graph.madeOf.set(output, tensors);
+    const { removed, added } = this.changes;
+    removed.push(field, outputField);
+    for (const { tensor } of tensors) if (!this.outputFields.has(tensor)) added.add(tensor);
   }
 }

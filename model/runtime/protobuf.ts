@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { readSync } from 'node:fs';
 
 /** One field of a message: its number, a number's value or the content's length, and where the content lies. */
 export interface Field {
@@ -76,6 +76,20 @@ export class ProtobufFile {
     return '';
   }
 
+  /** The content of a repeated integer: a run of varints, packed or not, as signed numbers of 64 bits. */
+  varints({ from, to }: Field): bigint[] {
+    const values: bigint[] = [];
+    const bytes = this.bytes(from, to);
+    for (let at = 0; at < bytes.length; ) {
+      let value = 0n;
+      let shift = 0n;
+      do value |= BigInt(bytes[at] & 127) << (7n * shift++);
+      while (bytes[at++] > 127);
+      values.push(BigInt.asIntN(64, value));
+    }
+    return values;
+  }
+
   private varint(at: number): { value: number; end: number } {
     const bytes = this.bytes(at, Math.min(at + 10, this.size));
     let value = 0;
@@ -105,36 +119,4 @@ export function message(number: number, ...content: (Buffer | string)[]): Buffer
 /** A field that is a whole number of zero or more. */
 export function number(field: number, value: number): Buffer {
   return Buffer.concat([varint(field * 8), varint(value)]);
-}
-
-/** A stretch of a file, and what stands there instead. */
-export interface Edit {
-  from: number;
-  to: number;
-  bytes: Uint8Array;
-}
-
-/** The bytes of a file with some stretches replaced, given in their order. */
-export function applyEdits(path: string, edits: readonly Edit[]): Buffer {
-  const { size } = statSync(path);
-  const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
-  const result = Buffer.allocUnsafe(size + growth);
-  const file = openSync(path, 'r');
-  try {
-    let [at, read] = [0, 0];
-    for (const { from, to, bytes } of [...edits, { from: size, to: size, bytes: Buffer.alloc(0) }]) {
-      while (read < from) {
-        const got = readSync(file, result, at, from - read, read);
-        if (got === 0) throw new RangeError('the file ended early');
-        at += got;
-        read += got;
-      }
-      result.set(bytes, at);
-      at += bytes.length;
-      read = to;
-    }
-    return result;
-  } finally {
-    closeSync(file);
-  }
 }

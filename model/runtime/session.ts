@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import { isElementType } from '../values/elements';
 import type { Tensor } from '../values/tensor';
-import { applyEdits, type Edit } from './protobuf';
+import { applyEdits, type Edit } from './edits';
 
 /** Where a model comes from, and how many threads share the work of one run. */
 export interface Source {
