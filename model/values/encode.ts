@@ -38,7 +38,9 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   // Without inputs there is nothing to stack: a run for each value of any column.
   const tensors = inputs.map((input) => {
     const expected = { type: input.type, dims: instanceDims(input, kind), lead: kind === 'single' };
-    return dense(columns[input.name], expected) ?? careful(columns[input.name], expected, input.name);
+    const values = columns[input.name];
+    const placeOf = (row: number) => ({ input: input.name, row, path: [] });
+    return dense(values, expected) ?? careful(values, expected, placeOf);
   });
   const isStacked = tensors.every(({ length }) => length === 1);
   if (isStacked && (runsTogether(signature) || (rows === 1 && kind !== 'whole'))) {
@@ -110,8 +112,8 @@ function encodeTensor({ type, shape, data }: GivenTensor, input: Input): Tensor 
 }
 
 /** One value by itself. */
-function wholeTensor(value: unknown, expected: Expected, { input }: Place): Tensor {
-  const [{ type, shape, data }] = dense([value], expected) ?? careful([value], expected, input, true);
+function wholeTensor(value: unknown, expected: Expected, place: Place): Tensor {
+  const [{ type, shape, data }] = dense([value], expected) ?? careful([value], expected, () => place);
   return { type, shape: shape.slice(1), data };
 }
 
@@ -168,9 +170,8 @@ function fillNested(
  * Value by value: bytes, typed arrays, `[x]` beside `x`, and whatever does not fit, which is named. Gives one tensor
  * where all rows have one shape, else one a row.
  */
-function careful(values: readonly unknown[], expected: Expected, input: string, alone = false): Tensor[] {
+function careful(values: readonly unknown[], expected: Expected, placeOf: (row: number) => Place): Tensor[] {
   const { type } = expected;
-  const placeOf = (row: number): Place => (alone ? { input, path: [] } : { input, row, path: [] });
   const items: unknown[] = [];
   const shapes: Shape[] = [];
   let isEven = true;
