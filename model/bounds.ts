@@ -44,3 +44,19 @@ export function checkSize(bytes: number): void {
     );
   }
 }
+
+/**
+ * Throws BadInput where an open dimension behind the rows has the length 0: many operators end the process then, such as
+ * GRU, InstanceNormalization, ConvTranspose, Einsum and TopK, and few models mean anything by it.
+ */
+export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature): void {
+  for (let i = 0; i < inputs.length; i++) {
+    const { dims } = inputs[i];
+    const { shape } = feeds[i];
+    for (let axis = kind === 'batched' ? 1 : 0; axis < shape.length; axis++) {
+      if (shape[axis] === 0 && dims[axis] !== 0) {
+        throw new BadInput('an input has a dimension of length 0, which this model does not take');
+      }
+    }
+  }
+}

@@ -31,6 +31,8 @@ const moment = 2;
 const patience = 2000;
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224];
+/** More values are not made up for the sake of a length that may do as well when it is shorter. */
+const mostValues = 2 ** 22;
 /** Every number of the made-up rows: some models divide by their inputs. */
 const numbers = [0, 1];
 
@@ -41,8 +43,8 @@ interface Recipe {
   valuesFor(input: Input, row: number): readonly Scalar[];
 }
 
-/** The outputs of a run, or undefined where it fails or the experiment is over. */
-type Attempt = (feeds: Tensor[]) => Promise<Tensor[] | undefined>;
+/** The outputs of a run, or undefined where it fails or the experiment is over: then its feeds are not made. */
+type Attempt = (makeFeeds: () => Tensor[]) => Promise<Tensor[] | undefined>;
 
 /** The shapes that runs gave. */
 interface Seen {
@@ -94,14 +96,14 @@ export async function observe(
 
 function whilePatient(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
   const end = performance.now() + patience;
-  return async (feeds) => {
+  return async (makeFeeds) => {
     const left = end - performance.now();
     if (left <= 0) return undefined;
     let timer: NodeJS.Timeout | undefined;
     const over = new Promise<undefined>((resolve) => {
       timer = setTimeout(resolve, left, undefined);
     });
-    const outputs = run(feeds).catch(() => undefined);
+    const outputs = (async () => run(makeFeeds()))().catch(() => undefined);
     return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
   };
 }
@@ -116,7 +118,7 @@ async function seeShapes(
 ): Promise<Seen> {
   const runs: Seen['runs'] = [{ rows: 1, shapes: shapesOf(first) }];
   const see = async (rows: number, size: number) => {
-    const given = await attempt(madeUp(inputs, declared, rows, { ...recipe, size }));
+    const given = await attempt(() => madeUp(inputs, declared, rows, { ...recipe, size }));
     if (given) runs.push({ rows, shapes: shapesOf(given) });
     return given !== undefined;
   };
@@ -182,7 +184,7 @@ function plainValues(
   );
 }
 
-/** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. */
+/** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. Throws RangeError. */
 function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Recipe): Tensor[] {
   const batch = inputs[0]?.dims[0] || undefined;
   return inputs.map((input) => {
@@ -190,20 +192,19 @@ function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Reci
       if (typeof dim === 'number') return dim;
       return (axis === 0 && kind === 'batched') || dim === batch ? rows : recipe.size;
     });
+    if (recipe.size > 1 && sizeOf(shape) > mostValues) throw new RangeError('too many values');
     const element = elementOf(input.type);
     const data = element.create(sizeOf(shape));
     const size = sizeOf(shape.slice(1)) || 1;
     for (let at = 0; at < data.length; at += size) {
-      const values = recipe.valuesFor(input, at / size);
-      element.fill(data, at, repeat(values, size));
+      const values = recipe.valuesFor(input, at / size).slice(0, size);
+      element.fill(data, at, values);
+      // The row's beginning, again and again.
+      for (let filled = values.length; filled < size; filled *= 2)
+        data.copyWithin(at + filled, at, at + Math.min(filled, size - filled));
     }
     return { type: input.type, shape, data };
   });
-}
-
-function repeat<T>(values: readonly T[], length: number): T[] {
-  if (values.length === 1) return new Array<T>(length).fill(values[0]);
-  return Array.from({ length }, (_, i) => values[i % values.length]);
 }
 
 function shapesOf(tensors: readonly Tensor[]): Shape[] {
@@ -228,11 +229,11 @@ async function addUp(
   const alone: Tensor[][] = [];
   const rows = [0, 1, 2].map((row) => madeUp(inputs, 'batched', 1, vary(row)));
   for (const feeds of rows) {
-    const outputs = await attempt(feeds.map(copyOf));
+    const outputs = await attempt(() => feeds.map(copyOf));
     if (!outputs) return false;
     alone.push(outputs);
   }
-  const together = await attempt(inputs.map((_, i) => stack(rows.map((feeds) => feeds[i]))));
+  const together = await attempt(() => inputs.map((_, i) => stack(rows.map((feeds) => feeds[i]))));
   return (
     together?.every((tensor, o) =>
       alone.every(
@@ -299,7 +300,7 @@ async function largestMoment(
     for (let i = 0; i < 6 && best > moment / 2; i++) {
       const feeds = madeUp(inputs, kind, rows, tried);
       const start = performance.now();
-      if (!(await attempt(feeds))) break;
+      if (!(await attempt(() => feeds))) break;
       best = Math.min(best, performance.now() - start);
       if (best > 50 * moment) break;
     }

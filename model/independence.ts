@@ -22,6 +22,7 @@ const fewTies = 5;
 const fewTiesAtOnce = 3;
 
 const anotherAnswer = 'a row had another answer in company than alone';
+const otherRows = 'a run of several requests gave another number of rows than it was asked';
 const tooManyTies = 'answers change with the size of a run';
 
 /** A shared run that is being checked. */
@@ -75,8 +76,9 @@ export class Independence {
   /** Checks what a shared run of several requests gave, whose feeds these are, and which took so many seconds. */
   async check(requests: readonly Rows[], outputs: readonly Tensor[], seconds: number): Promise<Checked> {
     this.sharedSeconds += seconds;
-    const rows = outputs[0].shape[0];
     const counts = requests.map(([{ shape }]) => shape[0]);
+    const rows = counts.reduce((sum, count) => sum + count, 0);
+    if (outputs.some(({ shape }) => shape[0] !== rows)) return { dependent: otherRows };
     const together = splitRows(outputs, counts);
     // Each request is noted. A row of a new kind may change the answers of those beside it.
     const isNew = requests.filter((feeds) => this.isNew(feeds)).length > 0;
@@ -107,7 +109,7 @@ export class Independence {
     this.largest = Math.max(this.largest, rows);
     const counts = this.counts(requests);
     if (counts) this.agreed += rows;
-    if (!wasOnProbation || (this.companiesLeft === 0 && counts)) return undefined;
+    if (!wasOnProbation || (this.companiesLeft <= 0 && counts)) return undefined;
     return this.keepCompany(requests[anyOf(requests.length)]);
   }
 

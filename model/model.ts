@@ -1,16 +1,16 @@
 import './runtime/privacy';
 import { basename } from 'node:path';
-import { Batcher, largestRow, type Signal } from './batcher';
-import { answerBytes, checkSize, sumOf } from './bounds';
+import { Batcher, type Signal } from './batcher';
+import { answerBytes, checkLengths, checkSize, sumOf } from './bounds';
 import { type Declared, readDeclared } from './declared';
-import { BadInput, BootError, messageOf, RunError } from './errors';
+import { BootError, messageOf, RunError } from './errors';
 import { type Observation, observe } from './experiment';
 import { callersFault, loadFault } from './runtime/faults';
 import { type Graph, readGraph } from './runtime/onnx';
 import { placeRuns } from './runtime/place';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
-import { runsTogether, type Signature, whyAlone } from './signature';
+import { type Signature, whyAlone } from './signature';
 import { type Column, decode, noRows } from './values/decode';
 import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
 import { byName } from './values/record';
@@ -36,7 +36,7 @@ export interface Model {
   predict(columns: Columns, signal?: Signal): Promise<Record<string, Column>>;
   /** Whole tensors in one run, for the protocol that states type and shape itself. Throws as `predict` does. */
   infer(tensors: Record<string, GivenTensor>, signal?: Signal): Promise<Tensors>;
-  /** Lets the requests that wait, and the run in progress, end. */
+  /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;
 }
 
@@ -100,25 +100,31 @@ function serveRunner(
 ): Model {
   const signature: Signature = { ...seen.signature, prediction, ...(features && { features }) };
   const fetches = fetched.map(({ fetch }) => fetch);
-  const mayShare = runsTogether(signature);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  const alone = whyAlone(signature, largestRow) ?? graph.mixesRows;
+  const alone = whyAlone(signature) ?? graph.mixesRows;
   if (alone) notes.push(`each request has a run of its own: ${alone}`);
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
     maxBatch,
-    mayShare: mayShare && graph.mixesRows === undefined,
+    mayShare: signature.kind === 'batched' && alone === undefined,
     onDependence: (reason) => log(`${name}: requests no longer share runs: ${reason}`),
   });
   const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
     if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
-    if (graph.diesOfEmpty && hasNothing(feeds)) throw new BadInput(isEmpty);
+    checkLengths(feeds, signature);
     checkSize(answerBytes(feeds, signature));
     const outputs = await batcher.run(feeds, signal);
     checkSize(sumOf(outputs));
     return outputs;
   };
+  let closing: Promise<void> | undefined;
+  const checkOpen = () => {
+    if (closing) throw new Error(`the model ${name} is closed`);
+  };
   // Its values may be large: they are not kept while the runs go on.
-  const predict: Model['predict'] = async (columns, signal) => answerRuns(encode(columns, signature), signal);
+  const predict: Model['predict'] = async (columns, signal) => {
+    checkOpen();
+    return answerRuns(encode(columns, signature), signal);
+  };
   const answerRuns = async ({ runs, rows }: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
     if (rows === 0) return decode([noRows(signature)], rows, signature);
     const answers: Tensor[][] = [];
@@ -131,8 +137,10 @@ function serveRunner(
     }
     return decode(answers, rows, signature);
   };
-  const infer: Model['infer'] = async (tensors, signal) =>
-    nameOutputs(answer(encodeTensors(tensors, signature), signal));
+  const infer: Model['infer'] = async (tensors, signal) => {
+    checkOpen();
+    return nameOutputs(answer(encodeTensors(tensors, signature), signal));
+  };
   const nameOutputs = async (pending: Promise<Tensor[]>): Promise<Tensors> => {
     const outputs = await pending;
     return byName(signature.outputs, (_, i) => outputs[i]);
@@ -146,17 +154,11 @@ function serveRunner(
     status: batcher,
     predict,
     infer,
-    async close() {
-      await batcher.idle();
-      await runner.close();
+    close() {
+      closing ??= batcher.idle().then(() => runner.close());
+      return closing;
     },
   };
-}
-
-const isEmpty = 'an input has a dimension of length 0, which this model does not take';
-
-function hasNothing(feeds: readonly Tensor[]): boolean {
-  return feeds.some(({ shape }) => shape.includes(0));
 }
 
 const doors = new WeakMap<Model['infer'], Model['predict']>();
@@ -171,7 +173,6 @@ async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]):
     return await runner.run(feeds, fetches);
   } catch (error) {
     const reason = messageOf(error);
-    const fault = callersFault(reason) ?? (hasNothing(feeds) ? new BadInput(isEmpty) : undefined);
-    throw fault ?? new RunError(reason, { cause: error });
+    throw callersFault(reason) ?? new RunError(reason, { cause: error });
   }
 }

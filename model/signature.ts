@@ -73,11 +73,18 @@ export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'output
   return kind === 'batched' && outputs.every(({ batch }) => batch);
 }
 
-/** Why requests do not share runs, which they do not where a row has more values than `largestRow`, and what helps. */
-export function whyAlone(
-  { kind, inputs, outputs }: Pick<Signature, 'kind' | 'inputs' | 'outputs'>,
-  largestRow: number,
-): string | undefined {
+/**
+ * Rows of more values run alone. Measured by 16 clients: a small convolution's rows of 9,408 values cost a third less
+ * together, of 19,200 as much, of 37,632 a fifth more; a dense layer's gain, but each run holds megabytes.
+ */
+export const largestRow = 20_000;
+
+/** Why requests do not share runs, and what helps. */
+export function whyAlone({
+  kind,
+  inputs,
+  outputs,
+}: Pick<Signature, 'kind' | 'inputs' | 'outputs'>): string | undefined {
   if (kind === 'batched') {
     const odd = outputs.find(({ batch }) => !batch);
     if (odd) return `the output ${odd.name} has no first dimension that follows the rows`;

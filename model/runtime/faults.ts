@@ -14,6 +14,10 @@ const faults: [RegExp, string][] = [
     'the sizes of the inputs do not go together',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
+  [
+    /coefficients (size|length) \(|expected feature_count=|requests feature \d+ but|Either both scale and offset|Cannot split using values in 'split'/i,
+    'a row has another number of values than the model takes',
+  ],
   [/Unknown Category/, 'a category is none of those that the model knows'],
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];

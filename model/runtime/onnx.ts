@@ -24,8 +24,6 @@ export interface Graph {
   madeOf: Map<string, TensorOutput[]>;
   /** Why rows of different requests can never be told apart from rows run alone. */
   mixesRows?: string;
-  /** Whether it holds an operator that ends the process when an input is empty. */
-  diesOfEmpty: boolean;
   /** Whether values, or lengths that are open, decide how much there is to compute for a row, or it is likely to be much. */
   mayBeSlow: boolean;
   categories: Categories;
@@ -121,7 +119,6 @@ class GraphReader {
     this.graph = {
       outputs: [],
       madeOf: new Map(),
-      diesOfEmpty: false,
       mayBeSlow: false,
       categories: new Map(),
       words: [],
@@ -175,7 +172,6 @@ class GraphReader {
         node.attributes.set(file.textIn(part, AttributeProto.name), part);
     }
     graph.mixesRows ??= this.whyRowsMix(node);
-    if (/^(GRU|LSTM|RNN)$/.test(node.op)) graph.diesOfEmpty = true;
     if (slow.test(node.op)) graph.mayBeSlow = true;
     if (isMain && /^(ZipMap|SequenceConstruct)$/.test(node.op)) this.makers.push(node);
     if (isMain && columnOperators.test(node.op))

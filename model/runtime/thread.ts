@@ -3,6 +3,9 @@ import { messageOf } from '../errors';
 import type { Tensor } from '../values/tensor';
 import { openSession, type Runner, type Source } from './session';
 
+/** The key under which a thread is told what to load. */
+const mark = 'onnx-model-server';
+
 type Values = Pick<Runner, 'inputs' | 'outputs'>;
 type Reply = { ready: Values } | { tensors: Tensor[] } | { error: string };
 
@@ -36,7 +39,7 @@ export async function startThread(source: Source): Promise<Runner> {
 }
 
 async function start(source: Source): Promise<[Worker, Values]> {
-  const worker = new Worker(__filename, { workerData: source });
+  const worker = new Worker(__filename, { workerData: { [mark]: source } });
   // An error between runs would end the process if nobody listened; 'exit' follows it.
   worker.on('error', () => {});
   const answer = await ask(worker);
@@ -99,4 +102,5 @@ async function serve(port: MessagePort, source: Source): Promise<void> {
   });
 }
 
-if (!isMainThread && parentPort && workerData?.path) void serve(parentPort, workerData as Source);
+// Not where this file is loaded by a worker of somebody else's.
+if (!isMainThread && parentPort && workerData?.[mark]) void serve(parentPort, workerData[mark]);

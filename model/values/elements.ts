@@ -64,7 +64,10 @@ interface Stored<Value> {
   set(values: ArrayLike<Value>, at: number): void;
 }
 
-/** How one value is read from JSON (undefined where it does not fit) and written to it. */
+/**
+ * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
+ * integer that no double is, a symbol for another number that none is, with the nearest as its description.
+ */
 interface Codec<Value> {
   takes: string;
   rounding?: Rounding;
@@ -209,7 +212,10 @@ function float(type: string, limit: number, shorten: (value: number) => number):
       // JSON holds no infinity, so such a number is a value that code gave.
       if (typeof value === 'number')
         return Math.abs(value) >= limit && Number.isFinite(value) ? undefined : value;
-      if (typeof value === 'bigint') return Math.abs(Number(value)) < limit ? Number(value) : undefined;
+      if (typeof value === 'bigint' || typeof value === 'symbol') {
+        const number = Number(typeof value === 'symbol' ? value.description : value);
+        return Math.abs(number) < limit ? number : undefined;
+      }
       if (value === null || value === 'NaN') return Number.NaN;
       if (value === 'Infinity') return Number.POSITIVE_INFINITY;
       return value === '-Infinity' ? Number.NEGATIVE_INFINITY : undefined;

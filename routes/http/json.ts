@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
-import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { HttpError } from './errors';
+import { mayHoldInexact, mayHoldInfinite, notJson, parseOdd } from './numbers';
 
 /** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
 export function jsonOf(req: Request, signature: Pick<Signature, 'inputs'>): unknown {
@@ -37,8 +37,7 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   // Several times faster than a TextDecoder, which would leave out a byte order mark.
   const text = bytes.toString('utf8', startsWithMark(bytes) ? 3 : 0);
   const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
-  // JSON.parse makes 1e400 infinite, which no number in JSON is.
-  const isOdd = hasLargeExponent(text) || hasLongNumber(bytes) || (isExact && /[\d.]{16}|\d[eE]/.test(text));
+  const isOdd = mayHoldInfinite(text, bytes) || (isExact && mayHoldInexact(text));
   // Nothing of a large body is needed twice.
   if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
     (bytes.buffer as ArrayBuffer).transfer?.(0);
@@ -52,105 +51,6 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
 
 function startsWithMark(bytes: Buffer): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-}
-
-/** Whether a number has an exponent of three digits or more; large texts are searched outside of their strings only. */
-function hasLargeExponent(text: string): boolean {
-  for (let at = 0, pieces = 0; at < text.length; pieces++) {
-    const quote = text.length > large && pieces < 1000 ? text.indexOf('"', at) : -1;
-    const end = quote < 0 ? text.length : quote;
-    const piece = text.slice(at, end);
-    // Most hold no such letter, which is found faster.
-    if ((piece.includes('e') || piece.includes('E')) && /\d[eE]\+?\d{3}(?![\w+/])/.test(piece)) return true;
-    at = quote < 0 ? end : endOfString(text, quote);
-  }
-  return false;
-}
-
-/** The most digits that no infinite number has. */
-const manyDigits = 308;
-
-/** Whether more digits than that follow each other: read backwards from where such a run would end, to skip most. */
-function hasLongNumber(bytes: Buffer): boolean {
-  for (let end = manyDigits; end < bytes.length; ) {
-    let at = end;
-    while (at >= end - manyDigits && isDigit(bytes[at])) at--;
-    if (at < end - manyDigits) return true;
-    end = at + manyDigits + 1;
-  }
-  return false;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
-function notJson(error: unknown): never {
-  const at = /at position \d+/.exec(String(error))?.[0];
-  throw new BadInput(`the body is not JSON${at ? ` ${at}` : ''}`);
-}
-
-/** What JSON.parse cannot tell: the literals of Python's json, and numbers. */
-const tokens = /\bNaN\b|-?\bInfinity\b|-?\d[\d.eE+-]*/g;
-/** A key that no client knows. */
-const mark = randomUUID();
-
-/** JSON with such tokens put into objects, which become their values when it is parsed. */
-function parseOdd(text: string, isExact: boolean): unknown {
-  let marked = '';
-  // Piece by piece between strings, which are skipped: they may be long, and hold anything.
-  for (let at = 0; at < text.length; ) {
-    const quote = text.indexOf('"', at);
-    const end = quote < 0 ? text.length : quote;
-    marked += text.slice(at, end).replaceAll(tokens, (token) => {
-      return needsMark(token, isExact) ? `{"${mark}":"${token}"}` : token;
-    });
-    at = quote < 0 ? end : endOfString(text, quote);
-    marked += text.slice(end, at);
-  }
-  try {
-    return JSON.parse(marked, (_key, value) => {
-      const token: unknown = typeof value === 'object' && value !== null ? value[mark] : undefined;
-      return typeof token === 'string' ? meaningOf(token, isExact) : value;
-    });
-  } catch (error) {
-    return notJson(error);
-  }
-}
-
-/** The place behind a string that begins at a quote. */
-function endOfString(text: string, quote: number): number {
-  let end = text.indexOf('"', quote + 1);
-  // A quote behind an odd number of backslashes is part of the string.
-  for (; end >= 0; end = text.indexOf('"', end + 1)) {
-    let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
-    if (slashes % 2 === 0) return end + 1;
-  }
-  return text.length;
-}
-
-function needsMark(token: string, isExact: boolean): boolean {
-  if (/[NI]/.test(token)) return true;
-  if (!/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(token)) return false;
-  const value = Number(token);
-  return !Number.isFinite(value) || (isExact && Number.isInteger(value) && !Number.isSafeInteger(value));
-}
-
-function meaningOf(token: string, isExact: boolean): unknown {
-  const value = Number(token);
-  if (Number.isFinite(value)) return (isExact && wholeOf(token)) || value;
-  // JSON has no symbols: one stands for a number that is out of every range.
-  return /\d/.test(token) ? Symbol(token.slice(0, 20)) : value;
-}
-
-/** The integer that a finite number's token writes, with a point or an exponent, too; undefined where it writes none. */
-function wholeOf(token: string): bigint | undefined {
-  const [number, exponent = '0'] = token.toLowerCase().split('e');
-  const [whole, fraction = ''] = number.split('.');
-  const digits = `${whole}${fraction}`.replace(/0+$/, '');
-  const zeros = whole.length + Number(exponent) - digits.length;
-  return zeros < 0 ? undefined : BigInt(digits + '0'.repeat(zeros));
 }
 
 const deepest = 1000;

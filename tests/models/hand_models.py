@@ -343,6 +343,40 @@ UNCHECKED = {
     "lstm-seq": """(float[N,1,2] x) => (float[N,1,1,2] y) {
         y = LSTM<hidden_size = 2>(x, lstm_w, lstm_r)
     }""",
+    # The runtime ends the process where an image of these has no pixels, a row no values.
+    "style": """(float[N,2,H,W] x) => (float[N,2,H,W] y) {
+        scale = Constant<value = float[2] {1, 1}>()
+        bias = Constant<value = float[2] {0, 0}>()
+        y = InstanceNormalization(x, scale, bias)
+    }""",
+    "largest": """(float[N,W] x) => (float[N,1] y) {
+        one = Constant<value = int64[1] {1}>()
+        y, place = TopK(x, one)
+    }""",
+    # As scikit-learn's models over a matrix whose width was left open.
+    "linear-open": """(float[N,W] x) => (float[N,1] y) {
+        y = ai.onnx.ml.LinearRegressor<coefficients = [1.0, 2.0, 3.0], intercepts = [0.0]>(x)
+    }""",
+    "scaler-open": """(float[N,W] x) => (float[N,W] y) {
+        y = ai.onnx.ml.Scaler<offset = [1.0, 2.0], scale = [1.0, 1.0]>(x)
+    }""",
+    "pick-open": """(float[N,W] x) => (float[N,1] y) {
+        place = Constant<value = int64[1] {5}>()
+        y = ai.onnx.ml.ArrayFeatureExtractor(x, place)
+    }""",
+    # A sequence that another node reads, too.
+    "sequence-used": """(float[N,2] x) => (float[] parts, float[N,2] second) {
+        twice = Add(x, x)
+        parts = SequenceConstruct(x, twice)
+        one = Constant<value = int64 {1}>()
+        second = SequenceAt(parts, one)
+    }""",
+    # More rows than four are cut.
+    "four-rows": """(float[N,1] x) => (float[M,1] y) {
+        from = Constant<value = int64[1] {0}>()
+        to = Constant<value = int64[1] {4}>()
+        y = Slice(x, from, to)
+    }""",
     "random": """(float[N,2] x) => (float[N,2] y) {
         noise = RandomNormalLike(x)
         y = Add(x, noise)
@@ -426,6 +460,7 @@ def map_type(key):
 TAKES = {"ConcatFromSequence": SEQUENCE, "DictVectorizer": map_type(TensorProto.STRING)}
 MAKES = {
     "SplitToSequence": SEQUENCE,
+    "SequenceConstruct": SEQUENCE,
     "Optional": helper.make_optional_type_proto(FLOATS),
     "ZipMap": helper.make_sequence_type_proto(map_type(TensorProto.INT64)),
 }
