@@ -35,20 +35,31 @@ export function readDeclared(
       `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that by python -m tf2onnx.convert`,
     );
   }
-  const wanted = options.outputs ?? listed(graph, 'outputs');
+  const wanted = listed('outputs', options, graph, path);
   const outputs = chosen(servable(runner.outputs, graph, notes), wanted, path);
-  const features = options.features ?? listed(graph, 'features');
-  checkFeatures(features, inputs);
+  const features = listed('features', options, graph, path);
+  if (features) checkFeatures(features, inputs);
   const named = wanted ? undefined : outputs.find(({ name }) => name === 'prediction');
-  return { inputs, outputs, prediction: (named ?? outputs[0]).name, features, notes };
+  return { inputs, outputs, prediction: (named ?? outputs[0]).name, features: features?.names, notes };
 }
 
-/** Names that the model's own metadata list. */
-function listed(graph: Graph, key: string): string[] | undefined {
-  return graph.metadata
-    .get(key)
-    ?.split(',')
-    .map((name) => name.trim());
+/** Names that the user chose, or else the model's own metadata, and what lists them. */
+interface Listed {
+  names: readonly string[];
+  by: string;
+}
+
+function listed(
+  key: 'features' | 'outputs',
+  { [key]: names }: Partial<Record<typeof key, readonly string[]>>,
+  { metadata }: Graph,
+  path: string,
+): Listed | undefined {
+  if (names) return { names, by: key.toUpperCase() };
+  const text = metadata.get(key)?.trim();
+  return text
+    ? { names: text.split(',').map((name) => name.trim()), by: `${key} in the metadata of ${path}` }
+    : undefined;
 }
 
 function asInput({ name, type, dims }: Value, path: string): Input {
@@ -75,40 +86,42 @@ function servable(values: readonly Value[], graph: Graph, notes: string[]): Fetc
 }
 
 /** The outputs that were asked for, in that order. */
-function chosen(outputs: Fetched[], wanted: readonly string[] | undefined, path: string): Fetched[] {
+function chosen(outputs: Fetched[], wanted: Listed | undefined, path: string): Fetched[] {
   const names = outputs.map(({ name }) => name);
   if (names.length === 0) {
     throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
   }
-  const unknown = wanted?.find((name) => !names.includes(name));
+  if (!wanted) return outputs;
+  const unknown = wanted.names.find((name) => !names.includes(name));
   if (unknown !== undefined) {
     throw new BootError(
-      `OUTPUTS names ${unknown}, which ${path} does not give: it gives ${names.join(', ')}.`,
+      `${wanted.by} names ${unknown}, which ${path} does not give: it gives ${names.join(', ')}.`,
     );
   }
-  const twice = wanted?.find((name, i) => wanted.indexOf(name) !== i);
-  if (twice !== undefined) throw new BootError(`OUTPUTS names ${twice} twice.`);
-  return wanted ? wanted.flatMap((name) => outputs.filter((output) => output.name === name)) : outputs;
+  checkOnce(wanted);
+  return wanted.names.flatMap((name) => outputs.filter((output) => output.name === name));
 }
 
-function checkFeatures(features: readonly string[] | undefined, inputs: readonly Input[]): void {
-  if (!features) return;
+function checkOnce({ names, by }: Listed): void {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new BootError(`${by} names ${twice} twice.`);
+}
+
+function checkFeatures(features: Listed, inputs: readonly Input[]): void {
+  const { names, by } = features;
   const [input] = inputs;
   if (inputs.length !== 1 || input.dims.length !== 2) {
     throw new BootError(
-      `FEATURES names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`}: unset it.`,
+      `${by} names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`}: unset it.`,
     );
   }
   const [, width] = input.dims;
-  if (typeof width === 'number' && width !== features.length) {
-    throw new BootError(
-      `FEATURES names ${features.length} columns, but the input ${input.name} has ${width}.`,
-    );
+  if (typeof width === 'number' && width !== names.length) {
+    throw new BootError(`${by} names ${names.length} columns, but the input ${input.name} has ${width}.`);
   }
-  const twice = features.find((name, i) => features.indexOf(name) !== i);
-  if (twice !== undefined) throw new BootError(`FEATURES names ${twice} twice.`);
-  if (features.includes('')) throw new BootError('FEATURES has an empty name between two commas.');
-  if (features.includes(input.name)) {
-    throw new BootError(`FEATURES holds ${input.name}, which is the input's own name: rename the column.`);
+  checkOnce(features);
+  if (names.includes('')) throw new BootError(`${by} has an empty name between two commas.`);
+  if (names.includes(input.name)) {
+    throw new BootError(`${by} holds ${input.name}, which is the input's own name: rename the column.`);
   }
 }

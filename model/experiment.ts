@@ -275,7 +275,9 @@ function asSeen(
     if (axis === 0 && kind === 'batched' && !isRows) return '';
     return typeof dim === 'string' && inputs.some(({ dims }) => dims.includes(dim)) ? dim : '';
   });
-  return { ...output, batch, dims };
+  // With other columns than it has labels for, a ZipMap would leave some out.
+  const labels = first.at(-1) === output.labels?.length ? output.labels : undefined;
+  return { ...output, batch, dims, labels };
 }
 
 /** Whether a run of `maxBatch` rows is over in a moment, with texts much longer than one word. */

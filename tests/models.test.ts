@@ -190,6 +190,11 @@ test.each([
   expect(model.notes).toEqual([expect.stringContaining(leftOut)]);
 });
 
+test('sequence-used gives the tensors of a sequence that another node reads, and what that node gives', async () => {
+  const x = [1, 2];
+  expect(await predict('sequence-used', { x })).toEqual({ prediction: x, parts_1: [2, 4], second: [2, 4] });
+});
+
 test.each(['zipmap-hand', 'zipmap-shown', 'zipmap-only', 'external', 'text', 'default-input'])(
   '%s is served whole, with nothing to note',
   async (name) => {

@@ -1,6 +1,8 @@
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import express from 'express';
 import request from 'supertest';
 import { createApp, loadModel } from '../app';
@@ -11,7 +13,7 @@ import { requestLog } from '../routes/http/log';
 import { defaults, type Options } from '../routes/http/options';
 import { expectError } from './ask';
 import { until } from './process';
-import { closeModels, modelPath, openModel } from './serve';
+import { closeModels, modelPath, openModel, root } from './serve';
 
 afterAll(closeModels);
 afterEach(() => jest.restoreAllMocks());
@@ -122,6 +124,44 @@ describe('predict, for code', () => {
     await expect(
       model.predict({ feature1: [1], feature2: [2] }, AbortSignal.abort(new Error('enough'))),
     ).rejects.toThrow('enough');
+  });
+
+  test.each(['add', 'slow-single'])('rejects, for %s, once it is closed, as often as it is', async (name) => {
+    const model = await loadModel(modelPath(name), { log: () => {} });
+    await model.close();
+    await model.close();
+    const columns = Object.fromEntries(model.signature.inputs.map((input) => [input.name, [1]]));
+    await expect(model.predict(columns)).rejects.toThrow(/is closed/);
+    await expect(model.infer({})).rejects.toThrow(/is closed/);
+  });
+
+  test('is served to a worker thread of one’s own, too', async () => {
+    const code = `const { parentPort, workerData } = require('node:worker_threads');
+      const { loadModel } = require(${JSON.stringify(join(root, 'dist', 'app.js'))});
+      loadModel(workerData.path).then((model) => model.predict({ n: [1] })).then((answer) => parentPort.postMessage(JSON.stringify(answer)));`;
+    const worker = new Worker(code, { eval: true, workerData: { path: modelPath('slow-single') } });
+    const [answer] = await once(worker, 'message');
+    // The thread's own word of being ready would be an object.
+    expect(Object.values(JSON.parse(answer))).toContainEqual([256]);
+    await worker.terminate();
+  });
+
+  test('reads typed arrays of whole tensors at once', async () => {
+    const model = await openModel(modelPath('identity-float32'));
+    const all = new Float32Array([1, 2, 3, 4]);
+    for (const data of [all, all.subarray(0, 2)]) {
+      const answer = model.infer({ x: { shape: [data.length / 2, 2], data } });
+      const expected = [...data];
+      all.fill(9);
+      expect([...(await answer).y.data]).toEqual(expected);
+      all.set([1, 2, 3, 4]);
+    }
+    const doubles = model.infer({ x: { shape: [1, 2], data: new Float64Array([1, 2]) } });
+    expect([...(await doubles).y.data]).toEqual([1, 2]);
+    const odd = { type: 'float32' as const, shape: [2], data: new Float64Array([1, 2]) };
+    await expect(model.predict({ x: [odd] })).rejects.toThrow(
+      'x[0] must be a tensor whose data is of its type',
+    );
   });
 
   test('lets the run in progress end before it closes', async () => {

@@ -1,5 +1,10 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadModel } from '../model/model';
+import { message } from '../model/runtime/protobuf';
 import { ask, serveOnce } from './ask';
-import { closeModels, serveModel } from './serve';
+import { closeModels, modelPath, serveModel } from './serve';
 
 afterAll(closeModels);
 
@@ -243,4 +248,28 @@ describe('answers are bounded', () => {
     expect(reply.status).toBe(400);
     expect(reply.body.error).toContain('outputs names sum twice');
   });
+});
+
+test.each([
+  ['features', 'a,b,c', /^features in the metadata of .* names 3 columns, but the input x has 2/],
+  ['features', 'a,a', /^features in the metadata of .* names a twice/],
+  ['outputs', 'z', /^outputs in the metadata of .* names z, which .* does not give: it gives y/],
+  ['features', ' ', undefined],
+  ['outputs', '', undefined],
+])("A model whose metadata's %s are %p", async (key, value, problem) => {
+  const folder = mkdtempSync(join(tmpdir(), 'metadata-'));
+  const path = join(folder, 'model.onnx');
+  // Protobuf merges what is appended.
+  const entry = message(14, message(1, key), message(2, value));
+  writeFileSync(path, Buffer.concat([readFileSync(modelPath('identity-float32')), entry]));
+  const loading = loadModel(path);
+  if (problem) await expect(loading).rejects.toThrow(problem);
+  else await (await loading).close();
+  rmSync(folder, { recursive: true });
+});
+
+test('A model of many open lengths is not tried with more values than memory holds', async () => {
+  const { model } = await serveModel('five-open');
+  expect(model.notes).not.toContainEqual(expect.stringMatching(/no made-up input fits/));
+  expect((await ask('five-open', { x: [[[[[1]]]]] })).body.prediction).toHaveLength(5);
 });

@@ -90,6 +90,7 @@ test.each([
   ['softmax0', 'rows depend on each other'],
   ['cumsum0', 'rows depend on those before'],
   ['center', 'rows depend on their mean'],
+  ['four-rows', 'more rows than four are cut'],
   ['lstm-seq', 'the rows are one sequence'],
   ['dynamic-quant', 'the scale is that of all rows'],
   ['twice', 'the output has twice the rows'],

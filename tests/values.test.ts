@@ -129,6 +129,9 @@ test.each([
   ['int64', '9223372036854775808'],
   ['uint64', '18446744073709551616'],
   ['uint64', '-1152921504606846977'],
+  ['int64', '9007199254740993.5'],
+  ['int64', '4503599627370497.5'],
+  ['uint64', '900719925474099300e-3'],
 ])('POST /predict to a model of %s with the number %s is a 400', async (type, number) => {
   const reply = await ask(`identity-${type}`, `[1,${number}]`);
   expect(reply.status).toBe(400);
@@ -160,6 +163,9 @@ test.each([
 test.each([
   ['[1e400,1]', 'x[0] must be a number'],
   ['{"instances":[[1,-1e400]]}', 'instances[0][1] must be a number'],
+  ['[1e1000,1]', 'x[0] must be a number'],
+  ['[1,-1e+0400]', 'x[1] must be a number'],
+  [`[1,${'9'.repeat(300)}e99]`, 'x[1] must be a number'],
   [`[1,${'9'.repeat(400)}]`, 'x[1] must be a number'],
   [`[1,${'9'.repeat(309)}]`, 'x[1] must be a number'],
   [`[1,${' '.repeat(300_000)}1E+400]`, 'x[1] must be a number'],
@@ -169,6 +175,28 @@ test.each([
   expect(reply.status).toBe(400);
   expect(reply.body.error).toContain(`${place} in float32's range`);
   expect(reply.body.error).toContain('not this number');
+});
+
+test('POST /predict with a fraction that no double is, for a float beside an int64, reads the nearest', async () => {
+  const body = (age: string) => ask('mixed', `{"city":"Oslo","age":${age},"visits":3}`);
+  const reply = await body('9007199254740993.5');
+  expect(reply.status).toBe(200);
+  expect(reply.body).toEqual((await body('9007199254740994')).body);
+});
+
+test('POST /predict with a number of a million zeros takes no longer than it is long', async () => {
+  const number = (more: number) => `0.${'0'.repeat(1e6)}123e${1e6 + more}`;
+  expect((await ask('identity-int64', `[1,${number(18)}]`)).body).toEqual({
+    prediction: [1, '123000000000000000'],
+  });
+});
+
+test.each([
+  ['of a body', 'identity-float32', '[1,2 3]', 'at position 5'],
+  ['of a body with integers that no double is', 'identity-int64', '[9007199254740993,2 3]', undefined],
+])('A place that is not JSON is told %s as it came', async (_what, model, body, position) => {
+  const { error } = (await ask(model, body)).body;
+  expect(/at position \d+/.exec(error)?.[0]).toBe(position);
 });
 
 test('POST /predict with a long string beside such a number is a 400', async () => {

@@ -111,6 +111,8 @@ class GraphReader {
   private readonly indices = new Map<string, number[]>();
   private readonly changes: Changes = { withoutLocale: [], removed: [], added: new Set() };
   private readonly outputFields = new Map<string, Field>();
+  /** The tensors that nodes read. */
+  private readonly read = new Set<string>();
 
   constructor(
     private readonly file: ProtobufFile,
@@ -171,6 +173,7 @@ class GraphReader {
       if (part.number === NodeProto.attribute)
         node.attributes.set(file.textIn(part, AttributeProto.name), part);
     }
+    for (const tensor of node.inputs) this.read.add(tensor);
     graph.mixesRows ??= this.whyRowsMix(node);
     if (slow.test(node.op)) graph.mayBeSlow = true;
     if (isMain && /^(ZipMap|SequenceConstruct)$/.test(node.op)) this.makers.push(node);
@@ -321,7 +324,8 @@ class GraphReader {
     );
     this.graph.madeOf.set(output, tensors);
     const { removed, added } = this.changes;
-    removed.push(field, outputField);
+    removed.push(outputField);
+    if (!this.read.has(output)) removed.push(field);
     for (const { tensor } of tensors) if (!this.outputFields.has(tensor)) added.add(tensor);
   }
 }

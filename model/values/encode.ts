@@ -102,12 +102,12 @@ function encodeTensor({ type, shape, data }: GivenTensor, input: Input): Tensor 
   const size = sizeOf(shape);
   if (ArrayBuffer.isView(data) && element.holds(data)) {
     if (data.length !== size) throw new BadInput(`must hold ${size} values, not ${data.length}`, place);
-    // A run may take over the memory of its feeds, which is the caller's.
-    const isWhole = !Array.isArray(data) && data.byteLength === data.buffer.byteLength;
-    return { type: input.type, shape, data: isWhole ? data.slice() : data };
+    // Its memory is the caller's, and a run may take over that of its feeds.
+    return { type: input.type, shape, data: data.slice() };
   }
-  if (!Array.isArray(data)) throw new BadInput('must be an array', place);
-  if (data.some(Array.isArray)) return wholeTensor(data, { type: input.type, dims: shape }, place);
+  if (!Array.isArray(data) && !ArrayBuffer.isView(data)) throw new BadInput('must be an array', place);
+  if (Array.isArray(data) && data.some(Array.isArray))
+    return wholeTensor(data, { type: input.type, dims: shape }, place);
   return { ...wholeTensor(data, { type: input.type, dims: [size] }, place), shape };
 }
 
@@ -216,8 +216,9 @@ export function isTensor(value: unknown): value is Tensor {
 function asTensor(value: unknown, expected: Expected, place: Place): Tensor | undefined {
   const { type, dims } = expected;
   if (isTensor(value)) {
-    if (value.type === type && value.data.length === sizeOf(value.shape)) return copyOf(value);
-    throw new BadInput(`must be a tensor of ${type}, not of ${value.type}`, place);
+    if (value.type !== type) throw new BadInput(`must be a tensor of ${type}, not of ${value.type}`, place);
+    if (elementOf(type).holds(value.data) && value.data.length === sizeOf(value.shape)) return copyOf(value);
+    throw new BadInput('must be a tensor whose data is of its type and shape', place);
   }
   if (isBase64(value) && type !== 'string') {
     if (isShape(value.shape)) fitShape(value.shape, expected, place);

@@ -6,7 +6,7 @@ import { elementOf } from '../../model/values/elements';
 import { type Columns, kindOf, rowsApart } from '../../model/values/encode';
 import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
-import { checkRank, measure } from '../../model/values/shapes';
+import { checkRank, isShape, measure } from '../../model/values/shapes';
 import { type Asked, isObject, type Values } from './asked';
 import { readRecords, readSplit } from './frames';
 import { checkWrapper, matchInputs, matchNames } from './names';
@@ -83,7 +83,7 @@ function readKeyed(body: Body, signature: Signature): Asked {
 function readBatch(values: readonly unknown[], signature: Signature): Asked {
   const { inputs } = signature;
   const bytes = values.find(isBase64);
-  const rows = Array.isArray(bytes?.shape) ? Number(bytes.shape[0]) : undefined;
+  const rows = isShape(bytes?.shape) ? bytes.shape[0] : undefined;
   const tensors = byName(inputs, (_, i) => ({ data: values[i] }));
   const isWhole = rows !== undefined && runsTogether(signature);
   return { form: 'many', rows, values: isWhole ? { tensors } : columnsOf({ tensors }, signature), nameOf };

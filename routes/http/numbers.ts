@@ -109,7 +109,7 @@ function meaningOf(token: string): number | bigint | symbol {
 
 /** The integer that a finite number's token writes, with a point or an exponent, too; undefined where it writes none. */
 function integerOf(token: string): bigint | undefined {
-  const [number, exponent = '0'] = token.replace('-', '').split(/e/i);
+  const [number, exponent = '0'] = token.replace(/^-/, '').split(/e/i);
   const [whole, fraction = ''] = number.split('.');
   const digits = whole + fraction;
   let [from, to] = [0, digits.length];

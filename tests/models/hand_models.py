@@ -364,6 +364,12 @@ UNCHECKED = {
         place = Constant<value = int64[1] {5}>()
         y = ai.onnx.ml.ArrayFeatureExtractor(x, place)
     }""",
+    # Five open lengths, which are 1 or 5: of longer ones memory would not hold a row.
+    "five-open": """(float[N,A,B,C,D,E] x) => (float[N,F,G,H,I,J] y) {
+        fives = Constant<value = int64[5] {5, 5, 5, 5, 5}>()
+        zeros = ConstantOfShape(fives)
+        y = Add(x, zeros)
+    }""",
     # A sequence that another node reads, too.
     "sequence-used": """(float[N,2] x) => (float[] parts, float[N,2] second) {
         twice = Add(x, x)
