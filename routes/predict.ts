@@ -6,7 +6,7 @@ import { type Asked, takeValues } from './dialects/asked';
 import { columnsOf, readForm } from './dialects/forms';
 import { describeModel, modelConfig, modelMetadata, modelStatus } from './dialects/metadata';
 import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
-import { type Answer, fewBytes, fewValues, type Style, sizeOf, styles, writeReply } from './dialects/styles';
+import { type Answer, isLarge, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
 import { HttpError } from './http/errors';
 import { jsonOf, parseJson, takeBytes, takeTurns } from './http/json';
@@ -60,9 +60,9 @@ async function reply(res: Response, style: Style, answer: Answer, asked: Asked, 
     asked.infer && 'tensors' in answer
       ? writeInferReply(model, asked.infer, answer.tensors)
       : { json: writeReply(style, answer, asked, model.signature), binary: [] };
-  const { size, bytes } = sizeOf(answer);
+  const size = sizeOf(answer);
   if (binary.length > 0) sendBinary(res, json, binary);
-  else if (size > fewValues || bytes > fewBytes) await sendPieces(res, json, bytes);
+  else if (isLarge(size)) await sendPieces(res, json, size.bytes);
   else sendJson(res, 200, json);
 }
 

@@ -262,6 +262,36 @@ test('Pipelined requests whose client has gone are given up and logged', async (
   await until(async () => (await ask(server.port, '/predict', { n: 1 })).status === 200);
 });
 
+test('Pipelined requests whose client goes are counted and logged once', async () => {
+  const server = await startServer('slow-single', { MAX_QUEUE: '3', LOG_FORMAT: 'logged :id :status' });
+  const slow = '{"n":5000}';
+  const health = (id: string) => `GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`;
+  const predict = (id: string) =>
+    `POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\nContent-Length: ${slow.length}\r\n\r\n${slow}`;
+  for (const [i, requests] of [
+    [health('h0'), predict('p0')],
+    [predict('p1'), health('h1')],
+    [health('h2'), predict('p2'), health('i2')],
+  ].entries()) {
+    const socket = net.connect(server.port, '127.0.0.1');
+    socket.write(requests.join(''));
+    await server.wrote(i === 1 ? /$/ : new RegExp(`logged h${i} 200`));
+    await until(async () => (await metric(server.port)) > 1);
+    socket.destroy();
+    await server.wrote(new RegExp(`logged p${i} -`));
+  }
+  // The request that asks is in flight.
+  await until(async () => (await metric(server.port)) === 1);
+  for (const id of ['h0', 'p0', 'p1', 'h1', 'h2', 'p2', 'i2'])
+    expect(server.stdout().match(new RegExp(`logged ${id} `, 'g'))).toHaveLength(1);
+});
+
+/** Requests in flight, as the metrics tell. */
+async function metric(port: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(/^http_requests_in_flight (\S+)$/m.exec(text)?.[1]);
+}
+
 test('A run that does not end is told by health, and ends the process', async () => {
   const server = await startServer('slow-single', { ...off, TIMEOUT: '1' });
   const agent = oneConnection();

@@ -12,6 +12,9 @@ export interface Column extends Iterable<unknown> {
   toJSON(): unknown[];
 }
 
+/** Characters of a piece; a reply in pieces is written as its reader takes it. */
+export const pieceLength = 1 << 16;
+
 /** What is written without being made into JSON values first. */
 export abstract class Writable {
   /** How many values it holds. */
@@ -74,6 +77,11 @@ export class TensorColumn extends WritableColumn {
     return this.valueAt(place * sizeOf(this.shape), 0);
   }
 
+  /** The value of a row, to be written in pieces. */
+  row(row: number): Writable {
+    return new OnlyRow(new TensorColumn(rowsOf(this.tensor, row, row + 1), 1, this.shape, this.labels));
+  }
+
   /** The same rows, `[x]` as `x`. */
   bare(): TensorColumn {
     const isOne = this.shape.length === 1 && this.shape[0] === 1 && !this.labels;
@@ -103,7 +111,8 @@ export class TensorColumn extends WritableColumn {
     let text = '';
     for (let at = 0; at < this.size; at += inner) {
       text += (at === 0 ? '' : ',') + brackets('[', shape, at) + (keys ? '{' : '[');
-      const step = keys ? 1 : mostWritten;
+      // Texts may be few and long.
+      const step = keys || this.bytes > 64 * this.size ? 1 : mostWritten;
       for (let i = 0; i < inner; i += step) {
         if (i > 0) text += ',';
         if (keys) text += keys[i];
@@ -118,9 +127,6 @@ export class TensorColumn extends WritableColumn {
     yield text;
   }
 }
-
-/** Characters of a piece; a reply in pieces is written as its reader takes it. */
-const pieceLength = 1 << 16;
 
 /** The brackets of the outer arrays that begin or end where an innermost one does, at a flat index. */
 function brackets(bracket: string, shape: Shape, at: number): string {
@@ -148,6 +154,11 @@ export class JoinedColumn extends WritableColumn {
 
   at(row: number): unknown {
     return this.rows.at(row)?.at(0);
+  }
+
+  /** The value of a row, to be written in pieces. */
+  row(row: number): Writable {
+    return new OnlyRow(this.rows[row]);
   }
 
   bare(): JoinedColumn {

@@ -34,9 +34,14 @@ export const styles = {
 export type Answer = { columns: Columns } | { tensors: Tensors };
 
 /** More values than this are written in pieces, between which others are answered. */
-export const fewValues = 20_000;
+const fewValues = 20_000;
 /** And more bytes: texts may be few and long. */
-export const fewBytes = 1 << 20;
+const fewBytes = 1 << 20;
+
+/** Whether so many values and bytes of tensors are to be written in pieces. */
+export function isLarge({ size, bytes }: { size: number; bytes: number }): boolean {
+  return size > fewValues || bytes > fewBytes;
+}
 
 /** How many values of tensors an answer holds, and their bytes. */
 export function sizeOf(answer: Answer): { size: number; bytes: number } {
@@ -84,12 +89,12 @@ function writeWhole({ whole }: Style, values: Record<string, unknown>): object {
 
 /** The value of a column's only row; a large one is left to be written in pieces. */
 function onlyRow(column: Column): unknown {
-  return column instanceof WritableColumn && column.size > fewValues ? new OnlyRow(column) : column.at(0);
+  return column instanceof WritableColumn && isLarge(column) ? new OnlyRow(column) : column.at(0);
 }
 
 /** All values of a column; many are left to be written in pieces. */
 function allRows(column: Column): unknown {
-  return column instanceof WritableColumn && column.size <= fewValues ? column.toJSON() : column;
+  return column instanceof WritableColumn && !isLarge(column) ? column.toJSON() : column;
 }
 
 function wholeOf(tensor: Tensor, { labels }: Output): unknown {
@@ -119,8 +124,17 @@ function byOutput(
 /** A column whose rows are lists of a single value, without the lists. */
 function bare(column: Column, name: string, { outputs, kind }: Signature): Column {
   const output = outputs.find((one) => one.name === name);
-  const isOurs = column instanceof TensorColumn || column instanceof JoinedColumn;
-  return output && isOurs && isSingleValue(output, kind) ? column.bare() : column;
+  return output && isOurs(column) && isSingleValue(output, kind) ? column.bare() : column;
+}
+
+/** Whether a column is of the model's making, and not of a wrapper's. */
+function isOurs(column: Column): column is TensorColumn | JoinedColumn {
+  return column instanceof TensorColumn || column instanceof JoinedColumn;
+}
+
+/** What one row holds, where all are alike. */
+function rowOf({ size, bytes, length }: WritableColumn): { size: number; bytes: number } {
+  return { size: size / length, bytes: bytes / length };
 }
 
 function byRow(answer: Columns, key: string, pick: (column: Column) => unknown): object {
@@ -148,7 +162,17 @@ class RowColumn extends WritableColumn {
   }
 
   *pieces(): Generator<string> {
-    for (let row = 0; row < this.length; row++) yield (row === 0 ? '[' : ',') + JSON.stringify(this.at(row));
+    const columns = Object.entries(this.columns);
+    for (let row = 0; row < this.length; row++) {
+      let before = row === 0 ? '[{' : ',{';
+      for (const [name, column] of columns) {
+        yield `${before}${JSON.stringify(name)}:`;
+        if (isOurs(column) && isLarge(rowOf(column))) yield* column.row(row).pieces();
+        else yield JSON.stringify(column.at(row));
+        before = ',';
+      }
+      yield '}';
+    }
     yield this.length === 0 ? '[]' : ']';
   }
 }

@@ -89,9 +89,8 @@ class Admission {
     // No closure: V8 keeps each that such a property ever held.
     res.locals.ticket = ticket;
     res.on('close', this.onClose);
-    if (!res.socket) closeWithConnection(req, res);
-    const { 'transfer-encoding': chunked, 'content-encoding': encoding = 'identity' } = req.headers;
-    const isEncoded = encoding.toLowerCase() !== 'identity';
+    const { 'transfer-encoding': chunked, 'content-encoding': encoding } = req.headers;
+    const isEncoded = (encoding || 'identity').toLowerCase() !== 'identity';
     if (req.readableEnded || (length === 0 && chunked === undefined)) this.arrive(ticket, length);
     else if (length > 0 && length <= small && !isEncoded) req.once('end', () => this.arrive(ticket, length));
     else {
@@ -206,16 +205,6 @@ function pushCounted(
 ): boolean {
   if (chunk !== null) this.ticket.admission.receive(this.ticket, this, chunk.length);
   return Readable.prototype.push.call(this, chunk, encoding);
-}
-
-/**
- * Node.js tells only the first of pipelined requests that their connection was closed: the replies to the others have
- * not got it yet. With it, on-finished tells morgan, too.
- */
-function closeWithConnection({ socket }: IncomingMessage, res: Response): void {
-  socket.setMaxListeners(0);
-  res.emit('socket', socket);
-  socket.once('close', () => res.closed || res.emit('close'));
 }
 
 function busy(): HttpError {

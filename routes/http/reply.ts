@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
-import { Writable } from '../../model/values/decode';
+import { pieceLength, Writable } from '../../model/values/decode';
 
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
 const json = 'application/json';
@@ -75,8 +75,9 @@ export async function sendPieces(res: Response, value: unknown, bytes: number): 
   // Counted by the door until its reader has it all.
   res.locals.ticket?.hold(bytes);
   for (const piece of inPieces(piecesOf(value))) {
-    if (res.write(piece)) await nextTurn();
-    else await drained(res);
+    if (!res.write(piece)) await drained(res);
+    // The kernel may take it at once, and drain within this turn.
+    await nextTurn();
     if (res.destroyed) return;
   }
   res.end('\n');
@@ -94,7 +95,7 @@ function watchReader(res: Response): void {
   res.once('close', () => clearInterval(timer));
 }
 
-/** Resolves when a reply's buffer has been taken; a reader that takes nothing for long is given up. */
+/** Resolves when a reply's buffer has been taken; a reader that has not taken it within TIMEOUT is given up. */
 function drained(res: Response): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => res.destroy(), res.app.locals.timeout);
@@ -106,9 +107,6 @@ function drained(res: Response): Promise<void> {
     res.on('drain', done).on('close', done);
   });
 }
-
-/** Characters of a piece. */
-const pieceLength = 1 << 16;
 
 /** Short pieces put together. */
 function* inPieces(pieces: Iterable<string>): Generator<string> {
