@@ -31,7 +31,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   for (const { signature } of all) checkFeatureNames(signature);
   const [model] = all;
   const app = express();
-  app.disable('x-powered-by').disable('etag').disable('query parser');
+  app.disable('x-powered-by').disable('etag');
   app.enable('case sensitive routing').enable('strict routing');
   const metrics = new Metrics(all);
   const { bodyLimit, timeout, logFormat } = settings;

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Where a column does not fit: the input, the row if it is one row's fault, and the place within the row's value. */
 export interface Place {
   input: string;
@@ -38,5 +40,7 @@ export class BootError extends Error {}
 
 /** The message of anything that was thrown, on one line. */
 export function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').trim();
+  const { message }: { message?: unknown } = Object(error);
+  const text = typeof message === 'string' ? message : error instanceof Error ? error.name : inspect(error);
+  return text.replace(/\s+/g, ' ').trim();
 }

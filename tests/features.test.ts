@@ -113,6 +113,27 @@ test('POST /predict with FEATURES for texts takes objects of texts', async () =>
   });
 });
 
+test.each<[string, unknown, unknown]>([
+  ['bare', { 'sepal length (cm)': 5 }, { prediction: 10 }],
+  ['instances', { instances: [{ 'sepal length (cm)': 5 }] }, { predictions: [10] }],
+  ['dataframe_records', { dataframe_records: [{ 'sepal length (cm)': 5 }] }, { predictions: [10] }],
+  [
+    'dataframe_split',
+    { dataframe_split: { columns: ['sepal length (cm)'], data: [[5]] } },
+    { predictions: [10] },
+  ],
+  ['inputs', { inputs: { 'sepal length (cm)': [5] } }, { outputs: [[10]] }],
+])('POST /predict, %s, by the name that a column had before skl2onnx', async (_what, body, reply) => {
+  expect((await ask('renamed', body)).body).toEqual(reply);
+});
+
+test.each<[string, unknown]>([
+  ['dataframe_split', { dataframe_split: { columns: ['x'], data: [[[1, 2]]] } }],
+  ['dataframe_records', { dataframe_records: [{ x: [1, 2] }] }],
+])("POST /predict with FEATURES and %s by the input's own name takes its vectors", async (_what, body) => {
+  expect((await ask('identity-float32', body, ab)).body).toEqual({ predictions: [[1, 2]] });
+});
+
 test.each<[string, unknown]>([
   ['dataframe_split', { dataframe_split: { columns: ['a', 'b'], data: [[1, 2]] } }],
   ['dataframe_records', { dataframe_records: [{ a: 1, b: 2 }] }],

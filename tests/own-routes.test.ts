@@ -291,6 +291,39 @@ describe('a route of one’s own', () => {
   });
 });
 
+test.each<[string, () => unknown, number, string]>([
+  ['an object without words', () => Object.create(null), 500, 'internal error'],
+  [
+    'an Error whose message is a number',
+    () => Object.assign(new Error(), { message: 42 }),
+    500,
+    'internal error',
+  ],
+  ['an Error without a message', () => new Error(), 500, 'internal error'],
+  ['a text', () => 'the password is 1234', 500, 'internal error'],
+  ['an unknown type', () => Object.assign(new Error('no'), { type: 'constructor' }), 500, 'internal error'],
+  ['an object with a status', () => ({ status: 422, message: 'bad colour' }), 422, 'bad colour'],
+  ['an odd status', () => Object.assign(new Error('no'), { status: 200 }), 500, 'internal error'],
+  ['what decodeURIComponent throws', () => new URIError('URI malformed'), 500, 'internal error'],
+  [
+    'an error of a system call with a status',
+    () => Object.assign(new Error('no such photo'), { status: 400, errno: -2, syscall: 'open' }),
+    400,
+    'no such photo',
+  ],
+])('A route of one’s own that throws %s', async (_what, thrown, status, error) => {
+  const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+  const model = await openModel(modelPath('single'));
+  const reply = await appWith(model, (app) => {
+    app.get('/odd', () => {
+      throw thrown();
+    });
+  }).get('/odd');
+  expectError(reply, status);
+  expect(reply.body.error).toBe(error);
+  expect(log).toHaveBeenCalledTimes(status === 500 ? 1 : 0);
+});
+
 describe('a wrapped model', () => {
   /** Clients send `half`, from which the input is computed. */
   function doubled(model: Model): Model {

@@ -3,8 +3,8 @@ import type { Signature } from '../../model/signature';
 import { kindOf } from '../../model/values/encode';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
-import { matchInputs, matchNames, show } from './names';
-import { type Body, namer, readRows, rowsIn } from './rows';
+import { matchInputs, matchNames, show, standsFor } from './names';
+import { type Body, byFeature, namer, readRows, rowsIn } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
@@ -14,13 +14,10 @@ export function readRecords({ dataframe_records: records }: Body, signature: Sig
   const where = rowsIn('dataframe_records');
   const odd = records.findIndex((record) => !isObject(record));
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
-  if (needsFeatures(signature) && records.length > 0) {
-    const rows = records.map((record) =>
-      checkColumns(Object.keys(record), signature) ? Object.values(record) : record,
-    );
-    return readRows(rows, signature, where);
-  }
-  return readRows(records, signature, where);
+  const rows = needsFeatures(signature)
+    ? records.map((record) => (checkColumns(Object.keys(record), signature) ? Object.values(record) : record))
+    : records;
+  return readRows(rows, signature, where);
 }
 
 export function readSplit({ dataframe_split: split }: Body, signature: Signature): Asked {
@@ -39,7 +36,8 @@ export function readSplit({ dataframe_split: split }: Body, signature: Signature
   const names = given.map(String);
   const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
-  const { features, inputs } = signature;
+  const { inputs } = signature;
+  const features = signature.features && byFeature(names, signature) ? signature.features : undefined;
   const list = 'dataframe_split.columns';
   const match = () => (features ? matchNames(names, features, list) : matchInputs(names, inputs, list));
   const own = byPosition ? [] : match();
@@ -65,6 +63,6 @@ function needsFeatures({ inputs, features }: Signature): boolean {
  */
 function checkColumns(columns: readonly string[], { inputs }: Signature): boolean {
   if (columns.length > 0 && columns.every((name, i) => name === String(i))) return true;
-  if (columns.every((name) => name === inputs[0].name)) return false;
+  if (columns.every((name) => standsFor(name, inputs[0].name))) return false;
   throw new BadInput("a data frame needs the names of the model's columns: set FEATURES");
 }

@@ -23,9 +23,18 @@ export function show(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
+/** A name as skl2onnx writes it: each character but letters, digits and `_` is made `_`. */
+function plain(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9_]/g, '_');
+}
+
+/** Whether a given name stands for a known one: it is the same, or becomes it when it is made plain. */
+export function standsFor(given: string, known: string): boolean {
+  return given === known || plain(given) === known;
+}
+
 /**
- * For each known name the given one that stands for it: itself, or one that becomes it where each character but letters,
- * digits and `_` is made `_`, as skl2onnx renames columns. Throws BadInput for a name that is unknown, missing, or there twice.
+ * For each known name the given one that stands for it: itself, or one that becomes it when it is made plain. Throws BadInput for a name that is unknown, missing, or there twice.
  */
 export function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
   const at = where && ` in ${where}`;
@@ -35,7 +44,7 @@ export function matchNames(given: readonly string[], known: readonly string[], w
   const found = known.map((name) => (own.has(name) ? name : undefined));
   for (const name of given) {
     if (places.has(name)) continue;
-    const place = places.get(name.replaceAll(/[^A-Za-z0-9_]/g, '_'));
+    const place = places.get(plain(name));
     if (place === undefined) throw new BadInput(`unknown input ${show(name)}${at}`);
     const other = found[place];
     if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} are one input${at}`);

@@ -41,7 +41,7 @@ export function answerError(res: Response, error: unknown): void {
   if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
   closeIfDraining(res);
   // A path that cannot be decoded reaches no route.
-  const model = error instanceof URIError ? res.app.locals.model : res.locals.model;
+  const model = isBadPath(error) ? res.app.locals.model : res.locals.model;
   const hint =
     model && showHint.includes(status)
       ? `. ${hintFor(model.signature, res.req.path.startsWith('/v2/'))}`
@@ -57,21 +57,30 @@ interface Translated {
 }
 
 function translate(error: unknown, req: Request): Translated {
-  const { type, status, expose } = (error ?? {}) as { type?: string; status?: unknown; expose?: boolean };
-  const parserError = type === undefined ? undefined : bodyErrors[type];
-  if (parserError) return { status: parserError[0], message: parserError[1](req), isOurs: false };
-  if (error instanceof URIError)
+  const { type, status, expose }: { type?: unknown; status?: unknown; expose?: unknown } = Object(error);
+  if (typeof type === 'string' && Object.hasOwn(bodyErrors, type)) {
+    const [status, message] = bodyErrors[type];
+    return { status, message: message(req), isOurs: false };
+  }
+  if (isBadPath(error)) {
     return { status: 400, message: 'the path is not valid percent-encoding', isOurs: false };
+  }
   if (error instanceof RunError) return { status: 500, message: 'the model failed', isOurs: true };
   if (typeof status !== 'number' || !(status >= 400 && status < 600)) {
     return { status: 500, message: 'internal error', isOurs: true };
   }
-  // Corrupt compressed data is a 400 of body-parser's without a type.
-  if (status === 400 && error instanceof Error && 'errno' in error) {
+  // Corrupt compressed data is a 400 of body-parser's without a type; a system call's error has its name.
+  if (status === 400 && error instanceof Error && 'errno' in error && !('syscall' in error)) {
     return { status, message: 'the body cannot be decoded', isOurs: false };
   }
-  if (expose ?? status < 500) return { status, message: messageOf(error), isOurs: false };
+  if (expose === true || (expose !== false && status < 500))
+    return { status, message: messageOf(error), isOurs: false };
   return { status, message: 'internal error', isOurs: true };
+}
+
+/** Whether the router could not decode a path; one's own code may throw the like without a status. */
+function isBadPath(error: unknown): boolean {
+  return error instanceof URIError && 'status' in error;
 }
 
 /** body-parser's errors in words of our own: theirs may echo the body. */

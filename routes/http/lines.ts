@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Options } from './options';
 
 type Format = Pick<Options, 'logFormat'>;
@@ -27,7 +28,7 @@ export function formatLines({ logFormat }: Format, text: string): string {
 
 /** All of an error that a request met, in one line. */
 export function formatError({ logFormat }: Format, id: string, error: unknown): string {
-  const message = error instanceof Error ? String(error.stack) : String(error);
+  const message = error instanceof Error ? String(error.stack) : inspect(error);
   if (logFormat === 'json') return toJsonLine({ time: timeText(), id, message });
   return `${id} ${JSON.stringify(message)}`;
 }

@@ -370,6 +370,10 @@ UNCHECKED = {
         zeros = ConstantOfShape(fives)
         y = Add(x, zeros)
     }""",
+    # As skl2onnx renames "sepal length (cm)".
+    "renamed": """(float[N,1] sepal_length__cm_) => (float[N,1] y) {
+        y = Add(sepal_length__cm_, sepal_length__cm_)
+    }""",
     # A sequence that another node reads, too.
     "sequence-used": """(float[N,2] x) => (float[] parts, float[N,2] second) {
         twice = Add(x, x)
