@@ -93,6 +93,22 @@ describe('a reply of a million numbers', () => {
     );
   });
 
+  test('is whole as rows of several outputs', async () => {
+    const { port } = await startServer('both', off);
+    const row = Array.from({ length: 50_000 }, (_, i) => i / 8);
+    for (const instances of [[row], [row, row.toReversed()]]) {
+      const { body: reply } = await ask(port, '/v1/models/both:predict', { instances });
+      const predictions = instances.map((same) => ({ same, twice: same.map((value) => 2 * value) }));
+      expect(reply).toEqual({ predictions });
+    }
+  });
+
+  test('lets others be answered between its pieces, however fast it is read', async () => {
+    const { port } = await startServer('identity-float32', off);
+    const whole = askAndWait(port).then(textOf);
+    expect(await healthWhile(port, whole)).toBeGreaterThan(2);
+  });
+
   /** Asks and reads nothing of the reply; gives the way to read it. */
   async function askAndWait(port: number): Promise<http.IncomingMessage> {
     const request = http.request({ port, host: '127.0.0.1', path: '/predict', method: 'POST', agent: false });

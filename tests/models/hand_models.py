@@ -370,6 +370,10 @@ UNCHECKED = {
         zeros = ConstantOfShape(fives)
         y = Add(x, zeros)
     }""",
+    "both": """(float[N,W] x) => (float[N,W] same, float[N,W] twice) {
+        same = Identity(x)
+        twice = Add(x, x)
+    }""",
     # As skl2onnx renames "sepal length (cm)".
     "renamed": """(float[N,1] sepal_length__cm_) => (float[N,1] y) {
         y = Add(sepal_length__cm_, sepal_length__cm_)
