@@ -121,6 +121,7 @@ test.each([
   ['combined', /^\S+ - - \[.*\] "GET \/health HTTP\/1\.1" 200 16 "-" "-"$/],
   ['dev', /^.\[0mGET \/health .\[32m200.\[0m [\d.]+ ms - 16.\[0m$/],
   [':method :status :req[x-a] :res[content-type] :id', /^GET 200 - application\/json [-\da-f]{36}$/],
+  [':status :req[a:bc]', /^200 -$/],
   ['  :status', /^ {2}200$/],
 ])('LOG_FORMAT=%s logs so', async (format, expected) => {
   const lines = await linesFor(

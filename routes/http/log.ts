@@ -44,29 +44,21 @@ function measured(res: Response): { status: number | null; bytes: number | null;
   };
 }
 
-function compile(format: string): LogFormat {
-  return morgan.compile(format) as LogFormat;
-}
-
-/** A morgan format name or string as a function. Throws BootError for one that makes no sense. */
-function compileFormat(format: string): LogFormat {
-  const known: object = morgan;
-  const entry = (name: string): unknown => Object.getOwnPropertyDescriptor(known, name)?.value;
-  if (names.includes(format)) {
-    const named = entry(format);
-    return typeof named === 'string' ? compile(named) : (named as LogFormat);
-  }
-  const tokens = [...format.matchAll(/:([-\w]{2,})/g)].map(([, token]) => token);
+/** Throws BootError for what is neither a format's name nor a string of tokens. */
+function checkFormat(format: string): void {
+  if (names.includes(format)) return;
+  const tokens = [...format.matchAll(/:([-\w]{2,})(\[[^\]]*\])?/g)].map(([, token]) => token);
   // Formats and morgan's own functions are there beside the tokens.
   const others = [...names, 'compile', 'format', 'token'];
-  const unknown = tokens.find((token) => typeof entry(token) !== 'function' || others.includes(token));
+  const isToken = (name: string) =>
+    typeof Object.getOwnPropertyDescriptor(morgan, name)?.value === 'function' && !others.includes(name);
+  const unknown = tokens.find((token) => !isToken(token));
   if (tokens.length === 0 || unknown !== undefined) {
     const why = unknown === undefined ? 'it names no token' : `there is no token :${unknown}`;
     throw new BootError(
       `LOG_FORMAT must be off, json, ${names.join(', ')} or a morgan format string: ${why}.`,
     );
   }
-  return compile(format);
 }
 
 function idOf(res: Response): string {
@@ -82,7 +74,8 @@ export function requestLog({ logFormat }: Pick<Options, 'logFormat'>): RequestHa
   const stream = { write: writeSoon };
   if (logFormat === 'off') return [identify, closeWithConnection];
   if (logFormat !== undefined && logFormat !== 'json') {
-    return [identify, morgan(compileFormat(logFormat), { stream }), closeWithConnection];
+    checkFormat(logFormat);
+    return [identify, morgan(logFormat, { stream }), closeWithConnection];
   }
   const format = logFormat === 'json' ? json : standard;
   return [identify, logAtEnd(morgan(format, { stream, immediate: true })), closeWithConnection];
