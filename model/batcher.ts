@@ -1,6 +1,6 @@
 import { Independence } from './independence';
 import { largestRow } from './signature';
-import { bytesOf, sameShape, sizeOf, stack, type Tensor } from './values/tensor';
+import { bytesIn, sameShape, sizeOf, stack, type Tensor } from './values/tensor';
 
 /** What a request's signal tells: that nobody waits for the answer any more, and why. */
 export type Signal = Pick<AbortSignal, 'aborted' | 'reason'>;
@@ -59,8 +59,7 @@ export class Batcher {
   /** Waits for a run's outputs. Rejects with the signal's reason where it is aborted before the run begins. */
   run(feeds: Tensor[], signal?: Signal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
-      let bytes = 0;
-      for (const tensor of feeds) bytes += bytesOf(tensor);
+      const bytes = bytesIn(feeds);
       this.bytes += bytes;
       // Nobody listens to signals, which is dear: those that have left are put out when the queue has doubled.
       this.queue.push({ feeds, bytes, signal, resolve, reject });

@@ -1,7 +1,7 @@
 import { BadInput } from './errors';
 import type { Input, Signature } from './signature';
 import { elementOf } from './values/elements';
-import { bytesOf, type Tensor } from './values/tensor';
+import type { Tensor } from './values/tensor';
 
 /** Bytes of the outputs of one request: more cannot be answered. */
 const largestAnswer = 256 * 2 ** 20;
@@ -28,12 +28,6 @@ function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input
     if (axis >= 0) return feeds[i].shape[axis];
   }
   return 1;
-}
-
-export function sumOf(tensors: readonly Tensor[]): number {
-  let bytes = 0;
-  for (const tensor of tensors) bytes += bytesOf(tensor);
-  return bytes;
 }
 
 /** Throws BadInput for an answer of too many bytes. */

@@ -278,17 +278,16 @@ class Novelty {
   private readonly ids = new Set<number>();
   private readonly shapes = new Set<string>();
 
-  /** Notes a tensor's values, texts by their length and float16 by its bits; true where one lies beyond what was seen. */
+  /** Notes a tensor's values, texts by their length; true where one lies beyond what was seen. */
   note({ type, shape, data }: Tensor): boolean {
     let isNew = this.noteShape(shape);
     const size = data.length / shape[0];
     if (!this.min || (this.min.length > 1 && this.min.length !== size)) this.start(this.min ? 1 : size);
     const { min = this.max, max } = this;
-    const areIds = !Array.isArray(data) && !elementOf(type).rounding;
+    const element = elementOf(type);
+    const areIds = type !== 'string' && !element.rounding;
     for (let i = 0; i < data.length; i++) {
-      const stored = data[i];
-      const value =
-        typeof stored === 'number' ? stored : typeof stored === 'string' ? stored.length : Number(stored);
+      const value = element.number(data, i);
       const column = min.length === 1 ? 0 : i % size;
       // So that a NaN is looked at, too.
       if (!(value >= min[column] && value <= max[column]) && this.noteBeyond(value, column)) isNew = true;

@@ -1,7 +1,7 @@
 import './runtime/privacy';
 import { basename } from 'node:path';
 import { Batcher, type Signal } from './batcher';
-import { answerBytes, checkLengths, checkSize, sumOf } from './bounds';
+import { answerBytes, checkLengths, checkSize } from './bounds';
 import { type Declared, readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { type Observation, observe } from './experiment';
@@ -14,7 +14,7 @@ import { type Signature, whyAlone } from './signature';
 import { type Column, decode, noRows } from './values/decode';
 import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
 import { byName } from './values/record';
-import type { Tensor } from './values/tensor';
+import { bytesIn, type Tensor } from './values/tensor';
 
 /** Whole tensors by name. */
 export type Tensors = Record<string, Tensor>;
@@ -112,9 +112,7 @@ function serveRunner(
     if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
     checkLengths(feeds, signature);
     checkSize(answerBytes(feeds, signature));
-    const outputs = await batcher.run(feeds, signal);
-    checkSize(sumOf(outputs));
-    return outputs;
+    return batcher.run(feeds, signal);
   };
   let closing: Promise<void> | undefined;
   const checkOpen = () => {
@@ -132,7 +130,7 @@ function serveRunner(
     for (const feeds of runs) {
       const outputs = await answer(feeds, signal);
       answers.push(outputs);
-      bytes += sumOf(outputs);
+      bytes += bytesIn(outputs);
       checkSize(bytes);
     }
     return decode(answers, rows, signature);
@@ -143,6 +141,7 @@ function serveRunner(
   };
   const nameOutputs = async (pending: Promise<Tensor[]>): Promise<Tensors> => {
     const outputs = await pending;
+    checkSize(bytesIn(outputs));
     return byName(signature.outputs, (_, i) => outputs[i]);
   };
   doors.set(infer, predict);

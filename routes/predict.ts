@@ -91,7 +91,7 @@ export function predictRoutes(
     }
     next();
   };
-  // The guard answers 401, 413, 503 and 504; errors that are thrown are answered by sendError.
+  // What these throw is answered by sendError, as all errors are; the guard answers itself once it has let a request in.
   const read = [guard, bodyParser.raw({ type: () => true, limit: options.bodyLimit }), takeTurns];
 
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
@@ -107,7 +107,7 @@ export function predictRoutes(
   };
 
   serve('post', '/predict{/:name}', ...read, predict(styles.predict));
-  serve('get', '/health', health({ status: 'ok' }));
+  serve('get', '/health', isHealthy, say({ status: 'ok' }));
   serve('get', '/metrics', needsKey(options.apiKeys), tellMetrics);
   serve('get', '/', describeServer);
 
@@ -124,16 +124,16 @@ export function predictRoutes(
   serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
   serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
   serve('get', '/v2/models/:name{/versions/:version}/config', say(modelConfig));
-  serve('get', '/v2/models/:name{/versions/:version}/ready', health(modelReady));
+  serve('get', '/v2/models/:name{/versions/:version}/ready', isHealthy, say(modelReady));
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('get', '/v2', say(server));
   serve('get', '/v2/health/live', say({ live: true }));
-  serve('get', '/v2/health/ready', health({ live: true, ready: true }));
+  serve('get', '/v2/health/ready', isHealthy, say({ live: true, ready: true }));
 
   // TorchServe, MLflow, SageMaker.
   serve('post', '/predictions/:name{/:version}', ...read, predict(styles.predict));
   serve('post', '/invocations', ...read, predict(styles.mlflow));
-  serve('get', '/ping', health({ status: 'Healthy' }));
+  serve('get', '/ping', isHealthy, say({ status: 'Healthy' }));
 }
 
 /** What is said of the server, or of a model. */
@@ -144,15 +144,13 @@ const say =
   (_req, res) =>
     sendJson(res, 200, typeof words === 'function' ? words(res.locals.model) : words);
 
-/** Says so as long as requests are taken, and 503 where the process drains or a run does not end. */
-const health =
-  (words: Words): RequestHandler =>
-  (req, res, next) => {
-    const { draining, stuck } = res.app.locals;
-    if (stuck) throw new HttpError(503, 'a run does not end');
-    if (draining) throw new HttpError(503, 'the server is shutting down');
-    return say(words)(req, res, next);
-  };
+/** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
+const isHealthy: RequestHandler = (_req, res, next) => {
+  const { draining, stuck } = res.app.locals;
+  if (stuck) throw new HttpError(503, 'a run does not end');
+  if (draining) throw new HttpError(503, 'the server is shutting down');
+  next();
+};
 
 /** KServe's clients look for `alive`, a person for how to ask. */
 const describeServer: RequestHandler = (req: Request, res) => {

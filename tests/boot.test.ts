@@ -184,6 +184,7 @@ const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: st
   ['a HOST that is not here', [], { HOST: '203.0.113.1' }, '203.0.113.1'],
   ['a HOST that does not exist', [], { HOST: 'no-such-host.invalid' }, 'no-such-host.invalid'],
   ['a MODEL_NAME with a slash', [], { MODEL_NAME: 'a/b' }, 'MODEL_NAME'],
+  ['a MODEL_NAME with a colon', [], { MODEL_NAME: 'iris:2' }, 'MODEL_NAME'],
   ['FEATURES with a name twice', [modelPath('four_features')], { FEATURES: 'a,b,c,a' }, 'FEATURES'],
   ['FEATURES of a wrong count', [modelPath('four_features')], { FEATURES: 'a,b' }, 'FEATURES'],
   ['FEATURES with the input’s name', [modelPath('four_features')], { FEATURES: 'a,b,c,x' }, 'FEATURES'],

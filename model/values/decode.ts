@@ -1,6 +1,7 @@
 import { RunError } from '../errors';
 import { type Output, type Signature, showDims } from '../signature';
-import { type Element, elementOf, mostWritten } from './elements';
+import { mostFloats } from './digits';
+import { type Element, elementOf } from './elements';
 import { byName, recordOf } from './record';
 import { bytesOf, rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
 
@@ -112,7 +113,7 @@ export class TensorColumn extends WritableColumn {
     for (let at = 0; at < this.size; at += inner) {
       text += (at === 0 ? '' : ',') + brackets('[', shape, at) + (keys ? '{' : '[');
       // Texts may be few and long.
-      const step = keys || this.bytes > 64 * this.size ? 1 : mostWritten;
+      const step = keys || this.bytes > 64 * this.size ? 1 : mostFloats;
       for (let i = 0; i < inner; i += step) {
         if (i > 0) text += ',';
         if (keys) text += keys[i];

@@ -1,6 +1,6 @@
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import { type Base64, decodeBase64, decodeText, isBase64 } from './base64';
-import { mostFloats, shortenFloat16, shortenFloat32, writeFloats } from './digits';
+import { shortenFloat16, shortenFloat32, writeFloats } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
 export type Data = Numbers | BigInts | string[];
@@ -34,9 +34,9 @@ export interface Element {
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
   get(data: Data, at: number): unknown;
-  /** The JSON of what is stored from one index to another, with commas between: of `mostWritten` values or fewer. */
+  /** The JSON of what is stored from one index to another, with commas between: of `mostFloats` values or fewer. */
   write(data: Data, from: number, to: number): string;
-  /** What is stored as a number, for comparisons; NaN for a string. */
+  /** What is stored as a number, to tell what is like and unlike; of a string its length. */
   number(data: Data, at: number): number;
   /** Copies all of `source`, of this type, to `at`. */
   copy(data: Data, at: number, source: Data): void;
@@ -46,9 +46,6 @@ export interface Rounding {
   relative: number;
   absolute: number;
 }
-
-/** Most values that are written at once. */
-export const mostWritten = mostFloats;
 
 /** A class of typed arrays. */
 interface ArrayOf<T extends Data> {
@@ -186,7 +183,7 @@ function strings(): Element {
     },
     get: (data, at) => own(data)[at],
     write: (data, from, to) => writeValues(to - from, (i) => own(data)[from + i]),
-    number: () => Number.NaN,
+    number: (data, at) => own(data)[at].length,
     copy(data, at, source) {
       const [target, texts] = [own(data), own(source)];
       for (let i = 0; i < texts.length; i++) target[at + i] = texts[i];

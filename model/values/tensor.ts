@@ -29,6 +29,12 @@ export function bytesOf({ type, data }: Tensor): number {
   return bytes;
 }
 
+export function bytesIn(tensors: readonly Tensor[]): number {
+  let bytes = 0;
+  for (const tensor of tensors) bytes += bytesOf(tensor);
+  return bytes;
+}
+
 /** Rows `from` to `to` (not included) of a tensor, sharing its memory where it is numeric. */
 export function rowsOf({ type, shape, data }: Tensor, from: number, to: number): Tensor {
   const size = sizeOf(shape.slice(1));
@@ -68,8 +74,8 @@ export function charactersOf(feeds: readonly Tensor[]): number {
   return characters;
 }
 
-export function valuesIn(feeds: readonly Tensor[]): number {
+export function valuesIn(tensors: readonly Tensor[]): number {
   let values = 0;
-  for (const { data } of feeds) values += data.length;
+  for (const { data } of tensors) values += data.length;
   return values;
 }

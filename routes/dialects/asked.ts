@@ -7,7 +7,7 @@ export interface Asked {
   form: 'one' | 'many' | 'whole' | 'infer';
   /** What the model is asked, until somebody takes it. */
   values?: Values;
-  /** How many rows a batch of whole tensors has. */
+  /** How many rows a batch has that came as bytes. */
   readonly rows?: number;
   /** What a request of the Open Inference Protocol wants back. */
   readonly infer?: InferRequest;

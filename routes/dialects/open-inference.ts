@@ -28,8 +28,8 @@ interface InferInput {
 }
 
 /** Whether a body is in the protocol's form: `inputs` is a list whose elements name themselves and their datatype. */
-export function isInferRequest(body: unknown, { inputs }: Partial<Signature> = {}): body is InferBody {
-  if (!isObject(body) || !Array.isArray(body.inputs) || (body.inputs.length === 0 && inputs?.length !== 0))
+export function isInferRequest(body: unknown, { inputs }: Signature): body is InferBody {
+  if (!isObject(body) || !Array.isArray(body.inputs) || (body.inputs.length === 0 && inputs.length > 0))
     return false;
   return body.inputs.every(
     (input) => isObject(input) && typeof input.name === 'string' && typeof input.datatype === 'string',

@@ -10,7 +10,7 @@ import {
   WritableColumn,
 } from '../../model/values/decode';
 import { byName, recordOf } from '../../model/values/record';
-import { bytesOf, type Tensor } from '../../model/values/tensor';
+import { bytesIn, type Tensor, valuesIn } from '../../model/values/tensor';
 import type { Asked } from './asked';
 
 type Columns = Record<string, Column>;
@@ -46,12 +46,8 @@ export function isLarge({ size, bytes }: { size: number; bytes: number }): boole
 /** How many values of tensors an answer holds, and their bytes. */
 export function sizeOf(answer: Answer): { size: number; bytes: number } {
   if ('columns' in answer) return sizesOf(Object.values(answer.columns));
-  const sum = { size: 0, bytes: 0 };
-  for (const tensor of Object.values(answer.tensors)) {
-    sum.size += tensor.data.length;
-    sum.bytes += bytesOf(tensor);
-  }
-  return sum;
+  const tensors = Object.values(answer.tensors);
+  return { size: valuesIn(tensors), bytes: bytesIn(tensors) };
 }
 
 /** The reply in the form that was asked for. */

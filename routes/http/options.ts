@@ -93,8 +93,8 @@ function readBytes(env: NodeJS.ProcessEnv, name: string, fallback: string): numb
 
 function readName(env: NodeJS.ProcessEnv): string | undefined {
   const name = env.MODEL_NAME?.trim();
-  if (name && /[/\s]/.test(name)) {
-    throw new Error('MODEL_NAME is part of paths and cannot hold a slash or a space.');
+  if (name && /[/:\s]/.test(name)) {
+    throw new Error('MODEL_NAME is part of paths and cannot hold a slash, a colon or a space.');
   }
   return name || undefined;
 }
