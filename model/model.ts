@@ -162,6 +162,11 @@ function serveRunner(
 
 const doors = new WeakMap<Model['infer'], Model['predict']>();
 
+/** Whether nothing was put around a model. */
+export function isOwn({ predict, infer }: Model): boolean {
+  return doors.get(infer) === predict;
+}
+
 /** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
 export function isWrapped({ predict, infer }: Model): boolean {
   return doors.has(infer) && doors.get(infer) !== predict;

@@ -1,13 +1,14 @@
 import bodyParser from 'body-parser';
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../model/errors';
-import { isWrapped, type Model } from '../model/model';
+import { isOwn, isWrapped, type Model } from '../model/model';
 import { type Asked, takeValues } from './dialects/asked';
 import { columnsOf, readForm } from './dialects/forms';
 import { describeModel, modelConfig, modelMetadata, modelStatus } from './dialects/metadata';
 import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
 import { type Answer, isLarge, type Style, sizeOf, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
+import type { Ticket } from './http/admission';
 import { HttpError } from './http/errors';
 import { jsonOf, parseJson, takeBytes, takeTurns } from './http/json';
 import { needsKey } from './http/key';
@@ -37,7 +38,8 @@ const infer: RequestHandler = async (req, res) => {
 
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
-  const { signal } = res.locals;
+  const ticket: Ticket = res.locals.ticket;
+  const signal = isOwn(model) ? ticket : ticket.signal;
   // Code that was put around a model's `predict` sees every request, and `infer` would go past it.
   const wrapped = isWrapped(model);
   if (asked.form === 'infer' && wrapped) {

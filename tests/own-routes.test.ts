@@ -436,6 +436,24 @@ describe('a wrapped model', () => {
     expect(log.mock.calls.flat().join()).toContain('BigInt');
   });
 
+  test('has a signal that it can listen to', async () => {
+    const model = await openModel(modelPath('add'));
+    let reason: unknown;
+    const patient: Model = {
+      ...model,
+      predict: async (_columns, signal) => {
+        // Such as fetch takes.
+        const linked = AbortSignal.any([signal as AbortSignal]);
+        await once(linked, 'abort');
+        reason = linked.reason;
+        throw linked.reason;
+      },
+    };
+    const agent = request(createApp(patient, { ...off, timeout: 100 }));
+    expectError(await agent.post('/predict').send({ feature1: 1, feature2: 2 }), 504);
+    expect(reason).toMatchObject({ status: 504 });
+  });
+
   test('may change what comes out', async () => {
     const model = await openModel(modelPath('add'));
     const rounded: Model = {

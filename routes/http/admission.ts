@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { RequestHandler, Response } from 'express';
+import type { Signal } from '../../model/batcher';
 import type { Model } from '../../model/model';
 import { answerError, HttpError, tooLarge } from './errors';
 import { keyCheck } from './key';
@@ -23,9 +24,11 @@ export function createGuard(options: Options, models: readonly Model[]): Request
   };
 }
 
-/** A request that was let in. */
-class Ticket {
-  readonly controller = new AbortController();
+/** A request that was let in, and what tells that nobody waits for its answer any more. */
+export class Ticket implements Signal {
+  aborted = false;
+  reason: unknown;
+  private controller: AbortController | undefined;
   /** Bytes that are held for it. */
   bytes = 0;
   hasArrived = false;
@@ -40,6 +43,20 @@ class Ticket {
     readonly deadline: number,
   ) {}
 
+  /** The same for code of one's own, which may listen; a model's queue reads it only, and a signal is dear to make. */
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController();
+    if (this.aborted) this.controller.abort(this.reason);
+    return this.controller.signal;
+  }
+
+  abort(reason: Error): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    this.controller?.abort(reason);
+  }
+
   /** Counts bytes that are held for the request until it is answered. */
   hold(bytes: number): void {
     if (this.res.closed) return;
@@ -50,7 +67,7 @@ class Ticket {
 
 /**
  * The door: judges requests before their body is read, and looks after those that were let in, until they are answered.
- * `res.locals.signal` tells that nobody waits for the answer any more.
+ * `res.locals.ticket` tells that nobody waits for the answer any more.
  */
 class Admission {
   /** Bytes that are held for all of them. */
@@ -85,7 +102,6 @@ class Admission {
     const ticket = new Ticket(this, res, performance.now() + this.options.timeout);
     this.add(ticket);
     this.timer ??= this.watch(this.options.timeout);
-    res.locals.signal = ticket.controller.signal;
     // No closure: V8 keeps each that such a property ever held.
     res.locals.ticket = ticket;
     res.on('close', this.onClose);
@@ -182,16 +198,16 @@ class Admission {
 
   /** Answers in place of the handler, whatever it does with the signal. */
   private refuse(ticket: Ticket, error: HttpError): void {
-    ticket.controller.abort(error);
+    ticket.abort(error);
     if (!ticket.res.headersSent) answerError(ticket.res, error);
   }
 
   private dismiss(ticket: Ticket): void {
-    const { res, controller } = ticket;
+    const { res } = ticket;
     this.remove(ticket);
     if (ticket.hasArrived) this.arrived--;
     this.held -= ticket.bytes;
-    if (!res.writableFinished) controller.abort(new HttpError(499, 'the client closed the connection'));
+    if (!res.writableFinished) ticket.abort(new HttpError(499, 'the client closed the connection'));
     // The connection may idle for long, and keeps its last request.
     res.req.body = undefined;
   }
