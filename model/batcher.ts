@@ -68,9 +68,9 @@ export class Batcher {
     });
   }
 
-  /** Resolves when nothing waits or runs any more. */
+  /** Resolves when nothing waits or runs any more; who awaits a run comes first, and may ask for another. */
   async idle(): Promise<void> {
-    await this.moving;
+    while (this.moving) await this.moving;
   }
 
   private sweep(): void {

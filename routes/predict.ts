@@ -40,7 +40,7 @@ const infer: RequestHandler = async (req, res) => {
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   const ticket: Ticket = res.locals.ticket;
   const signal = isOwn(model) ? ticket : ticket.signal;
-  // Code that was put around a model's `predict` sees every request, and `infer` would go past it.
+  // Code that was put around a model, as app.ts shows where, sees every request: `infer` would go past it.
   const wrapped = isWrapped(model);
   if (asked.form === 'infer' && wrapped) {
     throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');

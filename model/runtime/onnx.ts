@@ -22,7 +22,7 @@ export interface Graph {
   outputs: string[];
   /** Outputs that the runtime cannot return, ZipMaps and sequences, and the tensors of which each is made. */
   madeOf: Map<string, TensorOutput[]>;
-  /** Why rows of different requests can never be told apart from rows run alone. */
+  /** Why requests can never share runs: an answer would not be the one given alone. */
   mixesRows?: string;
   /** Whether values, or lengths that are open, decide how much there is to compute for a row, or it is likely to be much. */
   mayBeSlow: boolean;
@@ -197,7 +197,7 @@ class GraphReader {
     const trains = mode
       ? [...this.file.parts(mode, AttributeProto.i)].some(({ value }) => value === 1)
       : false;
-    // Dropout's third input says that it trains.
+    // Dropout's third input says whether it trains; one is only written where it does, or may.
     if (trains || (op === 'Dropout' && inputs[2])) return `${op} is in training mode`;
     return undefined;
   }

@@ -11,7 +11,7 @@ type Reply = { ready: Values } | { tensors: Tensor[] } | { error: string };
 
 /**
  * Loads a model on a thread of its own, so that its runs do not block this one.
- * Rejects with the runtime's error; a run whose thread dies rejects, and the next run starts a new thread.
+ * Rejects with the runtime's error. A run whose thread dies rejects, and the next run starts a new thread.
  */
 export async function startThread(source: Source): Promise<Runner> {
   let [worker, values] = await start(source);

@@ -17,12 +17,14 @@ export type BigInts = BigInt64Array | BigUint64Array;
 
 /** What one element type takes from JSON, holds in memory, and gives back to JSON. */
 export interface Element {
-  /** Its name in the Open Inference Protocol. */
+  /** Its name in the Open Inference Protocol. TensorFlow's is in routes/dialects/metadata.ts, where it differs. */
   readonly datatype: string;
   /** Bytes a value; for a string, what an empty one costs in memory. */
   readonly bytes: number;
   /** What a message says that it takes. */
   readonly takes: string;
+  /** Whether it has integers that no double is, which JSON.parse would change. */
+  readonly isExact?: boolean;
   /** How far rounding may change a float, as a part of the largest value of its row, and of a typical row; others are exact. */
   readonly rounding?: Rounding;
   create(length: number): Data;
@@ -123,7 +125,7 @@ function numbers(datatype: string, array: ArrayOf<Numbers>, codec: Codec<number>
 }
 
 function bigInts(datatype: string, array: ArrayOf<BigInts>, codec: Codec<bigint>): Element {
-  return typed<bigint>(datatype, array, codec, (data) => data as BigInts);
+  return { ...typed<bigint>(datatype, array, codec, (data) => data as BigInts), isExact: true };
 }
 
 /** Elements kept in typed arrays, which `own` takes data for: they are of the array that `create` gives. */

@@ -15,7 +15,7 @@ export interface Asked {
   nameOf(place: Place): string;
 }
 
-/** For each input one value a row, or a whole tensor. */
+/** For each input one value a row or, where they are all there in one piece and need not be told apart, a whole tensor. */
 export type Values = { columns: Columns } | { tensors: Record<string, GivenTensor> };
 
 /** Takes what the model is asked, so that nothing keeps it while the model runs. */

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Request, RequestHandler } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
+import { elementOf } from '../../model/values/elements';
 import { HttpError } from './errors';
 import { mayHoldInexact, mayHoldInfinite, notJson, parseOdd } from './numbers';
 
@@ -36,7 +37,7 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
   // Several times faster than a TextDecoder, which would leave out a byte order mark.
   const text = bytes.toString('utf8', startsWithMark(bytes) ? 3 : 0);
-  const isExact = inputs.some(({ type }) => type === 'int64' || type === 'uint64');
+  const isExact = inputs.some(({ type }) => elementOf(type).isExact);
   const isOdd = mayHoldInfinite(text, bytes) || (isExact && mayHoldInexact(text));
   // Nothing of a large body is needed twice.
   if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
