@@ -82,24 +82,30 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const timed = mayRunHere ? maxBatch : undefined;
     const seen = await observe(runner, declared.inputs, declared.outputs, graph, timed);
     const place = mayRunHere ? await placeRuns(runner, source, seen.momentary) : runner;
-    return serveRunner(place, path, graph, declared, seen, options);
+    return serveRunner(place, { path, graph, declared, seen }, options);
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
   }
 }
 
+/** What is known of a model. */
+interface Known {
+  path: string;
+  graph: Graph;
+  declared: Declared;
+  seen: Observation;
+}
+
 /** The model around what runs it. */
 function serveRunner(
   runner: Runner,
-  path: string,
-  graph: Graph,
-  { outputs: fetched, prediction, features, notes }: Declared,
-  seen: Observation,
+  { path, graph, declared, seen }: Known,
   { name = basename(path).replace(/\.onnx$/i, ''), maxBatch = 32, log = console.log }: ModelOptions,
 ): Model {
+  const { prediction, features, notes } = declared;
   const signature: Signature = { ...seen.signature, prediction, ...(features && { features }) };
-  const fetches = fetched.map(({ fetch }) => fetch);
+  const fetches = declared.outputs.map(({ fetch }) => fetch);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
   const alone = whyAlone(signature) ?? graph.mixesRows;
   if (alone) notes.push(`each request has a run of its own: ${alone}`);

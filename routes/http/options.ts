@@ -38,9 +38,9 @@ const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
 
 /** Reads the environment, with the models that the command line names. Throws an Error that names a variable which makes no sense. */
 export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
-  const processes = readNumber(env, 'WEB_CONCURRENCY', 1, 1, 512);
+  const processes = readNumber(env, 'WEB_CONCURRENCY', { fallback: 1, min: 1, max: 512 });
   return {
-    port: readNumber(env, 'PORT', 3000, 0, 65535),
+    port: readNumber(env, 'PORT', { fallback: 3000, min: 0, max: 65535 }),
     host: env.HOST || undefined,
     modelPaths: paths.length > 0 ? paths : (readList(env, 'MODEL_PATH') ?? [ownModel]),
     modelName: readName(env),
@@ -48,11 +48,17 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
     outputs: readList(env, 'OUTPUTS'),
     apiKeys: readKeys(env),
     bodyLimit: readBytes(env, 'BODY_LIMIT', '10mb'),
-    maxBatch: readNumber(env, 'MAX_BATCH', 32, 1, 1e6),
-    maxQueue: readNumber(env, 'MAX_QUEUE', 1000, 1, 1e6),
-    timeout: Math.round(1000 * readNumber(env, 'TIMEOUT', 25, 0.001, 86400, 'seconds')),
+    maxBatch: readNumber(env, 'MAX_BATCH', { fallback: 32, min: 1, max: 1e6 }),
+    maxQueue: readNumber(env, 'MAX_QUEUE', { fallback: 1000, min: 1, max: 1e6 }),
+    timeout: Math.round(
+      1000 * readNumber(env, 'TIMEOUT', { fallback: 25, min: 0.001, max: 86400, unit: 'seconds' }),
+    ),
     processes,
-    threads: readNumber(env, 'THREADS', Math.max(1, Math.floor(availableParallelism() / processes)), 1, 1024),
+    threads: readNumber(env, 'THREADS', {
+      fallback: Math.max(1, Math.floor(availableParallelism() / processes)),
+      min: 1,
+      max: 1024,
+    }),
     logFormat: env.LOG_FORMAT || undefined,
     corsOrigins: readOrigins(env),
   };
@@ -61,19 +67,20 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
 /** What holds where nothing is set. */
 export const defaults: Options = readOptions();
 
-function readNumber(
-  env: NodeJS.ProcessEnv,
-  name: string,
-  fallback: number,
-  min: number,
-  max: number,
-  unit = 'whole',
-): number {
+/** What a number may be; one without a unit is whole. */
+interface NumberRange {
+  fallback: number;
+  min: number;
+  max: number;
+  unit?: string;
+}
+
+function readNumber(env: NodeJS.ProcessEnv, name: string, { fallback, min, max, unit }: NumberRange): number {
   const text = env[name]?.trim();
   if (!text) return fallback;
   const value = Number(text);
-  if (!(value >= min && value <= max) || (unit === 'whole' && !Number.isInteger(value))) {
-    const kind = unit === 'whole' ? 'a whole number' : `a number of ${unit}`;
+  if (!(value >= min && value <= max) || (!unit && !Number.isInteger(value))) {
+    const kind = unit ? `a number of ${unit}` : 'a whole number';
     throw new Error(`${name} must be ${kind} from ${min} to ${max}, not ${JSON.stringify(text)}.`);
   }
   return value;
