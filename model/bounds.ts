@@ -45,11 +45,14 @@ export function checkSize(bytes: number): void {
  */
 export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature): void {
   for (let i = 0; i < inputs.length; i++) {
-    const { dims } = inputs[i];
+    const { dims, name } = inputs[i];
     const { shape } = feeds[i];
     for (let axis = kind === 'batched' ? 1 : 0; axis < shape.length; axis++) {
       if (shape[axis] === 0 && dims[axis] !== 0) {
-        throw new BadInput('an input has a dimension of length 0, which this model does not take');
+        throw new BadInput('has a dimension of length 0, which this model does not take', {
+          input: name,
+          path: [],
+        });
       }
     }
   }

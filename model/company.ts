@@ -19,12 +19,12 @@ const harsh: Change[] = [
   (tensor, values) => (isFloat(tensor) ? values.map((value) => -value) : shuffled(values)),
   (tensor, values) => {
     if (!isFloat(tensor)) return values;
-    const place = anyOf(values.length);
+    const place = randomPlace(values.length);
     return values.map((value, i) => (i === place ? Number.NaN : value));
   },
   (_, values) => values.map(() => 0),
   // Anywhere in a byte's range; what int8 does not take stays.
-  ({ type }, values) => (/^u?int8$/.test(type) ? values.map(() => anyOf(256)) : shuffled(values)),
+  ({ type }, values) => (/^u?int8$/.test(type) ? values.map(() => randomPlace(256)) : shuffled(values)),
 ];
 
 /** The most that rows are scaled by, from what few models take as whole numbers to what nearly all do. */
@@ -43,17 +43,17 @@ export function madeCompany(row: Rows, rows: number, factor: number): Rows[] {
           (tensor: Tensor, values: number[]) =>
             isFloat(tensor) ? scaled(factor ** 2)(tensor, values) : oneScaled(factor, values),
         ];
-  const offset = anyOf(changes.length);
+  const offset = randomPlace(changes.length);
   const company = Array.from({ length: rows }, (_, i) => {
     const change = changes[(i + offset) % changes.length];
     return row.map((tensor) => changed(tensor, change));
   });
-  company[anyOf(rows)] = row.map(copyOf);
+  company[randomPlace(rows)] = row.map(copyOf);
   return company;
 }
 
 /** A random place among so many. */
-export function anyOf(length: number): number {
+export function randomPlace(length: number): number {
   return Math.floor(Math.random() * length);
 }
 
@@ -87,19 +87,19 @@ function scaled(factor: number): Change {
 
 /** One value made larger: an id in a text. */
 function oneScaled(factor: number, values: number[]): number[] {
-  const place = anyOf(values.length);
+  const place = randomPlace(values.length);
   return values.map((value, i) => (i === place ? Math.trunc(value * factor) : value));
 }
 
 function shuffled(values: readonly number[]): number[] {
   const result = [...values];
   for (let i = result.length - 1; i > 0; i--) {
-    const j = anyOf(i + 1);
+    const j = randomPlace(i + 1);
     [result[i], result[j]] = [result[j], result[i]];
   }
   return result;
 }
 
 function cutSomewhere(text: string): string {
-  return text.slice(0, anyOf(text.length + 1)).toWellFormed();
+  return text.slice(0, randomPlace(text.length + 1)).toWellFormed();
 }

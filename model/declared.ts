@@ -35,9 +35,9 @@ export function readDeclared(
       `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that by python -m tf2onnx.convert`,
     );
   }
-  const wanted = listed('outputs', options, graph, path);
+  const wanted = listed('outputs', options.outputs, graph, path);
   const outputs = chosen(servable(runner.outputs, graph, notes), wanted, path);
-  const features = listed('features', options, graph, path);
+  const features = listed('features', options.features, graph, path);
   if (features) checkFeatures(features, inputs);
   const named = wanted ? undefined : outputs.find(({ name }) => name === 'prediction');
   return { inputs, outputs, prediction: (named ?? outputs[0]).name, features: features?.names, notes };
@@ -50,8 +50,8 @@ interface Listed {
 }
 
 function listed(
-  key: 'features' | 'outputs',
-  { [key]: names }: Partial<Record<typeof key, readonly string[]>>,
+  key: string,
+  names: readonly string[] | undefined,
   { metadata }: Graph,
   path: string,
 ): Listed | undefined {

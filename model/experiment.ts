@@ -184,7 +184,7 @@ function plainValues(
   );
 }
 
-/** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. Throws RangeError. */
+/** Feeds of made-up rows. A dimension that bears the batch's name is the rows, wherever it stands. Throws RangeError for too many. */
 function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Recipe): Tensor[] {
   const batch = inputs[0]?.dims[0] || undefined;
   return inputs.map((input) => {
@@ -275,7 +275,7 @@ function asSeen(
     if (axis === 0 && kind === 'batched' && !isRows) return '';
     return typeof dim === 'string' && inputs.some(({ dims }) => dims.includes(dim)) ? dim : '';
   });
-  // With other columns than it has labels for, a ZipMap would leave some out.
+  // Labels of some columns only would leave the others out.
   const labels = first.at(-1) === output.labels?.length ? output.labels : undefined;
   return { ...output, batch, dims, labels };
 }

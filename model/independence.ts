@@ -1,4 +1,4 @@
-import { anyOf, copies, factors, madeCompany, type Rows } from './company';
+import { copies, factors, madeCompany, type Rows, randomPlace } from './company';
 import { agree, typicalOf } from './values/compare';
 import { splitRows } from './values/decode';
 import { elementOf } from './values/elements';
@@ -110,12 +110,12 @@ export class Independence {
     const counts = this.counts(requests);
     if (counts) this.agreed += rows;
     if (!wasOnProbation || (this.companiesLeft <= 0 && counts)) return undefined;
-    return this.keepCompany(requests[anyOf(requests.length)]);
+    return this.keepCompany(requests[randomPlace(requests.length)]);
   }
 
   /** Checks one request of a run and, after a tie, those beside it. Gives the reason where rows depend on each other. */
   private async checkOne(run: SharedRun): Promise<string | undefined> {
-    const lucky = anyOf(run.requests.length);
+    const lucky = randomPlace(run.requests.length);
     let reason = await this.verify(run, lucky);
     for (const i of run.requests.keys()) {
       if (reason || run.tied.size === 0) break;

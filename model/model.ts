@@ -150,7 +150,7 @@ function serveRunner(
     checkSize(bytesIn(outputs));
     return byName(signature.outputs, (_, i) => outputs[i]);
   };
-  doors.set(infer, predict);
+  predictOf.set(infer, predict);
   return {
     name,
     path,
@@ -166,16 +166,16 @@ function serveRunner(
   };
 }
 
-const doors = new WeakMap<Model['infer'], Model['predict']>();
+const predictOf = new WeakMap<Model['infer'], Model['predict']>();
 
 /** Whether nothing was put around a model. */
 export function isOwn({ predict, infer }: Model): boolean {
-  return doors.get(infer) === predict;
+  return predictOf.get(infer) === predict;
 }
 
 /** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
 export function isWrapped({ predict, infer }: Model): boolean {
-  return doors.has(infer) && doors.get(infer) !== predict;
+  return predictOf.has(infer) && predictOf.get(infer) !== predict;
 }
 
 async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]): Promise<Tensor[]> {

@@ -109,7 +109,7 @@ export function predictRoutes(
   };
 
   serve('post', '/predict{/:name}', ...read, predict(styles.predict));
-  serve('get', '/health', isHealthy, say({ status: 'ok' }));
+  serve('get', '/health', checkHealth, say({ status: 'ok' }));
   serve('get', '/metrics', needsKey(options.apiKeys), tellMetrics);
   serve('get', '/', describeServer);
 
@@ -126,16 +126,16 @@ export function predictRoutes(
   serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
   serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
   serve('get', '/v2/models/:name{/versions/:version}/config', say(modelConfig));
-  serve('get', '/v2/models/:name{/versions/:version}/ready', isHealthy, say(modelReady));
+  serve('get', '/v2/models/:name{/versions/:version}/ready', checkHealth, say(modelReady));
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('get', '/v2', say(server));
   serve('get', '/v2/health/live', say({ live: true }));
-  serve('get', '/v2/health/ready', isHealthy, say({ live: true, ready: true }));
+  serve('get', '/v2/health/ready', checkHealth, say({ live: true, ready: true }));
 
   // TorchServe, MLflow, SageMaker.
   serve('post', '/predictions/:name{/:version}', ...read, predict(styles.predict));
   serve('post', '/invocations', ...read, predict(styles.mlflow));
-  serve('get', '/ping', isHealthy, say({ status: 'Healthy' }));
+  serve('get', '/ping', checkHealth, say({ status: 'Healthy' }));
 }
 
 /** What is said of the server, or of a model. */
@@ -147,7 +147,7 @@ const say =
     sendJson(res, 200, typeof words === 'function' ? words(res.locals.model) : words);
 
 /** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
-const isHealthy: RequestHandler = (_req, res, next) => {
+const checkHealth: RequestHandler = (_req, res, next) => {
   const { draining, stuck } = res.app.locals;
   if (stuck) throw new HttpError(503, 'a run does not end');
   if (draining) throw new HttpError(503, 'the server is shutting down');

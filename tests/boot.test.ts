@@ -271,7 +271,7 @@ test.each([
   expect(() => readOptions({ [variable]: value })).toThrow(new RegExp(`^[^\\n]*${variable}[^\\n]*$`));
 });
 
-test.each(['xml', ':method :nonsense', 'none', ':tiny', ':compile'])(
+test.each(['xml', ':method :nonsense', 'none', ':tiny', ':compile', ':status :req', ':res[]'])(
   'LOG_FORMAT=%s makes no sense and stops the boot',
   async (format) => {
     await expect(serveModel('single', { LOG_FORMAT: format })).rejects.toThrow(/^LOG_FORMAT must be .*$/);

@@ -303,6 +303,7 @@ test.each<[string, () => unknown, number, string]>([
   ['a text', () => 'the password is 1234', 500, 'internal error'],
   ['an unknown type', () => Object.assign(new Error('no'), { type: 'constructor' }), 500, 'internal error'],
   ['an object with a status', () => ({ status: 422, message: 'bad colour' }), 422, 'bad colour'],
+  ['an object with a status and no message', () => ({ status: 403, password: '1234' }), 403, 'Forbidden'],
   ['an odd status', () => Object.assign(new Error('no'), { status: 200 }), 500, 'internal error'],
   ['what decodeURIComponent throws', () => new URIError('URI malformed'), 500, 'internal error'],
   [
@@ -434,6 +435,23 @@ describe('a wrapped model', () => {
       expect((await server.get('/health')).status).toBe(200);
     }
     expect(log.mock.calls.flat().join()).toContain('BigInt');
+  });
+
+  test('may give a column whose rows are nothing, beside a large one', async () => {
+    const model = await openModel(modelPath('both'));
+    const noted: Model = {
+      ...model,
+      predict: async (columns, signal) => {
+        const { same } = await model.predict(columns, signal);
+        const notes = [undefined, 'b'];
+        return { note: Object.assign(notes, { toJSON: () => notes }), same };
+      },
+    };
+    const row = Array.from({ length: 30_000 }, (_, i) => i);
+    const reply = await request(createApp(noted, off))
+      .post('/v1/models/both:predict')
+      .send({ instances: [row, row] });
+    expect(reply.body).toEqual({ predictions: [{ same: row }, { note: 'b', same: row }] });
   });
 
   test('has a signal that it can listen to', async () => {

@@ -184,7 +184,7 @@ test('POST /predict with a fraction that no double is, for a float beside an int
   expect(reply.body).toEqual((await body('9007199254740994')).body);
 });
 
-test('POST /predict with a number of a million zeros takes no longer than it is long', async () => {
+test('POST /predict with a number of a million zeros is exact', async () => {
   const number = (more: number) => `0.${'0'.repeat(1e6)}123e${1e6 + more}`;
   expect((await ask('identity-int64', `[1,${number(18)}]`)).body).toEqual({
     prediction: [1, '123000000000000000'],

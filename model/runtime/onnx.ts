@@ -5,12 +5,15 @@ import { type Categories, type ColumnNode, columnOperators, encoders, findCatego
 import { type Changes, type Edit, editsFor } from './edits';
 import {
   AttributeProto,
+  Dimension,
   FunctionProto,
   GraphProto,
   ModelProto,
   NodeProto,
+  StringStringEntryProto,
   TensorProto,
   TensorShapeProto,
+  TensorType,
   TypeProto,
   ValueInfoProto,
 } from './onnx-proto';
@@ -238,10 +241,8 @@ class GraphReader {
   }
 
   private readEntry(entry: Field): [string, string] {
-    const [key = '', value = ''] = [...this.file.fields(entry.from, entry.to)].map((part) =>
-      this.file.text(part),
-    );
-    return [key, value];
+    const { key, value } = StringStringEntryProto;
+    return [this.file.textIn(entry, key), this.file.textIn(entry, value)];
   }
 
   /** Notes the file of a tensor whose data lies outside the model. */
@@ -267,7 +268,7 @@ class GraphReader {
   /** The name of a ValueInfoProto. Throws BootError where its type cannot be served. */
   private checkType(info: Field, what: 'input' | 'output'): string {
     const name = this.file.textIn(info, ValueInfoProto.name);
-    for (const { value } of this.file.parts(info, ...tensorType, TypeProto.elemType)) {
+    for (const { value } of this.file.parts(info, ...tensorType, TensorType.elemType)) {
       if (value in unservable) {
         throw new BootError(
           `${this.path}: the ${what} ${name} is ${unservable[value]}, which cannot be served: export the model with float32 or int8.`,
@@ -279,11 +280,11 @@ class GraphReader {
 
   /** The number of columns: one of a list, those of a matrix; 0 for anything else. */
   private widthOf(info: Field): number {
-    for (const shape of this.file.parts(info, ...tensorType, TypeProto.shape)) {
+    for (const shape of this.file.parts(info, ...tensorType, TensorType.shape)) {
       const dims = [...this.file.parts(shape, TensorShapeProto.dim)];
       if (dims.length === 1) return 1;
       if (dims.length === 2)
-        for (const { value } of this.file.parts(dims[1], TensorShapeProto.dimValue)) return value;
+        for (const { value } of this.file.parts(dims[1], Dimension.dimValue)) return value;
     }
     return 0;
   }
@@ -291,9 +292,9 @@ class GraphReader {
   /** Whether a dimension behind the first is open, or all are unknown. */
   private hasOpenRow(info: Field): boolean {
     const { file } = this;
-    for (const shape of file.parts(info, ...tensorType, TypeProto.shape)) {
+    for (const shape of file.parts(info, ...tensorType, TensorType.shape)) {
       const dims = [...file.parts(shape, TensorShapeProto.dim)];
-      return dims.slice(1).some((dim) => file.parts(dim, TensorShapeProto.dimValue).next().done);
+      return dims.slice(1).some((dim) => file.parts(dim, Dimension.dimValue).next().done);
     }
     return true;
   }

@@ -4,7 +4,7 @@ import type { Tensor } from '../values/tensor';
 import { openSession, type Runner, type Source } from './session';
 
 /** The key under which a thread is told what to load. */
-const mark = 'onnx-model-server';
+const sourceKey = 'onnx-model-server';
 
 type Values = Pick<Runner, 'inputs' | 'outputs'>;
 type Reply = { ready: Values } | { tensors: Tensor[] } | { error: string };
@@ -39,7 +39,7 @@ export async function startThread(source: Source): Promise<Runner> {
 }
 
 async function start(source: Source): Promise<[Worker, Values]> {
-  const worker = new Worker(__filename, { workerData: { [mark]: source } });
+  const worker = new Worker(__filename, { workerData: { [sourceKey]: source } });
   // An error between runs would end the process if nobody listened; 'exit' follows it.
   worker.on('error', () => {});
   const answer = await ask(worker);
@@ -103,4 +103,4 @@ async function serve(port: MessagePort, source: Source): Promise<void> {
 }
 
 // Not where this file is loaded by a worker of somebody else's.
-if (!isMainThread && parentPort && workerData?.[mark]) void serve(parentPort, workerData[mark]);
+if (!isMainThread && parentPort && workerData?.[sourceKey]) void serve(parentPort, workerData[sourceKey]);

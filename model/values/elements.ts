@@ -24,7 +24,7 @@ export interface Element {
   /** What a message says that it takes. */
   readonly takes: string;
   /** Whether it has integers that no double is, which JSON.parse would change. */
-  readonly isExact?: boolean;
+  readonly exceedsDoubles?: boolean;
   /** How far rounding may change a float, as a part of the largest value of its row, and of a typical row; others are exact. */
   readonly rounding?: Rounding;
   create(length: number): Data;
@@ -125,7 +125,7 @@ function numbers(datatype: string, array: ArrayOf<Numbers>, codec: Codec<number>
 }
 
 function bigInts(datatype: string, array: ArrayOf<BigInts>, codec: Codec<bigint>): Element {
-  return { ...typed<bigint>(datatype, array, codec, (data) => data as BigInts), isExact: true };
+  return { ...typed<bigint>(datatype, array, codec, (data) => data as BigInts), exceedsDoubles: true };
 }
 
 /** Elements kept in typed arrays, which `own` takes data for: they are of the array that `create` gives. */

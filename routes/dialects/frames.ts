@@ -3,7 +3,7 @@ import type { Signature } from '../../model/signature';
 import { kindOf } from '../../model/values/encode';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
-import { matchInputs, matchNames, show, standsFor } from './names';
+import { matchInputs, matchNames, plain, show } from './names';
 import { type Body, byFeature, namer, readRows, rowsIn } from './rows';
 
 // Data frames, as pandas and MLflow write them.
@@ -63,6 +63,7 @@ function needsFeatures({ inputs, features }: Signature): boolean {
  */
 function checkColumns(columns: readonly string[], { inputs }: Signature): boolean {
   if (columns.length > 0 && columns.every((name, i) => name === String(i))) return true;
-  if (columns.every((name) => standsFor(name, inputs[0].name))) return false;
+  const [{ name: own }] = inputs;
+  if (columns.every((name) => name === own || plain(name) === own)) return false;
   throw new BadInput("a data frame needs the names of the model's columns: set FEATURES");
 }

@@ -24,13 +24,8 @@ export function show(name: string): string {
 }
 
 /** A name as skl2onnx writes it: each character but letters, digits and `_` is made `_`. */
-function plain(name: string): string {
+export function plain(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9_]/g, '_');
-}
-
-/** Whether a given name stands for a known one: it is the same, or becomes it when it is made plain. */
-export function standsFor(given: string, known: string): boolean {
-  return given === known || plain(given) === known;
 }
 
 /**

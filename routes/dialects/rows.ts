@@ -5,7 +5,7 @@ import { type Columns, kindOf } from '../../model/values/encode';
 import { hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
-import { matchInputs, matchNames, show, standsFor } from './names';
+import { matchInputs, matchNames, plain, show } from './names';
 
 // Instances in a list, made into columns.
 
@@ -107,7 +107,8 @@ export function byFeature(given: readonly string[], { inputs, features = [] }: S
 
 /** Throws BadInput with the cure for what pandas makes where it is not told how. */
 export function adviseFrame(body: Body, given: readonly string[], { inputs, features }: Signature): void {
-  const known = inputs.some(({ name }) => given.some((one) => standsFor(one, name)));
+  const names = new Set(given.flatMap((name) => [name, plain(name)]));
+  const known = inputs.some(({ name }) => names.has(name));
   if (given.includes('columns') && given.includes('data') && !known) {
     throw new BadInput('a data frame in orient="split" is to be wrapped: {"dataframe_split": …}');
   }

@@ -7,6 +7,7 @@ import {
   OnlyRow,
   sizesOf,
   TensorColumn,
+  Writable,
   WritableColumn,
 } from '../../model/values/decode';
 import { byName, recordOf } from '../../model/values/record';
@@ -128,11 +129,6 @@ function isOurs(column: Column): column is TensorColumn | JoinedColumn {
   return column instanceof TensorColumn || column instanceof JoinedColumn;
 }
 
-/** What one row holds, where all are alike. */
-function rowOf({ size, bytes, length }: WritableColumn): { size: number; bytes: number } {
-  return { size: size / length, bytes: bytes / length };
-}
-
 function byRow(answer: Columns, key: string, pick: (column: Column) => unknown): object {
   const columns = Object.values(answer);
   return { [key]: pick(columns.length === 1 ? columns[0] : new RowColumn(answer)) };
@@ -162,12 +158,15 @@ class RowColumn extends WritableColumn {
     for (let row = 0; row < this.length; row++) {
       let before = row === 0 ? '[{' : ',{';
       for (const [name, column] of columns) {
+        const value = isOurs(column) ? column.row(row) : column.at(row);
+        // What a wrapper gives may be nothing.
+        if (value === undefined) continue;
         yield `${before}${JSON.stringify(name)}:`;
-        if (isOurs(column) && isLarge(rowOf(column))) yield* column.row(row).pieces();
-        else yield JSON.stringify(column.at(row));
+        if (value instanceof Writable && isLarge(value)) yield* value.pieces();
+        else yield JSON.stringify(value);
         before = ',';
       }
-      yield '}';
+      yield before === ',' ? '}' : `${before}}`;
     }
     yield this.length === 0 ? '[]' : ']';
   }

@@ -32,6 +32,7 @@ export class Ticket implements Signal {
   /** Bytes that are held for it. */
   bytes = 0;
   hasArrived = false;
+  isDismissed = false;
   /** Those that were let in before and after, while it is not answered. */
   earlier: Ticket | undefined;
   later: Ticket | undefined;
@@ -59,7 +60,7 @@ export class Ticket implements Signal {
 
   /** Counts bytes that are held for the request until it is answered. */
   hold(bytes: number): void {
-    if (this.res.closed) return;
+    if (this.isDismissed) return;
     this.bytes += bytes;
     this.admission.held += bytes;
   }
@@ -204,6 +205,7 @@ class Admission {
 
   private dismiss(ticket: Ticket): void {
     const { res } = ticket;
+    ticket.isDismissed = true;
     this.remove(ticket);
     if (ticket.hasArrived) this.arrived--;
     this.held -= ticket.bytes;

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
 import { hintFor } from '../dialects/usage';
@@ -73,8 +74,12 @@ function translate(error: unknown, req: Request): Translated {
   if (status === 400 && error instanceof Error && 'errno' in error && !('syscall' in error)) {
     return { status, message: 'the body cannot be decoded', isOurs: false };
   }
-  if (expose === true || (expose !== false && status < 500))
-    return { status, message: messageOf(error), isOurs: false };
+  if (expose === true || (expose !== false && status < 500)) {
+    // What has no message may hold what is nobody's business.
+    const { message }: { message?: unknown } = Object(error);
+    const words = typeof message === 'string' ? messageOf(error) : STATUS_CODES[status];
+    return { status, message: words ?? 'refused', isOurs: false };
+  }
   return { status, message: 'internal error', isOurs: true };
 }
 

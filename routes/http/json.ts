@@ -36,8 +36,8 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   checkNesting(bytes);
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
   // Several times faster than a TextDecoder, which would leave out a byte order mark.
-  const text = bytes.toString('utf8', startsWithMark(bytes) ? 3 : 0);
-  const isExact = inputs.some(({ type }) => elementOf(type).isExact);
+  const text = bytes.toString('utf8', hasByteOrderMark(bytes) ? 3 : 0);
+  const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles);
   const isOdd = mayHoldInfinite(text, bytes) || (isExact && mayHoldInexact(text));
   // Nothing of a large body is needed twice.
   if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
@@ -50,7 +50,7 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   }
 }
 
-function startsWithMark(bytes: Buffer): boolean {
+function hasByteOrderMark(bytes: Buffer): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 

@@ -47,14 +47,20 @@ function measured(res: Response): { status: number | null; bytes: number | null;
 /** Throws BootError for what is neither a format's name nor a string of tokens. */
 function checkFormat(format: string): void {
   if (names.includes(format)) return;
-  const tokens = [...format.matchAll(/:([-\w]{2,})(\[[^\]]*\])?/g)].map(([, token]) => token);
+  const tokens = [...format.matchAll(/:([-\w]{2,})(?:\[([^\]]*)\])?/g)];
   // Formats and morgan's own functions are there beside the tokens.
   const others = [...names, 'compile', 'format', 'token'];
   const isToken = (name: string) =>
     typeof Object.getOwnPropertyDescriptor(morgan, name)?.value === 'function' && !others.includes(name);
-  const unknown = tokens.find((token) => !isToken(token));
-  if (tokens.length === 0 || unknown !== undefined) {
-    const why = unknown === undefined ? 'it names no token' : `there is no token :${unknown}`;
+  const unknown = tokens.find(([, token]) => !isToken(token));
+  // These two name a header.
+  const nameless = tokens.find(([, token, header]) => /^re[qs]$/.test(token) && !header);
+  const why = unknown
+    ? `there is no token :${unknown[1]}`
+    : nameless
+      ? `:${nameless[1]} needs a header's name, as in :${nameless[1]}[content-type]`
+      : tokens.length === 0 && 'it names no token';
+  if (why) {
     throw new BootError(
       `LOG_FORMAT must be off, json, ${names.join(', ')} or a morgan format string: ${why}.`,
     );
@@ -104,8 +110,8 @@ const identify: RequestHandler = (req, res, next) => {
 };
 
 /**
- * Node.js tells only the first of pipelined requests that their connection was closed: the replies to the others have
- * not got it yet. With it, on-finished tells morgan, too, where that has been called before.
+ * Closes the replies to pipelined requests with their connection, which Node.js gives to each in its turn and so closes only
+ * the first. The socket is announced as well, since morgan, called before, waits for it (by the package on-finished).
  */
 const closeWithConnection: RequestHandler = ({ socket }, res, next) => {
   if (!res.socket) {

@@ -14,13 +14,14 @@ export function mayHoldInexact(text: string): boolean {
   return /[\d.]{16}|\d[eE]/.test(text);
 }
 
-/** Of longer texts strings are left out, which is slower where they are short. */
+/** In longer texts, strings are skipped; where they are many and short, that would take longer than to search them. */
 const longText = 1 << 18;
+const manyStrings = 1000;
 
-/** Whether a number has an exponent of three digits or more; long texts are searched outside of their strings only. */
+/** Whether a number has an exponent of three digits or more. */
 function hasLargeExponent(text: string): boolean {
   for (let at = 0, pieces = 0; at < text.length; pieces++) {
-    const quote = text.length > longText && pieces < 1000 ? text.indexOf('"', at) : -1;
+    const quote = text.length > longText && pieces < manyStrings ? text.indexOf('"', at) : -1;
     const end = quote < 0 ? text.length : quote;
     const piece = text.slice(at, end);
     // Most hold no such letter, which is found faster.
@@ -98,7 +99,10 @@ function needsMark(token: string, isExact: boolean): boolean {
   return isExact && Number.isInteger(value) && (!Number.isSafeInteger(value) || /[.eE]/.test(token));
 }
 
-/** A number; a bigint for an integer that no double is; a symbol, which JSON has none of, for another that none is. */
+/**
+ * What a token means: a number; a bigint, for an integer that no double is; or a symbol, which JSON has none of, for a
+ * fraction or a size that no double is.
+ */
 function meaningOf(token: string): number | bigint | symbol {
   const value = Number(token);
   if (/[NI]/.test(token)) return value;
