@@ -110,12 +110,16 @@ const identify: RequestHandler = (req, res, next) => {
 };
 
 /**
- * Closes the replies to pipelined requests with their connection, which Node.js gives to each in its turn and so closes only
- * the first. The socket is announced as well, since morgan, called before, waits for it (by the package on-finished).
+ * Closes the replies to pipelined requests with their connection, which Node.js gives to each in its turn, and so closed only
+ * the first before Node.js 24. The socket is announced as well, since morgan waits for it (by the package on-finished).
  */
 const closeWithConnection: RequestHandler = ({ socket }, res, next) => {
   if (!res.socket) {
-    const onClose = () => res.socket || res.emit('close');
+    const onClose = () => {
+      if (res.socket || res.destroyed) return;
+      res.destroyed = true;
+      res.emit('close');
+    };
     socket.setMaxListeners(0);
     res.emit('socket', socket);
     socket.once('close', onClose);
