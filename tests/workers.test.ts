@@ -150,6 +150,7 @@ test.each([
   expect([...servedBy(server).keys()].filter(isAlive)).toEqual([]);
   expect(servedBy(server).size).toBe(3);
   expect(server.stderr()).toBe('');
+  expect(server.stdout().match(/^SIG(TERM|INT): /gm)).toHaveLength(1);
 });
 
 test('A primary that is killed takes its workers along', async () => {

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import type { Express } from 'express';
 import type { Model } from '../../model/model';
 import { formatLines } from './lines';
@@ -7,14 +8,20 @@ import type { Options } from './options';
 /** Most milliseconds from the signal to the end: hosts kill what lives on for 30 s. */
 const gracePeriod = 25_000;
 
-/** Calls `end` at the first SIGTERM or SIGINT, and `giveUp` where that has not ended the process in time. */
-export function onSignal(end: (signal: string) => void, giveUp: () => void): void {
+/**
+ * Calls `end` at the first SIGTERM or SIGINT, and `giveUp` where that has not ended the process in time. One line says so,
+ * of all workers their primary's.
+ */
+export function onSignal(end: () => void, giveUp: () => void, options: Options): void {
   let called = false;
   const once = (signal: string) => {
     if (called) return;
     called = true;
     setTimeout(giveUp, gracePeriod);
-    end(signal);
+    if (!cluster.isWorker) {
+      console.log(formatLines(options, `${signal}: answering what was accepted, then ending`));
+    }
+    end();
   };
   process.on('SIGTERM', once).on('SIGINT', once);
 }
@@ -33,8 +40,7 @@ export function endAtOnce(models: readonly Model[]): void {
 /** At a signal, answers what was accepted, lets the runs in progress end, and ends the process. */
 export function endOnSignal(drain: () => Promise<void>, models: readonly Model[], options: Options): void {
   onSignal(
-    async (signal) => {
-      console.log(formatLines(options, `${signal}: answering what was accepted, then ending`));
+    async () => {
       await drain();
       await Promise.all(models.map((model) => model.close()));
       process.exit(0);
@@ -44,6 +50,7 @@ export function endOnSignal(drain: () => Promise<void>, models: readonly Model[]
       console.error(formatLines(options, why));
       process.exit(1);
     },
+    options,
   );
 }
 

@@ -78,10 +78,11 @@ export function supervise(options: Options): void {
     setTimeout(() => ending || cluster.fork(), pause);
   });
   answerWorkers(listening);
-  onSignal(end, () => {
+  const giveUp = () => {
     for (const worker of alive()) worker.process.kill('SIGKILL');
     process.exit(1);
-  });
+  };
+  onSignal(end, giveUp, options);
   // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
   cluster.schedulingPolicy = cluster.SCHED_NONE;
   for (let i = 0; i < options.processes; i++) cluster.fork();
