@@ -42,13 +42,12 @@ export function editsFor(
     ...removed.map(({ start, to }): Edit => ({ from: start, to, bytes: nothing })),
   ];
   if (edits.length === 0) return [];
-  const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
   // A ValueInfoProto without a type: the runtime infers it.
   const outputs = [...added].map((tensor) =>
     message(GraphProto.output, message(ValueInfoProto.name, tensor)),
   );
   return [
-    { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growth) },
+    { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growthBy(edits)) },
     ...edits.sort((one, other) => one.from - other.from),
     // A message that occurs twice is merged, so a second ModelProto that holds nothing but outputs is enough.
     {
@@ -59,11 +58,15 @@ export function editsFor(
   ];
 }
 
+/** How many bytes edits add, in all. */
+function growthBy(edits: readonly Edit[]): number {
+  return edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
+}
+
 /** The bytes of a file with some stretches replaced, given in their order. */
 export function applyEdits(path: string, edits: readonly Edit[]): Buffer {
   const { size } = statSync(path);
-  const growth = edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
-  const result = Buffer.allocUnsafe(size + growth);
+  const result = Buffer.allocUnsafe(size + growthBy(edits));
   const file = openSync(path, 'r');
   try {
     let [at, read] = [0, 0];

@@ -78,6 +78,13 @@ export class TensorColumn extends WritableColumn {
     return this.valueAt(place * sizeOf(this.shape), 0);
   }
 
+  /** How many values a row holds, and their bytes: of texts, each row has its own. */
+  sizeOfRow(row: number): { size: number; bytes: number } {
+    const { tensor, size, bytes, length } = this;
+    const own = Array.isArray(tensor.data) ? bytesOf(rowsOf(tensor, row, row + 1)) : bytes / length;
+    return { size: size / length, bytes: own };
+  }
+
   /** The value of a row, to be written in pieces. */
   row(row: number): Writable {
     return new OnlyRow(new TensorColumn(rowsOf(this.tensor, row, row + 1), 1, this.shape, this.labels));
@@ -109,11 +116,11 @@ export class TensorColumn extends WritableColumn {
     const { labels, tensor, element } = this;
     const inner = shape[shape.length - 1];
     const keys = labels?.map((label) => `${JSON.stringify(label)}:`);
+    // Texts may be few and long.
+    const step = keys || this.bytes > 64 * this.size ? 1 : mostFloats;
     let text = '';
     for (let at = 0; at < this.size; at += inner) {
       text += (at === 0 ? '' : ',') + brackets('[', shape, at) + (keys ? '{' : '[');
-      // Texts may be few and long.
-      const step = keys || this.bytes > 64 * this.size ? 1 : mostFloats;
       for (let i = 0; i < inner; i += step) {
         if (i > 0) text += ',';
         if (keys) text += keys[i];
@@ -155,6 +162,11 @@ export class JoinedColumn extends WritableColumn {
 
   at(row: number): unknown {
     return this.rows.at(row)?.at(0);
+  }
+
+  /** How many values a row holds, and their bytes. */
+  sizeOfRow(row: number): { size: number; bytes: number } {
+    return this.rows[row];
   }
 
   /** The value of a row, to be written in pieces. */

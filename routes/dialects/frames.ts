@@ -3,7 +3,7 @@ import type { Signature } from '../../model/signature';
 import { kindOf } from '../../model/values/encode';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
-import { matchInputs, matchNames, plain, show } from './names';
+import { matchNames, plain, show } from './names';
 import { type Body, byFeature, namer, readRows, rowsIn } from './rows';
 
 // Data frames, as pandas and MLflow write them.
@@ -38,9 +38,8 @@ export function readSplit({ dataframe_split: split }: Body, signature: Signature
   const byPosition = needsFeatures(signature) && checkColumns(names, signature);
   const { inputs } = signature;
   const features = signature.features && byFeature(names, signature) ? signature.features : undefined;
-  const list = 'dataframe_split.columns';
-  const match = () => (features ? matchNames(names, features, list) : matchInputs(names, inputs, list));
-  const own = byPosition ? [] : match();
+  const known = features ?? inputs.map(({ name }) => name);
+  const own = byPosition ? [] : matchNames(names, known, 'dataframe_split.columns');
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
   if (byPosition) return readRows(data, signature, where);
   // Without inputs, rows are still counted.

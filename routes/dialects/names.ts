@@ -29,7 +29,8 @@ export function plain(name: string): string {
 }
 
 /**
- * For each known name the given one that stands for it: itself, or one that becomes it when it is made plain. Throws BadInput for a name that is unknown, missing, or there twice.
+ * For each known name the given one that stands for it: itself, or one that becomes it when it is made plain. Throws
+ * BadInput for a name that is unknown, missing, or there twice.
  */
 export function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
   const at = where && ` in ${where}`;

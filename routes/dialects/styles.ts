@@ -7,7 +7,6 @@ import {
   OnlyRow,
   sizesOf,
   TensorColumn,
-  Writable,
   WritableColumn,
 } from '../../model/values/decode';
 import { byName, recordOf } from '../../model/values/record';
@@ -154,16 +153,22 @@ class RowColumn extends WritableColumn {
   }
 
   *pieces(): Generator<string> {
-    const columns = Object.entries(this.columns);
+    const columns = Object.entries(this.columns).map(([name, column]) => ({
+      key: JSON.stringify(name),
+      column,
+    }));
     for (let row = 0; row < this.length; row++) {
       let before = row === 0 ? '[{' : ',{';
-      for (const [name, column] of columns) {
-        const value = isOurs(column) ? column.row(row) : column.at(row);
-        // What a wrapper gives may be nothing.
-        if (value === undefined) continue;
-        yield `${before}${JSON.stringify(name)}:`;
-        if (value instanceof Writable && isLarge(value)) yield* value.pieces();
-        else yield JSON.stringify(value);
+      for (const { key, column } of columns) {
+        if (isOurs(column) && isLarge(column.sizeOfRow(row))) {
+          yield `${before}${key}:`;
+          yield* column.row(row).pieces();
+        } else {
+          const json = JSON.stringify(column.at(row));
+          // What a wrapper gives may be nothing.
+          if (json === undefined) continue;
+          yield `${before}${key}:${json}`;
+        }
         before = ',';
       }
       yield before === ',' ? '}' : `${before}}`;

@@ -58,10 +58,10 @@ interface Translated {
 }
 
 function translate(error: unknown, req: Request): Translated {
-  const { type, status, expose }: { type?: unknown; status?: unknown; expose?: unknown } = Object(error);
+  const { type, status, expose, message }: Record<string, unknown> = Object(error);
   if (typeof type === 'string' && Object.hasOwn(bodyErrors, type)) {
-    const [status, message] = bodyErrors[type];
-    return { status, message: message(req), isOurs: false };
+    const [status, tell] = bodyErrors[type];
+    return { status, message: tell(req), isOurs: false };
   }
   if (isBadPath(error)) {
     return { status: 400, message: 'the path is not valid percent-encoding', isOurs: false };
@@ -76,7 +76,6 @@ function translate(error: unknown, req: Request): Translated {
   }
   if (expose === true || (expose !== false && status < 500)) {
     // What has no message may hold what is nobody's business.
-    const { message }: { message?: unknown } = Object(error);
     const words = typeof message === 'string' ? messageOf(error) : STATUS_CODES[status];
     return { status, message: words ?? 'refused', isOurs: false };
   }
