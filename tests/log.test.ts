@@ -244,7 +244,7 @@ test.each<[string, string, object | string | undefined, object]>([
 test('LOG_FORMAT=json logs a client that has gone without a status', async () => {
   const server = await startServer('slow-single', { LOG_FORMAT: 'json' });
   const gone = http.request({ port: server.port, path: '/predict', method: 'POST' }).on('error', () => {});
-  gone.end(JSON.stringify({ n: 1000 }));
+  gone.end(JSON.stringify({ n: 10_000 }));
   await until(async () => /in_flight 2$/m.test((await ask(server.port, '/metrics')).text));
   gone.destroy();
   await server.wrote(/"POST"/);

@@ -134,7 +134,7 @@ test.each<[string, unknown, number]>([
 
 test('A request that is not answered yet is in flight', async () => {
   const { agent, post } = await serveModel('slow-single');
-  const slow = post('/predict', { n: 3000 }).then(({ status }) => status);
+  const slow = post('/predict', { n: 6000 }).then(({ status }) => status);
   // The one that asks is in flight, too.
   await until(async () => (await scrape(agent)).get('http_requests_in_flight') === 2);
   expect(await slow).toBe(200);
@@ -145,7 +145,7 @@ test('A request whose client has gone counts as 499', async () => {
   const { app, agent } = await serveModel('slow-single');
   const port = listen(app);
   const gone = http.request({ port, path: '/predict', method: 'POST' }).on('error', () => {});
-  gone.end(JSON.stringify({ n: 1000 }));
+  gone.end(JSON.stringify({ n: 10_000 }));
   await until(async () => (await scrape(agent)).get('http_requests_in_flight') === 2);
   gone.destroy();
   await until(async () => (await scrape(agent)).has(requests('POST', '/predict{/:name}', 499)));

@@ -84,7 +84,7 @@ test('A slow model holds up no other', async () => {
   const order: string[] = [];
   const slow = agent
     .post('/predict/slow-single')
-    .send({ n: 3000 })
+    .send({ n: 6000 })
     .then(() => order.push('slow'));
   for (let i = 0; i < 5; i++) {
     expect((await agent.post('/predict').send(sum)).body).toEqual({ prediction: 3 });
@@ -98,7 +98,7 @@ test('MAX_QUEUE is for all models together', async () => {
   const one = request(createApp(models, { logFormat: 'off', maxQueue: 1 }));
   const slow = one
     .post('/predict/slow-single')
-    .send({ n: 1000 })
+    .send({ n: 6000 })
     .then(({ status }) => status);
   await until(() => models[2].status.runningSince !== undefined);
   expectError(await one.post('/predict/add').send(sum), 503);

@@ -416,7 +416,7 @@ test('requests that arrive during a slow run share the next ones', async () => {
 test('GET /health answers before a slow prediction does', async () => {
   const { agent, post } = await serveModel('slow-single');
   const order: string[] = [];
-  const slow = post('/predict', { n: 2000 }).then(({ body }) => {
+  const slow = post('/predict', { n: 6000 }).then(({ body }) => {
     order.push('prediction');
     return body;
   });
@@ -424,6 +424,6 @@ test('GET /health answers before a slow prediction does', async () => {
     expect((await agent.get('/health')).status).toBe(200);
     order.push('health');
   }
-  expect(near(await slow, { prediction: 2000, y: 256 })).toEqual({ prediction: 2000, y: 256 });
+  expect(near(await slow, { prediction: 6000, y: 256 })).toEqual({ prediction: 6000, y: 256 });
   expect(order).toEqual(['health', 'health', 'health', 'health', 'health', 'prediction']);
 });

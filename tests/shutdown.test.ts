@@ -67,7 +67,7 @@ test.each([
   });
   await until(() => load.answered.length > 100);
   const order: string[] = [];
-  const slowReply = ask(port, '/predict', { n: 3000 }, { agent: slow });
+  const slowReply = ask(port, '/predict', { n: 6000 }, { agent: slow });
   void slowReply.then(() => order.push('slow run answered'));
 
   await signal(server);
@@ -78,7 +78,7 @@ test.each([
   expect(health.headers).toMatchObject({ connection: 'close', 'retry-after': expect.any(String) });
 
   const reply = await slowReply;
-  expect(reply).toMatchObject({ status: 200, body: { prediction: 3000, y: 256 } });
+  expect(reply).toMatchObject({ status: 200, body: { prediction: 6000, y: 256 } });
   expect(reply.headers.connection).toBe('close');
   expect(order).toEqual(['new connections refused', 'slow run answered']);
   await load.ended;
