@@ -1,6 +1,7 @@
 import { Independence } from './independence';
 import { largestRow } from './signature';
-import { bytesIn, sameShape, sizeOf, stack, type Tensor } from './values/tensor';
+import { stackFeeds } from './values/rows';
+import { bytesIn, type Feeds, sameShape, sizeOf, type Tensor } from './values/tensor';
 
 /** What a request's signal tells: that nobody waits for the answer any more, and why. */
 export type Signal = Pick<AbortSignal, 'aborted' | 'reason'>;
@@ -9,7 +10,7 @@ interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
   maxBatch: number;
   /** Whether requests may share runs at all. */
-  mayShare: boolean;
+  mayBatch: boolean;
   /** Told once, where a run shows that rows depend on each other. */
   onDependence(reason: string): void;
 }
@@ -23,19 +24,20 @@ interface Entry {
   reject(reason: unknown): void;
 }
 
-/** Bytes of tensors that wait before those that have left are looked for. */
+/** Requests, or bytes of tensors, that wait before those that have left are looked for. */
+const longQueue = 64;
 const largeQueue = 2 ** 24;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The queue before a model, which does one run at a time. When a run ends, the first that waits goes next and, where
- * requests may share runs, all that fit with it. A lone request never waits for company. They may share where the
- * signature and the graph do not forbid it (`mayShare`), until Independence sees that rows depend on each other.
+ * requests may share runs, all that fit with it. A lone request never waits for others. They may share where the
+ * signature and the graph do not forbid it (`mayBatch`), until Independence sees that rows depend on each other.
  */
 export class Batcher {
   /** Whether requests share runs. */
-  shares: boolean;
+  batches: boolean;
   /** Bytes of the tensors that wait. */
   bytes = 0;
   /** When the run in progress began, by performance.now(). */
@@ -43,7 +45,7 @@ export class Batcher {
   /** Told of each run: how many rows it had, and how long it took. */
   readonly watchers: ((rows: number, seconds: number) => void)[] = [];
   private queue: Entry[] = [];
-  private sweepAt = 64;
+  private sweepAt = longQueue;
   private sweepBytes = largeQueue;
   private moving: Promise<void> | undefined;
   private readonly independence: Independence;
@@ -52,7 +54,7 @@ export class Batcher {
     private readonly runOnce: (feeds: Tensor[]) => Promise<Tensor[]>,
     private readonly options: BatcherOptions,
   ) {
-    this.shares = options.mayShare && options.maxBatch > 1;
+    this.batches = options.mayBatch && options.maxBatch > 1;
     this.independence = new Independence((feeds) => this.timed(feeds), options.maxBatch);
   }
 
@@ -75,7 +77,7 @@ export class Batcher {
 
   private sweep(): void {
     this.queue = this.queue.filter((entry) => !this.hasLeft(entry));
-    this.sweepAt = 2 * Math.max(32, this.queue.length);
+    this.sweepAt = 2 * Math.max(longQueue / 2, this.queue.length);
     this.sweepBytes = 2 * Math.max(largeQueue / 2, this.bytes);
   }
 
@@ -89,18 +91,20 @@ export class Batcher {
   private async move(): Promise<void> {
     while (this.queue.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
-      // company it is worth another.
+      // others it is worth another.
       let there: number;
       do {
         there = this.queue.length;
         await nextTurn();
-      } while (this.shares && this.queue.length > there && there < this.options.maxBatch);
+      } while (this.batches && this.queue.length > there && there < this.options.maxBatch);
       const entries = this.take();
       if (entries.length > 0) await this.answer(entries);
       // Clients that were answered together come back together.
       if (entries.length > 1) await nextTurn();
     }
     this.moving = undefined;
+    this.sweepAt = longQueue;
+    this.sweepBytes = largeQueue;
   }
 
   /** The first that waits, and, where runs are shared, those behind it with the same trailing shapes. */
@@ -113,12 +117,12 @@ export class Batcher {
     }
     const [head] = this.queue.splice(0, first + 1).slice(-1);
     const taken = [head];
-    if (this.shares && this.queue.length > 0 && isSmall(head.feeds)) this.join(taken);
+    if (this.batches && this.queue.length > 0 && isSmall(head.feeds)) this.fillBatch(taken);
     for (const { bytes } of taken) this.bytes -= bytes;
     return taken;
   }
 
-  private join(taken: Entry[]): void {
+  private fillBatch(taken: Entry[]): void {
     const [{ feeds }] = taken;
     const left: Entry[] = [];
     let rows = rowsIn(feeds);
@@ -145,7 +149,7 @@ export class Batcher {
     const requests = entries.map(({ feeds }) => feeds);
     try {
       const start = performance.now();
-      const outputs = await this.timed(requests[0].map((_, i) => stack(requests.map((feeds) => feeds[i]))));
+      const outputs = await this.timed(stackFeeds(requests));
       const seconds = (performance.now() - start) / 1000;
       const checked = await this.independence.check(requests, outputs, seconds);
       if ('answers' in checked) {
@@ -156,7 +160,7 @@ export class Batcher {
         });
         return true;
       }
-      this.shares = false;
+      this.batches = false;
       this.options.onDependence(checked.dependent);
     } catch {
       // Each alone shows which one it was.
@@ -178,15 +182,15 @@ export class Batcher {
   }
 }
 
-function rowsIn(feeds: readonly Tensor[]): number {
+function rowsIn(feeds: Feeds): number {
   return feeds[0].shape[0];
 }
 
-function isSmall(feeds: readonly Tensor[]): boolean {
+function isSmall(feeds: Feeds): boolean {
   return feeds.every(({ shape, data }) => data.length <= largestRow * shape[0] && sizeOf(shape) > 0);
 }
 
-function fitTogether(one: readonly Tensor[], other: readonly Tensor[]): boolean {
+function fitTogether(one: Feeds, other: Feeds): boolean {
   for (let i = 0; i < one.length; i++)
     if (!sameShape(one[i].shape.slice(1), other[i].shape.slice(1))) return false;
   return true;

@@ -1,6 +1,6 @@
 import { BootError } from './errors';
 import type { Graph } from './runtime/onnx';
-import type { Value } from './runtime/session';
+import type { Runner, Value } from './runtime/session';
 import type { Dim, Input, Output } from './signature';
 import { isElementType } from './values/elements';
 
@@ -22,7 +22,7 @@ const operand = /\/[xy]:0$/;
 
 /** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
-  runner: { inputs: readonly Value[]; outputs: readonly Value[] },
+  runner: Pick<Runner, 'inputs' | 'outputs'>,
   graph: Graph,
   path: string,
   options: { outputs?: readonly string[]; features?: readonly string[] },

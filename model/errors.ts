@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import type { ElementType } from './values/elements';
 
 /** Where a column does not fit: the input, the row if it is one row's fault, and the place within the row's value. */
 export interface Place {
@@ -11,14 +12,12 @@ export interface Place {
 export class BadInput extends Error {
   readonly status = 400;
   readonly expose = true;
-  readonly problem: string;
 
   constructor(
-    problem: string,
+    readonly problem: string,
     readonly place?: Place,
   ) {
     super(place ? `${nameOf(place)} ${problem}` : problem);
-    this.problem = problem;
   }
 }
 
@@ -30,6 +29,15 @@ export function nameOf({ input, row, path }: Place): string {
 /** Indices in brackets, keys behind a dot. */
 export function showPath(path: Place['path']): string {
   return path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+}
+
+/** What a value is, for a message that must not repeat it. */
+export function kindOf(value: unknown, type?: ElementType): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  if (['number', 'bigint', 'symbol'].includes(typeof value)) return 'this number';
+  if (typeof value === 'string' && type === 'string') return 'this string';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 /** A run that failed by no fault of the caller's: the runtime's own error, or outputs that do not answer the question. */

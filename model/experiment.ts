@@ -1,34 +1,26 @@
 import type { Fetched } from './declared';
+import type { QuickRun } from './runtime/inline';
 import type { Graph } from './runtime/onnx';
-import type { Momentary } from './runtime/place';
 import type { Runner } from './runtime/session';
 import type { Dim, Input, Kind, Output, Scalar, Signature } from './signature';
 import { agree } from './values/compare';
 import { elementOf } from './values/elements';
-import {
-  charactersOf,
-  copyOf,
-  rowsOf,
-  type Shape,
-  sizeOf,
-  stack,
-  type Tensor,
-  valuesIn,
-} from './values/tensor';
+import { rowsOf, stackFeeds } from './values/rows';
+import { charactersOf, copyOf, type Shape, sizeOf, type Tensor, valuesIn } from './values/tensor';
 
 /** What a model shows when made-up rows are run, which decides over what its file declares. */
 export interface Observation {
   signature: Omit<Signature, 'prediction'>;
   /** Whether any made-up rows fit the model. */
   fits: boolean;
-  /** The largest run that was over in a moment. */
-  momentary?: Momentary;
+  /** The largest run that was quick, where one was. */
+  quickRun?: QuickRun;
 }
 
-/** A run that is over within so many milliseconds is over in a moment. */
-const moment = 2;
+/** A run that is over within so many milliseconds is quick. */
+const quick = 2;
 /** Milliseconds from the first run that fits to the end of the experiment. */
-const patience = 2000;
+const timeLimit = 2000;
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224];
 /** More values are not made up for the sake of a length that may do as well when it is shorter. */
@@ -56,7 +48,7 @@ interface Seen {
 
 /**
  * Runs 1, 2 and 3 made-up rows, together and alone, to see the model's kind, which outputs follow the rows and, where
- * `timed` rows are given, whether a run of so many is over in a moment. What it does not see is believed as declared.
+ * `timed` rows are given, whether a run of so many is quick. What it does not see is believed as declared.
  */
 export async function observe(
   runner: Pick<Runner, 'run'>,
@@ -68,16 +60,18 @@ export async function observe(
   const fetches = outputs.map(({ fetch }) => fetch);
   const run = (feeds: Tensor[]) => runner.run(feeds, fetches);
   const declared = declaredKind(inputs);
-  const first = await firstThatFits(inputs, graph, (recipe) => run(madeUp(inputs, declared, 1, recipe)));
+  const first = await firstThatFits(inputs, declared, graph, (recipe) =>
+    run(madeUp(inputs, declared, 1, recipe)),
+  );
   if (!first) {
     const believed = outputs.map((output) => asDeclared(output, declared));
     return { fits: false, signature: { kind: declared, inputs, outputs: believed } };
   }
   const { recipe } = first;
-  const attempt = whilePatient(run);
+  const attempt = withinTime(run);
   const seen = await seeShapes(inputs, declared, recipe, first.outputs, attempt);
   const isOne =
-    declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, recipe, seen, attempt));
+    declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, graph, recipe, seen, attempt));
   const kind = isOne ? declared : 'whole';
   const signature = {
     kind,
@@ -90,12 +84,13 @@ export async function observe(
     }),
     outputs: outputs.map((output, o) => asSeen(asDeclared(output, kind), o, inputs, kind, seen)),
   };
-  const momentary = timed && (await largestMoment(inputs, kind, recipe, timed, attempt));
-  return { signature, fits: true, ...(momentary && { momentary }) };
+  const quickRun =
+    timed === undefined ? undefined : await largestQuickRun(inputs, kind, recipe, timed, attempt);
+  return { signature, fits: true, quickRun };
 }
 
-function whilePatient(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
-  const end = performance.now() + patience;
+function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
+  const end = performance.now() + timeLimit;
   return async (makeFeeds) => {
     const left = end - performance.now();
     if (left <= 0) return undefined;
@@ -152,12 +147,12 @@ function hasOpenLength(inputs: readonly Input[], kind: Kind): boolean {
 
 async function firstThatFits(
   inputs: readonly Input[],
+  declared: Kind,
   graph: Graph,
   run: (recipe: Recipe) => Promise<Tensor[]>,
 ): Promise<{ recipe: Recipe; outputs: Tensor[] } | undefined> {
-  const isOpen = inputs.some(({ dims }) => dims.some((dim) => typeof dim === 'string'));
   for (const number of numbers) {
-    for (const size of isOpen ? sizes : sizes.slice(0, 1)) {
+    for (const size of hasOpenLength(inputs, declared) ? sizes : sizes.slice(0, 1)) {
       const recipe: Recipe = { size, valuesFor: (input) => plainValues(input, graph, number) };
       try {
         return { recipe, outputs: await run(recipe) };
@@ -214,6 +209,7 @@ function shapesOf(tensors: readonly Tensor[]): Shape[] {
 /** Whether outputs follow the rows, and different rows give together what they give alone: then all first dimensions are one batch. */
 async function addUp(
   inputs: readonly Input[],
+  { categories }: Graph,
   { size, valuesFor }: Recipe,
   { runs }: Seen,
   attempt: Attempt,
@@ -224,7 +220,11 @@ async function addUp(
   const vary = (row: number): Recipe => ({
     size,
     valuesFor: (input) =>
-      valuesFor(input, row).map((value) => (typeof value === 'number' ? (value + row) % 3 : value)),
+      valuesFor(input, row).map((value, place) =>
+        typeof value === 'number' && categories.get(input.name)?.[place] === undefined
+          ? (value + row) % 3
+          : value,
+      ),
   });
   const alone: Tensor[][] = [];
   const rows = [0, 1, 2].map((row) => madeUp(inputs, 'batched', 1, vary(row)));
@@ -233,7 +233,7 @@ async function addUp(
     if (!outputs) return false;
     alone.push(outputs);
   }
-  const together = await attempt(() => inputs.map((_, i) => stack(rows.map((feeds) => feeds[i]))));
+  const together = await attempt(() => stackFeeds(rows));
   return (
     together?.every((tensor, o) =>
       alone.every(
@@ -280,14 +280,14 @@ function asSeen(
   return { ...output, batch, dims, labels };
 }
 
-/** Whether a run of `maxBatch` rows is over in a moment, with texts much longer than one word. */
-async function largestMoment(
+/** A run of `maxBatch` rows, with texts much longer than one word where such are quick; undefined where it takes longer. */
+async function largestQuickRun(
   inputs: readonly Input[],
   kind: Kind,
   recipe: Recipe,
   maxBatch: number,
   attempt: Attempt,
-): Promise<Observation['momentary']> {
+): Promise<QuickRun | undefined> {
   const rows = kind === 'batched' ? maxBatch : 1;
   const longer: Recipe = {
     ...recipe,
@@ -297,20 +297,22 @@ async function largestMoment(
         .map((value) => (typeof value === 'string' ? `${value} `.repeat(40) : value)),
   };
   /** Milliseconds of the best of a few runs: the first allocates, and others may meet a busy machine. */
-  const timeOf = async (rows: number, tried: Recipe) => {
+  const timeOf = async (count: number, tried: Recipe) => {
     let best = Number.POSITIVE_INFINITY;
-    for (let i = 0; i < 6 && best > moment / 2; i++) {
-      const feeds = madeUp(inputs, kind, rows, tried);
+    for (let i = 0; i < 6 && best > quick / 2; i++) {
+      const feeds = madeUp(inputs, kind, count, tried);
       const start = performance.now();
       if (!(await attempt(() => feeds))) break;
       best = Math.min(best, performance.now() - start);
-      if (best > 50 * moment) break;
+      if (best > 50 * quick) break;
     }
     return best;
   };
   const hasText = inputs.some(({ type }) => type === 'string');
   for (const tried of hasText ? [longer, recipe] : [recipe]) {
-    if ((await timeOf(1, tried)) > moment || (await timeOf(rows, tried)) > moment) continue;
+    // One alone first: so many of a slow model would take long.
+    if ((await timeOf(1, tried)) > quick) continue;
+    if (rows > 1 && (await timeOf(rows, tried)) > quick) continue;
     const feeds = madeUp(inputs, kind, rows, tried);
     return { values: valuesIn(feeds), characters: charactersOf(feeds) };
   }

@@ -1,18 +1,19 @@
-import { copies, factors, madeCompany, type Rows, randomPlace } from './company';
+import { createHash } from 'node:crypto';
+import { copies, factors, randomPlace, syntheticRows } from './synthetic';
 import { agree, typicalOf } from './values/compare';
-import { splitRows } from './values/decode';
 import { elementOf } from './values/elements';
-import { copyOf, rowsOf, type Shape, stack, type Tensor } from './values/tensor';
+import { rowsOf, splitRows, stackFeeds } from './values/rows';
+import { copyOf, type Feeds, type Shape, type Tensor } from './values/tensor';
 
-/** Rows whose shared runs must have agreed with runs alone before one is believed unchecked. */
+/** Feeds whose shared runs must have agreed with runs alone before one is believed unchecked. */
 const enoughRows = 1000;
 /** Seconds of checks after which fewer will do: so slow a model would be on probation for minutes. */
 const enoughSeconds = 4;
 const fewRows = 64;
-/** Runs of company made from real rows, besides those made because all rows of a run were equal. */
-const companies = 5;
-/** Milliseconds that a made-up company may take when its rows are run alone. */
-const companyTime = 100;
+/** Runs of synthetic rows made from real ones, besides those made because all rows of a run were equal. */
+const syntheticRuns = 5;
+/** Milliseconds that synthetic rows may take when they are run alone. */
+const syntheticTime = 100;
 /** Later, one request of one shared run in so many is run alone as well. */
 const rarely = 100;
 /** The part of the time of shared runs that checks of new kinds of rows may take later. */
@@ -21,13 +22,13 @@ const affordable = 0.05;
 const fewTies = 5;
 const fewTiesAtOnce = 3;
 
-const anotherAnswer = 'a row had another answer in company than alone';
+const anotherAnswer = 'a row had another answer beside others than alone';
 const otherRows = 'a run of several requests gave another number of rows than it was asked';
 const tooManyTies = 'answers change with the size of a run';
 
 /** A shared run that is being checked. */
 interface SharedRun {
-  readonly requests: readonly Rows[];
+  readonly requests: readonly Feeds[];
   readonly rows: number;
   /** What it gave each request. */
   readonly together: readonly Tensor[][];
@@ -51,7 +52,7 @@ export class Independence {
   /** Seconds that checks have taken, and shared runs. */
   private seconds = 0;
   private sharedSeconds = 0;
-  private companiesLeft = companies;
+  private syntheticLeft = syntheticRuns;
   private sharedRuns = 0;
   private checks = 0;
   private ties = 0;
@@ -67,21 +68,21 @@ export class Independence {
   ) {}
 
   /** Whether each request of a shared run is still run alone, too. */
-  get onProbation(): boolean {
+  private get onProbation(): boolean {
     const { agreed, seconds } = this;
     const enough = agreed >= enoughRows || (seconds >= enoughSeconds && agreed >= fewRows);
-    return !enough || this.companiesLeft > 0 || this.largest < Math.min(this.maxBatch, 2);
+    return !enough || this.syntheticLeft > 0;
   }
 
   /** Checks what a shared run of several requests gave, whose feeds these are, and which took so many seconds. */
-  async check(requests: readonly Rows[], outputs: readonly Tensor[], seconds: number): Promise<Checked> {
+  async check(requests: readonly Feeds[], outputs: readonly Tensor[], seconds: number): Promise<Checked> {
     this.sharedSeconds += seconds;
     const counts = requests.map(([{ shape }]) => shape[0]);
     const rows = counts.reduce((sum, count) => sum + count, 0);
     if (outputs.some(({ shape }) => shape[0] !== rows)) return { dependent: otherRows };
     const together = splitRows(outputs, counts);
-    // Each request is noted. A row of a new kind may change the answers of those beside it.
-    const isNew = requests.filter((feeds) => this.isNew(feeds)).length > 0;
+    // A row of a new kind may change the answers of those beside it.
+    const isNew = this.noteAll(requests);
     const inFull = this.onProbation || rows > this.largest || (isNew && this.canAfford);
     if (!inFull && Math.random() >= this.laterChance()) return { answers: together };
     const run = {
@@ -96,7 +97,7 @@ export class Independence {
     return dependent === undefined ? { answers: run.answers } : { dependent };
   }
 
-  /** Checks each request of a run and, on probation, company made from one. Gives the reason where rows depend on each other. */
+  /** Checks each request of a run and, on probation, rows made from one. Gives the reason where rows depend on each other. */
   private async checkAll(run: SharedRun): Promise<string | undefined> {
     const wasOnProbation = this.onProbation;
     const { requests, rows, answers } = run;
@@ -107,19 +108,19 @@ export class Independence {
     // Where a request fails alone, the shared run should have failed.
     if (answers.some((answer) => answer instanceof Error)) return undefined;
     this.largest = Math.max(this.largest, rows);
-    const counts = this.counts(requests);
-    if (counts) this.agreed += rows;
-    if (!wasOnProbation || (this.companiesLeft <= 0 && counts)) return undefined;
-    return this.keepCompany(requests[randomPlace(requests.length)]);
+    const isEvidence = this.countAsEvidence(requests);
+    if (isEvidence) this.agreed += rows;
+    if (!wasOnProbation || (this.syntheticLeft <= 0 && isEvidence)) return undefined;
+    return this.checkSynthetic(requests[randomPlace(requests.length)]);
   }
 
   /** Checks one request of a run and, after a tie, those beside it. Gives the reason where rows depend on each other. */
   private async checkOne(run: SharedRun): Promise<string | undefined> {
-    const lucky = randomPlace(run.requests.length);
-    let reason = await this.verify(run, lucky);
+    const sampled = randomPlace(run.requests.length);
+    let reason = await this.verify(run, sampled);
     for (const i of run.requests.keys()) {
       if (reason || run.tied.size === 0) break;
-      if (i !== lucky) reason = await this.verify(run, i);
+      if (i !== sampled) reason = await this.verify(run, i);
     }
     return reason;
   }
@@ -149,7 +150,7 @@ export class Independence {
   }
 
   /** Runs a request by itself. */
-  private async alone(feeds: Rows): Promise<Tensor[] | Error> {
+  private async alone(feeds: Feeds): Promise<Tensor[] | Error> {
     const start = performance.now();
     this.checks++;
     try {
@@ -161,11 +162,11 @@ export class Independence {
     }
   }
 
-  /** Whether a checked run is evidence: it holds two different rows, and repeats none that counted. */
-  private counts(requests: readonly Rows[]): boolean {
+  /** Counts a checked run as evidence, if it is: it holds two different rows, and repeats none that counted. */
+  private countAsEvidence(requests: readonly Feeds[]): boolean {
     const keys = requests.flatMap((feeds) => rowKeys(feeds));
     if (new Set(keys).size < 2) return false;
-    const key = keys.join('\n').slice(0, 10_000);
+    const key = keys.join();
     if (this.counted.has(key)) return false;
     if (this.onProbation) this.counted.add(key);
     else this.counted.clear();
@@ -173,60 +174,60 @@ export class Independence {
   }
 
   /** Checks a run of rows made from a real one. Gives the reason where they depend on each other. */
-  private async keepCompany(feeds: Rows): Promise<string | undefined> {
+  private async checkSynthetic(feeds: Feeds): Promise<string | undefined> {
     const start = performance.now();
     const row = feeds.map((tensor) => rowsOf(tensor, 0, 1));
     if ((await this.alone(row)) instanceof Error) return undefined;
     const ms = Math.max(0.01, performance.now() - start);
-    const rows = Math.max(2, Math.min(this.maxBatch, Math.floor(companyTime / ms)));
-    const number = this.companiesLeft--;
-    if (number === 1) return this.compareCompany(copies(row, rows)).catch(() => undefined);
-    // One that the model does not take proves nothing, but gentler company may do.
+    const rows = Math.max(2, Math.min(this.maxBatch, Math.floor(syntheticTime / ms)));
+    const number = this.syntheticLeft--;
+    if (number === 1) return this.checkRows(copies(row, rows)).catch(() => undefined);
     for (const factor of factors) {
-      const reason = await this.compareCompany(madeCompany(row, rows, factor)).catch(() => 'failed' as const);
-      if (reason === 'failed') continue;
-      if (reason === undefined) {
-        this.agreed += rows;
-        this.largest = Math.max(this.largest, rows);
+      try {
+        const reason = await this.checkRows(syntheticRows(row, rows, factor));
+        if (reason === undefined) {
+          this.agreed += rows;
+          this.largest = Math.max(this.largest, rows);
+        }
+        return reason;
+      } catch {
+        // Rows that the model does not take prove nothing, but gentler ones may.
       }
-      return reason;
     }
     return undefined;
   }
 
-  private async compareCompany(company: readonly Rows[]): Promise<string | undefined> {
-    const outputs = await this.run(company[0].map((_, i) => stack(company.map((row) => row[i]))));
+  private async checkRows(synthetic: readonly Feeds[]): Promise<string | undefined> {
+    const outputs = await this.run(stackFeeds(synthetic));
     const together = splitRows(
       outputs,
-      company.map(() => 1),
+      synthetic.map(() => 1),
     );
     const typical = outputs.map(typicalOf);
-    for (const [i, row] of company.entries()) {
+    for (const [i, row] of synthetic.entries()) {
       const alone = await this.alone(row);
       if (alone instanceof Error) throw alone;
       if (agreeAll(alone, together[i], typical)) continue;
-      if (await this.depends(row, together[i], company.length, typical)) return anotherAnswer;
+      if (await this.depends(row, together[i], synthetic.length, typical)) return anotherAnswer;
       if (this.tiesOften()) return tooManyTies;
     }
     return undefined;
   }
 
   /**
-   * Whether an answer differs from the one given alone because of its company, and not of the size of the run alone: then
-   * copies of the request, run together, give what it was given in company. That is rounding, unless it happens often.
+   * Whether an answer differs from the one given alone because of its neighbours, and not of the size of the run alone: then
+   * copies of the request, run together, give what it was given beside others. That is rounding, unless it happens often.
    */
   private async depends(
-    feeds: Rows,
-    inCompany: readonly Tensor[],
+    feeds: Feeds,
+    besideOthers: readonly Tensor[],
     rows: number,
     typical: readonly number[],
   ): Promise<boolean> {
     const own = feeds[0].shape[0];
     const counts = Array<number>(Math.max(2, Math.round(rows / own))).fill(own);
-    const outputs = await this.run(feeds.map((tensor) => stack(counts.map(() => tensor)))).catch(
-      () => undefined,
-    );
-    return !outputs || !splitRows(outputs, counts).every((copy) => agreeAll(copy, inCompany, typical));
+    const outputs = await this.run(stackFeeds(counts.map(() => feeds))).catch(() => undefined);
+    return !outputs || !splitRows(outputs, counts).every((copy) => agreeAll(copy, besideOthers, typical));
   }
 
   /** Counts an answer that changed with the size of its run; true where such are more than rounding makes. */
@@ -235,13 +236,15 @@ export class Independence {
     return this.ties >= fewTies && this.ties > this.checks / 200;
   }
 
-  /** Whether a request holds what none before it did; notes what it holds. */
-  private isNew(feeds: Rows): boolean {
+  /** Notes what requests hold; true where one holds what none before it did. */
+  private noteAll(requests: readonly Feeds[]): boolean {
     let isNew = false;
-    feeds.forEach((tensor, i) => {
-      this.novelty[i] ??= new Novelty();
-      if (this.novelty[i].note(tensor)) isNew = true;
-    });
+    for (const feeds of requests) {
+      for (let i = 0; i < feeds.length; i++) {
+        this.novelty[i] ??= new Novelty();
+        if (this.novelty[i].note(feeds[i])) isNew = true;
+      }
+    }
     return isNew;
   }
 }
@@ -250,17 +253,16 @@ function agreeAll(ones: readonly Tensor[], others: readonly Tensor[], typical: r
   return ones.every((tensor, o) => agree(tensor, others[o], typical[o]));
 }
 
-/** What tells rows apart. */
-function rowKeys(feeds: Rows): string[] {
-  return Array.from({ length: feeds[0].shape[0] }, (_, row) =>
-    feeds
-      .map((tensor) =>
-        rowsOf(tensor, row, row + 1)
-          .data.slice(0, 32)
-          .join(),
-      )
-      .join('|'),
-  );
+/** What tells rows apart: a digest of all their values. */
+function rowKeys(feeds: Feeds): string[] {
+  return Array.from({ length: feeds[0].shape[0] }, (_, row) => {
+    const hash = createHash('sha256');
+    for (const tensor of feeds) {
+      const { data } = rowsOf(tensor, row, row + 1);
+      hash.update(Array.isArray(data) ? JSON.stringify(data) : data);
+    }
+    return hash.digest('base64');
+  });
 }
 
 /** The most different whole numbers that are remembered. */
@@ -272,7 +274,7 @@ const mostColumns = 32;
 /** What has been seen of one input's values. */
 class Novelty {
   /** The range of each of a row's values or, of many, of all together. */
-  private min: Float64Array | undefined;
+  private min = new Float64Array();
   private max = new Float64Array();
   private sawNaN = false;
   private readonly ids = new Set<number>();
@@ -282,8 +284,9 @@ class Novelty {
   note({ type, shape, data }: Tensor): boolean {
     let isNew = this.noteShape(shape);
     const size = data.length / shape[0];
-    if (!this.min || (this.min.length > 1 && this.min.length !== size)) this.start(this.min ? 1 : size);
-    const { min = this.max, max } = this;
+    const ranges = this.min.length;
+    if (ranges === 0 || (ranges > 1 && ranges !== size)) this.start(ranges === 0 ? size : 1);
+    const { min, max } = this;
     const element = elementOf(type);
     const areIds = type !== 'string' && !element.rounding;
     for (let i = 0; i < data.length; i++) {
@@ -311,7 +314,7 @@ class Novelty {
       this.sawNaN = true;
       return isFirst;
     }
-    const { min = this.max, max } = this;
+    const { min, max } = this;
     min[column] = Math.min(min[column], value);
     max[column] = Math.max(max[column], value);
     return true;

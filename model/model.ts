@@ -6,8 +6,8 @@ import { type Declared, readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { type Observation, observe } from './experiment';
 import { callersFault, loadFault } from './runtime/faults';
+import { runInline } from './runtime/inline';
 import { type Graph, readGraph } from './runtime/onnx';
-import { placeRuns } from './runtime/place';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import { type Signature, whyAlone } from './signature';
@@ -46,7 +46,7 @@ interface Status {
   /** When the run in progress began, by performance.now(). */
   readonly runningSince: number | undefined;
   /** Whether requests share runs. */
-  readonly shares: boolean;
+  readonly batches: boolean;
   /** Told of each run, those that check others too: the first dimension of its first input, and how long it took. */
   readonly watchers: ((rows: number, seconds: number) => void)[];
 }
@@ -68,6 +68,7 @@ export interface ModelOptions {
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const smallModel = 16 * 2 ** 20;
+
 /** Loads a model, and sees what it takes and gives. Throws BootError where it cannot be served. */
 export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
   const { maxBatch = 32, threads = 1 } = options;
@@ -81,8 +82,8 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const declared = readDeclared(runner, graph, path, options);
     const timed = mayRunHere ? maxBatch : undefined;
     const seen = await observe(runner, declared.inputs, declared.outputs, graph, timed);
-    const place = mayRunHere ? await placeRuns(runner, source, seen.momentary) : runner;
-    return serveRunner(place, { path, graph, declared, seen }, options);
+    const placed = mayRunHere ? await runInline(runner, source, seen.quickRun) : runner;
+    return serveRunner(placed, { path, graph, declared, seen }, { ...options, maxBatch });
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
@@ -101,7 +102,11 @@ interface Known {
 function serveRunner(
   runner: Runner,
   { path, graph, declared, seen }: Known,
-  { name = basename(path).replace(/\.onnx$/i, ''), maxBatch = 32, log = console.log }: ModelOptions,
+  {
+    name = basename(path).replace(/\.onnx$/i, ''),
+    maxBatch,
+    log = console.log,
+  }: ModelOptions & { maxBatch: number },
 ): Model {
   const { prediction, features, notes } = declared;
   const signature: Signature = { ...seen.signature, prediction, ...(features && { features }) };
@@ -111,7 +116,7 @@ function serveRunner(
   if (alone) notes.push(`each request has a run of its own: ${alone}`);
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
     maxBatch,
-    mayShare: signature.kind === 'batched' && alone === undefined,
+    mayBatch: signature.kind === 'batched' && alone === undefined,
     onDependence: (reason) => log(`${name}: requests no longer share runs: ${reason}`),
   });
   const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { ask } from './ask';
+import { ask, serveOnce } from './ask';
 import { closeModels } from './serve';
 
 afterAll(closeModels);
@@ -72,6 +72,35 @@ test('POST /predict with an image as nested arrays is answered', async () => {
   const means = image.map((_, i) => [i, i, i]);
   expect((await ask('image', image)).body).toEqual({ predictions: means });
   expect((await ask('image', { instances: image })).body).toEqual({ predictions: means });
+});
+
+const mask = Array.from({ length: 300 }, (_, i) => Array.from({ length: 200 }, (_, j) => 1000 * i + j));
+const box = 299_199;
+
+test.each<[string, object, object]>([
+  ['/predict', { image: mask }, { prediction: box, mask }],
+  ['/predict', { instances: [mask] }, { predictions: [box], mask: [mask] }],
+  ['/v1/models/box-and-mask:predict', { instances: [mask] }, { predictions: [{ box, mask }] }],
+  [
+    '/v1/models/box-and-mask:predict',
+    { instances: [mask, mask] },
+    { predictions: Array(2).fill({ box, mask }) },
+  ],
+  [
+    '/v2/models/box-and-mask/infer',
+    { inputs: [{ name: 'image', datatype: 'FP32', shape: [1, 300, 200], data: mask.flat() }] },
+    {
+      model_name: 'box-and-mask',
+      outputs: [
+        { name: 'box', datatype: 'FP32', shape: [1], data: [box] },
+        { name: 'mask', datatype: 'FP32', shape: [300, 200], data: mask.flat() },
+      ],
+    },
+  ],
+])('POST %s gives the whole of a big output without a batch dimension', async (path, body, expected) => {
+  const { agent } = await serveOnce('box-and-mask');
+  const reply = await agent.post(path).send(body);
+  expect(isDeepStrictEqual(reply.body, expected)).toBe(true);
 });
 
 test('POST /predict with long sequences of different lengths is answered', async () => {

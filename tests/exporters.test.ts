@@ -182,7 +182,7 @@ describe.each(models)('%s', (name, kind, note) => {
         );
     };
     await Promise.all(Array.from({ length: 8 }, client));
-    expect(served.model.status.shares).toBe(note === undefined);
+    expect(served.model.status.batches).toBe(note === undefined);
   });
 });
 

@@ -279,12 +279,15 @@ describe('files written for a test', () => {
     expect(notes).toEqual([expect.stringMatching(/run of its own: a row of x is so large/)]);
   });
 
-  test('an encoder that reads a list of codes is shown one that it knows', async () => {
+  /** A model of one encoder, of columns of these dimensions behind the first. */
+  function oneEncoder(inputs: string[], columns: Buffer[]): Buffer {
     // AttributeProto.name is 1, .i 3, .ints 8 and .type 20; NodeProto.domain 7; OperatorSetIdProto.domain 1.
     const known = message(5, message(1, 'cats_int64s'), number(8, 7), number(8, 9), number(20, 7));
     const strict = message(5, message(1, 'zeros'), number(3, 0), number(20, 2));
-    const op = [message(1, 'x'), message(2, 'y'), message(4, 'OneHotEncoder'), message(7, 'ai.onnx.ml')];
-    const input = message(2, message(1, number(1, 7), message(2, message(1, message(2, 'N')))));
+    const ends = [...inputs.map((name) => message(1, name)), message(2, 'y')];
+    const op = [...ends, message(4, 'OneHotEncoder'), message(7, 'ai.onnx.ml')];
+    const shape = message(2, message(1, message(2, 'N')), ...columns);
+    const input = message(2, message(1, number(1, 7), shape));
     const graph = message(
       7,
       message(1, ...op, known, strict),
@@ -292,9 +295,27 @@ describe('files written for a test', () => {
       message(12, message(1, 'y')),
     );
     const opset = message(8, message(1, 'ai.onnx.ml'), number(2, 3));
-    const bytes = Buffer.concat([number(1, 8), message(8, number(2, 17)), opset, graph]);
-    const { signature } = await openModel(write('codes.onnx', bytes));
+    return Buffer.concat([number(1, 8), message(8, number(2, 17)), opset, graph]);
+  }
+
+  test('an encoder that reads a list of codes is shown one that it knows', async () => {
+    const { signature } = await openModel(write('codes.onnx', oneEncoder(['x'], [])));
     expect(signature.inputs[0].example).toEqual({ values: [7], shape: [] });
+  });
+
+  test('a dimension of -1 is open', async () => {
+    const minusOne = Buffer.from([8, ...Array(9).fill(255), 1]);
+    const path = write('minus-one.onnx', oneEncoder(['x'], [message(1, minusOne)]));
+    const { signature } = await openModel(path);
+    expect(signature.inputs[0].dims).toEqual(['N', '']);
+    // Else its runs might be done on the thread that serves HTTP, however long they take.
+    expect(readGraph(path).mayBeSlow).toBe(true);
+  });
+
+  test('an encoder of nothing does not boot: one line names the file', async () => {
+    const error = await openModel(write('nothing.onnx', oneEncoder([], []))).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toMatch(/nothing\.onnx cannot be loaded/);
   });
 
   test('a model with an operator that takes no doubles does not boot: one line says what to do', async () => {

@@ -112,6 +112,13 @@ describe('predict, for code', () => {
       { feature1: [1], feature2: [1, 2] },
       'feature2 has 2 rows but feature1 has 1',
     ],
+    [
+      'a text for a column of texts',
+      'identity-string',
+      JSON.parse('{"x":"ab"}'),
+      'x must be an array of one value a row',
+    ],
+    ['a number for a column', 'log', JSON.parse('{"x":5}'), 'x must be an array of one value a row'],
     ['a missing column', 'add', { feature1: [1] }, 'missing input "feature2"'],
     ['an unknown column', 'log', { x: [1], z: [1] }, 'unknown input "z"'],
   ])('refuses %s and names the place', async (_what, name, columns, message) => {

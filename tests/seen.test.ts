@@ -58,6 +58,15 @@ test.each<[model: string, body: unknown, reply: unknown]>([
 
 test.each([
   ['unlike-names', 'batched', [['', 2]], ['a', 'b']],
+  [
+    'unlike-categories',
+    'batched',
+    [
+      ['', 1, 2],
+      ['B', 1],
+    ],
+    ['code', 'x'],
+  ],
   ['similarity', 'whole', [['Q', 'D']], ['q', 'd']],
   ['label-of-one', 'batched', [['']], ['x']],
   ['batch-inside', 'batched', [['', 2]], ['x', 'weights']],

@@ -32,7 +32,7 @@ async function countWrong(
   name: string,
   waves = 8,
   clients = 24,
-): Promise<{ shares: boolean; wrong: number }> {
+): Promise<{ batches: boolean; wrong: number }> {
   const [model, alone] = await Promise.all([
     openModel(modelPath(name)),
     openModel(modelPath(name), { MAX_BATCH: '1' }),
@@ -50,7 +50,7 @@ async function countWrong(
       if (JSON.stringify(near(answers[i], expected, 1e-3)) !== JSON.stringify(expected)) wrong++;
     }
   }
-  return { shares: model.status.shares, wrong };
+  return { batches: model.status.batches, wrong };
 }
 
 test.each([
@@ -83,7 +83,7 @@ test.each([
   'identity-string',
   'external',
 ])('requests to %s share runs, and are answered rightly', async (name) => {
-  expect(await countWrong(name)).toEqual({ shares: true, wrong: 0 });
+  expect(await countWrong(name)).toEqual({ batches: true, wrong: 0 });
 });
 
 test.each([
@@ -101,7 +101,7 @@ test.each([
   ['whole', 'there are no rows'],
 ])('requests to %s do not share runs, and are answered rightly: %s', async (name) => {
   jest.spyOn(console, 'log').mockImplementation(() => {});
-  expect(await countWrong(name, 2)).toEqual({ shares: false, wrong: 0 });
+  expect(await countWrong(name, 2)).toEqual({ batches: false, wrong: 0 });
 });
 
 test.each([
@@ -110,7 +110,7 @@ test.each([
   ['dynamic-quant', 'DynamicQuantizeLinear'],
 ])('the boot log of %s says that %s forbids sharing', async (name, op) => {
   const { notes, status } = await openModel(modelPath(name));
-  expect(status.shares).toBe(false);
+  expect(status.batches).toBe(false);
   expect(notes.join()).toContain(op);
 });
 
@@ -138,7 +138,7 @@ test('a load of one repeated body shares runs', async () => {
 });
 
 test('MAX_BATCH=1 turns sharing off', async () => {
-  expect((await serveModel('add', { MAX_BATCH: '1' })).model.status.shares).toBe(false);
+  expect((await serveModel('add', { MAX_BATCH: '1' })).model.status.batches).toBe(false);
 });
 
 /** The number of rows of each run from now on, on this thread or on a model's own. */
@@ -177,7 +177,7 @@ function doubling(
       runs.push(Array.from(feeds[0].data as Float32Array));
       return run(feeds);
     },
-    { maxBatch, mayShare: true, onDependence: () => {} },
+    { maxBatch, mayBatch: true, onDependence: () => {} },
   );
   return { batcher, runs };
 }
@@ -220,7 +220,7 @@ async function beyondProbation(label: (values: Float32Array, value: number) => n
     return answers.map(([{ data }]) => Number(data[0]));
   };
   for (let i = 0; i < 100; i++) await ask(ordinary());
-  expect(batcher.shares).toBe(true);
+  expect(batcher.batches).toBe(true);
   const change = () => {
     isOn = true;
   };
@@ -239,7 +239,7 @@ test.each([
   // Of later runs one row is checked at random: the last.
   jest.spyOn(Math, 'random').mockReturnValue(0.9999);
   expect(await ask([...Array(31).fill(5), odd])).toEqual(Array(32).fill(0));
-  expect(batcher.shares).toBe(false);
+  expect(batcher.batches).toBe(false);
 });
 
 test('labels that change together in a run are no rounding', async () => {
@@ -251,10 +251,10 @@ test('labels that change together in a run are no rounding', async () => {
   jest.spyOn(Math, 'random').mockReturnValue(0);
   const votes = Array.from({ length: 32 }, (_, i) => (i < 28 ? 501 + i : i));
   expect(await ask(votes)).toEqual(Array(32).fill(0));
-  expect(batcher.shares).toBe(false);
+  expect(batcher.batches).toBe(false);
 });
 
-test('a lone request does not wait for company', async () => {
+test('a lone request does not wait for others', async () => {
   const { batcher, runs } = doubling(32);
   for (const value of [1, 2]) await batcher.run([float(value)]);
   expect(runs).toEqual([[1], [2]]);

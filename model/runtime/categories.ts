@@ -41,7 +41,7 @@ export function findCategories(
   }
   for (const { op, inputs, outputs, known } of nodes) {
     const given = inputs.map((tensor) => columns.get(tensor) ?? []);
-    const [first] = given;
+    const [first = []] = given;
     if (encoders.test(op)) {
       if (known === undefined || first.length !== 1) continue;
       const [{ input, place }] = first;

@@ -41,7 +41,7 @@ export interface Graph {
 }
 
 /** A tensor that stands in an output's place. */
-export interface TensorOutput {
+interface TensorOutput {
   name: string;
   tensor: string;
   /** The class labels of its columns. */
@@ -283,8 +283,7 @@ class GraphReader {
     for (const shape of this.file.parts(info, ...tensorType, TensorType.shape)) {
       const dims = [...this.file.parts(shape, TensorShapeProto.dim)];
       if (dims.length === 1) return 1;
-      if (dims.length === 2)
-        for (const { value } of this.file.parts(dims[1], Dimension.dimValue)) return value;
+      if (dims.length === 2) return this.lengthOf(dims[1]) ?? 0;
     }
     return 0;
   }
@@ -294,9 +293,15 @@ class GraphReader {
     const { file } = this;
     for (const shape of file.parts(info, ...tensorType, TensorType.shape)) {
       const dims = [...file.parts(shape, TensorShapeProto.dim)];
-      return dims.slice(1).some((dim) => file.parts(dim, Dimension.dimValue).next().done);
+      return dims.slice(1).some((dim) => this.lengthOf(dim) === undefined);
     }
     return true;
+  }
+
+  /** The length of a dimension; undefined where it is open, which some exporters write as -1. */
+  private lengthOf(dim: Field): number | undefined {
+    for (const { value } of this.file.parts(dim, Dimension.dimValue)) if (value < 2 ** 31) return value;
+    return undefined;
   }
 
   /** The strings or the integers of an attribute. */

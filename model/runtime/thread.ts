@@ -7,7 +7,7 @@ import { openSession, type Runner, type Source } from './session';
 const sourceKey = 'onnx-model-server';
 
 type Values = Pick<Runner, 'inputs' | 'outputs'>;
-type Reply = { ready: Values } | { tensors: Tensor[] } | { error: string };
+type Reply<T> = { value: T } | { error: string };
 
 /**
  * Loads a model on a thread of its own, so that its runs do not block this one.
@@ -20,10 +20,8 @@ export async function startThread(source: Source): Promise<Runner> {
     // A thread that has ended has the id -1.
     if (worker.threadId === -1) [worker] = await start(source);
     const own = feeds.map(withOwnMemory);
-    worker.postMessage({ feeds: own, fetches }, [...new Set(own.flatMap(bufferOf))]);
-    const answer = await ask(worker);
-    if ('tensors' in answer) return answer.tensors;
-    throw new Error('error' in answer ? answer.error : 'the inference thread gave no answer');
+    worker.postMessage({ feeds: own, fetches }, buffersOf(own));
+    return ask<Tensor[]>(worker);
   };
   return {
     ...values,
@@ -42,19 +40,22 @@ async function start(source: Source): Promise<[Worker, Values]> {
   const worker = new Worker(__filename, { workerData: { [sourceKey]: source } });
   // An error between runs would end the process if nobody listened; 'exit' follows it.
   worker.on('error', () => {});
-  const answer = await ask(worker);
-  if ('ready' in answer) return [worker, answer.ready];
-  await worker.terminate();
-  throw new Error('error' in answer ? answer.error : 'the inference thread did not start');
+  try {
+    return [worker, await ask<Values>(worker)];
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
 }
 
-/** The thread's next message; rejects where it ends before. */
-function ask(worker: Worker): Promise<Reply> {
+/** What the thread's next message holds; rejects with its error, or where it ends before. */
+function ask<T>(worker: Worker): Promise<T> {
   return new Promise((resolve, reject) => {
     let reason = new Error('the inference thread died');
-    const onMessage = (reply: Reply) => {
+    const onMessage = (reply: Reply<T>) => {
       forget();
-      resolve(reply);
+      if ('error' in reply) reject(new Error(reply.error));
+      else resolve(reply.value);
     };
     const onError = (error: Error) => {
       reason = error;
@@ -75,30 +76,31 @@ function withOwnMemory(tensor: Tensor): Tensor {
   return { ...tensor, data: data.slice() };
 }
 
-/** The memory of a tensor, to be handed over in place of a copy; strings have none. */
-function bufferOf({ data }: Tensor): ArrayBuffer[] {
-  return Array.isArray(data) || !(data.buffer instanceof ArrayBuffer) ? [] : [data.buffer];
+/** The memory of tensors, to be handed over in place of a copy; strings have none. */
+function buffersOf(tensors: readonly Tensor[]): ArrayBuffer[] {
+  const all = tensors.map(({ data }) => (Array.isArray(data) ? undefined : data.buffer));
+  return [...new Set(all)].filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
 async function serve(port: MessagePort, source: Source): Promise<void> {
   let session: Runner;
-  const reply = (message: Reply, buffers: ArrayBuffer[] = []) =>
-    port.postMessage(message, [...new Set(buffers)]);
+  const reply = (message: Reply<Values | Tensor[]>, buffers: ArrayBuffer[] = []) =>
+    port.postMessage(message, buffers);
   try {
     session = await openSession(source);
-    reply({ ready: { inputs: session.inputs, outputs: session.outputs } });
+    reply({ value: { inputs: session.inputs, outputs: session.outputs } });
   } catch (error) {
     return reply({ error: messageOf(error) });
   }
   port.on('message', async ({ feeds, fetches }: { feeds: Tensor[]; fetches: string[] }) => {
     try {
       const tensors = await session.run(feeds, fetches);
-      reply({ tensors }, tensors.flatMap(bufferOf));
+      reply({ value: tensors }, buffersOf(tensors));
     } catch (error) {
       reply({ error: messageOf(error) });
     }
     // V8 rarely collects here, since this thread makes little garbage of its own, and what it was handed would pile up.
-    for (const buffer of new Set(feeds.flatMap(bufferOf))) buffer.transfer?.(0);
+    for (const buffer of buffersOf(feeds)) buffer.transfer?.(0);
   });
 }
 

@@ -3,7 +3,8 @@ import { type Output, type Signature, showDims } from '../signature';
 import { mostFloats } from './digits';
 import { type Element, elementOf } from './elements';
 import { byName, recordOf } from './record';
-import { bytesOf, rowsOf, type Shape, sizeOf, type Tensor } from './tensor';
+import { rowsOf } from './rows';
+import { bytesOf, type Shape, sizeOf, type Tensor } from './tensor';
 
 /** One output's values by row, plain JSON made when asked from the tensor inside: shortest digits, labels of a ZipMap. */
 export interface Column extends Iterable<unknown> {
@@ -53,20 +54,21 @@ export abstract class WritableColumn extends Writable implements Column {
   }
 }
 
-/** The rows of one tensor. */
+/** The rows of one tensor, which its first dimension counts. */
 export class TensorColumn extends WritableColumn {
+  readonly length: number;
   readonly size: number;
   readonly bytes: number;
+  /** The shape of one row's value. */
+  private readonly shape: Shape;
   private readonly element: Element;
 
   constructor(
     private readonly tensor: Tensor,
-    readonly length: number,
-    /** The shape of one row's value. */
-    private readonly shape: Shape,
     private readonly labels?: readonly string[],
   ) {
     super();
+    [this.length, ...this.shape] = tensor.shape;
     this.element = elementOf(tensor.type);
     this.size = tensor.data.length;
     this.bytes = bytesOf(tensor);
@@ -87,13 +89,13 @@ export class TensorColumn extends WritableColumn {
 
   /** The value of a row, to be written in pieces. */
   row(row: number): Writable {
-    return new OnlyRow(new TensorColumn(rowsOf(this.tensor, row, row + 1), 1, this.shape, this.labels));
+    return new OnlyRow(new TensorColumn(rowsOf(this.tensor, row, row + 1), this.labels));
   }
 
   /** The same rows, `[x]` as `x`. */
   bare(): TensorColumn {
     const isOne = this.shape.length === 1 && this.shape[0] === 1 && !this.labels;
-    return isOne ? new TensorColumn(this.tensor, this.length, []) : this;
+    return isOne ? new TensorColumn({ ...this.tensor, shape: [this.length] }) : this;
   }
 
   private valueAt(from: number, axis: number): unknown {
@@ -111,9 +113,9 @@ export class TensorColumn extends WritableColumn {
   }
 
   *pieces(): Generator<string> {
-    const shape = [this.length, ...this.shape];
     if (this.size === 0) return yield JSON.stringify(this);
     const { labels, tensor, element } = this;
+    const { shape } = tensor;
     const inner = shape[shape.length - 1];
     const keys = labels?.map((label) => `${JSON.stringify(label)}:`);
     // Texts may be few and long.
@@ -237,10 +239,10 @@ export function decode(
 
 function columnOf(tensor: Tensor, rows: number, { name, batch, labels }: Output): TensorColumn {
   const { shape, data } = tensor;
-  if (batch && shape[0] === rows) return new TensorColumn(tensor, rows, shape.slice(1), labels);
+  if (batch && shape[0] === rows) return new TensorColumn(tensor, labels);
   // A single instance has all of it, whatever its shape: one that squeezes its batch dimension away, too.
-  if (rows === 1) return new TensorColumn(tensor, 1, shape, labels);
-  if (data.length === rows) return new TensorColumn(tensor, rows, [], labels);
+  if (rows === 1) return new TensorColumn({ ...tensor, shape: [1, ...shape] }, labels);
+  if (data.length === rows) return new TensorColumn({ ...tensor, shape: [rows] }, labels);
   throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);
 }
 
@@ -249,19 +251,5 @@ export function noRows({ outputs }: Signature): Tensor[] {
   return outputs.map(({ type, dims, labels }) => {
     const inner = labels ? [labels.length] : dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : 0));
     return { type, shape: [0, ...inner], data: elementOf(type).create(0) };
-  });
-}
-
-/** Each request's own rows of outputs that were computed together. Throws RunError where they do not follow the rows. */
-export function splitRows(tensors: readonly Tensor[], counts: readonly number[]): Tensor[][] {
-  const rows = counts.reduce((sum, count) => sum + count, 0);
-  const odd = tensors.find(({ shape }) => shape[0] !== rows);
-  if (odd) throw new RunError(`an output has the shape ${showDims(odd.shape)} for ${rows} rows`);
-  let from = 0;
-  return counts.map((count) => {
-    const to = from + count;
-    const own = tensors.map((tensor) => rowsOf(tensor, from, to));
-    from = to;
-    return own;
   });
 }

@@ -13,7 +13,7 @@ export type Numbers =
   | Uint8Array
   | Uint16Array
   | Uint32Array;
-export type BigInts = BigInt64Array | BigUint64Array;
+type BigInts = BigInt64Array | BigUint64Array;
 
 /** What one element type takes from JSON, holds in memory, and gives back to JSON. */
 export interface Element {
@@ -44,7 +44,7 @@ export interface Element {
   copy(data: Data, at: number, source: Data): void;
 }
 
-export interface Rounding {
+interface Rounding {
   relative: number;
   absolute: number;
 }

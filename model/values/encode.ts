@@ -1,11 +1,12 @@
-import { BadInput, type Place } from '../errors';
+import { BadInput, kindOf, type Place } from '../errors';
 import { type Input, instanceDims, runsTogether, type Signature, showDims } from '../signature';
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { type Data, type Element, type ElementType, elementOf } from './elements';
 import { checkNames, checkRows } from './names';
+import { rowsOf } from './rows';
 import { type Expected, fitShape, fits, fitted, isShape, measure, nestsAs, shapeFor } from './shapes';
-import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+import { copyOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
 
 /**
  * For each input one value a row: JSON, a typed array that holds all values of one row in row-major order, or a tensor
@@ -71,6 +72,10 @@ function countRows(columns: Columns, inputs: readonly Input[]): number {
   if (inputs.length === 0) return Object.values(columns)[0]?.length ?? 1;
   checkNames(columns, inputs);
   const [first] = inputs;
+  for (const { name } of inputs) {
+    // Code gives columns, too: a text has a length and would be read letter by letter.
+    if (!Array.isArray(columns[name])) throw new BadInput(`${name} must be an array of one value a row`);
+  }
   const rows = columns[first.name].length;
   for (const { name } of inputs) checkRows(name, columns[name].length, first.name, rows);
   return rows;
@@ -202,7 +207,7 @@ function careful(values: readonly unknown[], expected: Expected, placeOf: (row: 
 }
 
 /** A tensor of one row, as forms make them of bytes. */
-export function isTensor(value: unknown): value is Tensor {
+function isTensor(value: unknown): value is Tensor {
   return (
     typeof value === 'object' &&
     value !== null &&
@@ -271,21 +276,4 @@ function fault(type: ElementType, value: unknown, lengths: Shape, place: Place):
       ? element.fill(element.create(value.length), 0, value)
       : value.findIndex((item) => !fillNested(element, scratch, 0, item, inner, 0));
   return fault(type, value[odd], inner, { ...place, path: [...place.path, odd] });
-}
-
-/** What a value is, for a message that must not repeat it. */
-export function kindOf(value: unknown, type?: ElementType): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'an array';
-  if (['number', 'bigint', 'symbol'].includes(typeof value)) return 'this number';
-  if (typeof value === 'string' && type === 'string') return 'this string';
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
-}
-
-/** All rows of a batch in one tensor, each as a tensor of its own, sharing memory. */
-export function rowsApart(tensor: Tensor): Tensor[] {
-  return Array.from({ length: tensor.shape[0] }, (_, row) => {
-    const { type, shape, data } = rowsOf(tensor, row, row + 1);
-    return { type, shape: shape.slice(1), data };
-  });
 }

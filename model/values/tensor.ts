@@ -9,6 +9,9 @@ export interface Tensor {
   readonly data: Data;
 }
 
+/** For each input of a model a tensor, or for each output. */
+export type Feeds = readonly Tensor[];
+
 /** The number of values in a shape. */
 export function sizeOf(shape: Shape): number {
   let size = 1;
@@ -33,33 +36,6 @@ export function bytesIn(tensors: readonly Tensor[]): number {
   let bytes = 0;
   for (const tensor of tensors) bytes += bytesOf(tensor);
   return bytes;
-}
-
-/** Rows `from` to `to` (not included) of a tensor, sharing its memory where it is numeric. */
-export function rowsOf({ type, shape, data }: Tensor, from: number, to: number): Tensor {
-  const size = sizeOf(shape.slice(1));
-  const [start, end] = [from * size, to * size];
-  const part = Array.isArray(data) ? data.slice(start, end) : data.subarray(start, end);
-  return { type, shape: [to - from, ...shape.slice(1)], data: part };
-}
-
-/** Tensors of the same type and trailing shape, one behind another along the first dimension. */
-export function stack(tensors: readonly Tensor[]): Tensor {
-  const [first] = tensors;
-  if (tensors.length === 1) return first;
-  let [rows, length] = [0, 0];
-  for (const { shape, data } of tensors) {
-    rows += shape[0];
-    length += data.length;
-  }
-  const element = elementOf(first.type);
-  const data = element.create(length);
-  let at = 0;
-  for (const tensor of tensors) {
-    element.copy(data, at, tensor.data);
-    at += tensor.data.length;
-  }
-  return { type: first.type, shape: [rows, ...first.shape.slice(1)], data };
 }
 
 /** The same values in memory of their own: a run may take over its feeds'. */

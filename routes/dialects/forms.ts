@@ -1,11 +1,12 @@
-import { BadInput, nameOf, showPath } from '../../model/errors';
+import { BadInput, kindOf, nameOf, showPath } from '../../model/errors';
 import { type Input, runsTogether, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
-import { type Columns, kindOf, rowsApart } from '../../model/values/encode';
+import type { Columns } from '../../model/values/encode';
 import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
+import { rowsApart } from '../../model/values/rows';
 import { checkRank, isShape, measure } from '../../model/values/shapes';
 import { type Asked, isObject, type Values } from './asked';
 import { readRecords, readSplit } from './frames';

@@ -1,6 +1,5 @@
-import { BadInput, nameOf } from '../../model/errors';
+import { BadInput, kindOf, nameOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
-import { kindOf } from '../../model/values/encode';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
 import { matchNames, plain, show } from './names';

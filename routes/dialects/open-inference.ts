@@ -206,7 +206,7 @@ export function writeInferReply(
 }
 
 function flat(tensor: Tensor): TensorColumn {
-  return new TensorColumn(tensor, tensor.data.length, []);
+  return new TensorColumn({ ...tensor, shape: [tensor.data.length] });
 }
 
 function bytesOf({ data }: Tensor): Uint8Array {

@@ -1,7 +1,7 @@
-import { BadInput, type Place, showPath } from '../../model/errors';
+import { BadInput, kindOf, type Place, showPath } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
-import { type Columns, kindOf } from '../../model/values/encode';
+import type { Columns } from '../../model/values/encode';
 import { hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';

@@ -94,10 +94,9 @@ function allRows(column: Column): unknown {
 }
 
 function wholeOf(tensor: Tensor, { labels }: Output): unknown {
-  const [length, ...inner] = tensor.shape;
-  return length === undefined
-    ? new TensorColumn(tensor, 1, []).at(0)
-    : new TensorColumn(tensor, length, inner, labels);
+  return tensor.shape.length === 0
+    ? new TensorColumn({ ...tensor, shape: [1] }).at(0)
+    : new TensorColumn(tensor, labels);
 }
 
 function byOutput(

@@ -18,7 +18,7 @@ function main(count: number, rounds: number): void {
   for (const [kind, next] of Object.entries(kinds)) {
     const data = Float32Array.from({ length: count }, next);
     const [doubles, shortest] = [Array.from(data), Array.from(data, shortenFloat32)];
-    const column = new TensorColumn({ type: 'float32', shape: [1, count], data }, 1, [count]);
+    const column = new TensorColumn({ type: 'float32', shape: [1, count], data });
     const writers = [
       () => lengthOf(column.pieces()),
       () => JSON.stringify(doubles).length,

@@ -16,7 +16,7 @@ const block = 10_000;
 type Row = Record<string, unknown[]>;
 
 interface Result {
-  shares: boolean;
+  batches: boolean;
   /** Rows that were answered before sharing ended. */
   until: number;
   /** Answers that differ by a thousandth of the row's largest value. */
@@ -30,21 +30,21 @@ interface Result {
 async function main(rows: number, only: string[]): Promise<void> {
   const files = readdirSync(folder).filter((file) => file.endsWith('.onnx'));
   const names = files.map((file) => file.replace('.onnx', '')).sort();
-  console.log('model                   depends  shares  rows until  wrong  wrong by value  seconds');
+  console.log('model                   depends  batches  rows until  wrong  wrong by value  seconds');
   for (const depends of ['yes', 'no']) {
     for (const name of names) {
       const file = path.join(folder, `${name}.onnx`);
       if (readGraph(file).metadata.get('depends') !== depends || (only.length > 0 && !only.includes(name)))
         continue;
       const start = performance.now();
-      const { shares, until, wrong, wrongValues, example, reason } = await measure(file, rows);
+      const { batches, until, wrong, wrongValues, example, reason } = await measure(file, rows);
       const seconds = ((performance.now() - start) / 1000).toFixed(1);
-      const isRight = shares === (depends === 'no') && wrong === 0;
+      const isRight = batches === (depends === 'no') && wrong === 0;
       console.log(
         name.padEnd(24),
         depends.padEnd(8),
-        (shares ? 'yes' : 'no').padEnd(7),
-        String(shares ? '' : until).padStart(9),
+        (batches ? 'yes' : 'no').padEnd(7),
+        String(batches ? '' : until).padStart(9),
         String(wrong).padStart(6),
         String(wrongValues).padStart(15),
         seconds.padStart(8),
@@ -63,7 +63,7 @@ async function measure(file: string, rows: number): Promise<Result> {
   };
   const model = await loadModel(file, { maxBatch: 32, log });
   const alone = await loadModel(file, { maxBatch: 1 });
-  if (!model.status.shares) reason = `from the start: ${model.notes.join()}`;
+  if (!model.status.batches) reason = `from the start: ${model.notes.join()}`;
   sent = 0;
   let until = 0;
   let wrong = 0;
@@ -77,7 +77,7 @@ async function measure(file: string, rows: number): Promise<Result> {
         const row = randomRow(model);
         sent++;
         const answer = await answerOf(model, row);
-        if (model.status.shares) until++;
+        if (model.status.batches) until++;
         asked.push({ row, answer });
       }
     });
@@ -96,9 +96,9 @@ async function measure(file: string, rows: number): Promise<Result> {
       }
     });
   }
-  const { shares } = model.status;
+  const { batches } = model.status;
   await Promise.all([model.close(), alone.close()]);
-  return { shares, until, wrong, wrongValues, example, reason };
+  return { batches, until, wrong, wrongValues, example, reason };
 }
 
 async function together(client: () => Promise<void>): Promise<void> {

@@ -329,6 +329,16 @@ UNCHECKED = {
         codes = ai.onnx.ml.OneHotEncoder<cats_int64s = [7, 9], zeros = 0>(code)
         y = Concat<axis = 2>(cities, codes)
     }""",
+    # One batch under two names, one of whose inputs takes only the categories that it knows.
+    "unlike-categories": """(int64[A,1] code, float[B,1] x) => (float[C,1,2] codes, float[B,1] y) {
+        codes = ai.onnx.ml.OneHotEncoder<cats_int64s = [7, 9], zeros = 0>(code)
+        y = Add(x, x)
+    }""",
+    # A detector: of its outputs one has no batch dimension.
+    "box-and-mask": """(float[1,h,w] image) => (float[1] box, float[h,w] mask) {
+        box = ReduceMax<axes = [1, 2], keepdims = 0>(image)
+        mask = ReduceMax<axes = [0], keepdims = 0>(image)
+    }""",
     # As torch exports padding of images and sound, which must be larger than what is added.
     "reflect": """(float[N,width] x) => (float[N,wider] y) {
         pads = Constant<value = int64[4] {0, 2, 0, 2}>()

@@ -1,8 +1,5 @@
 import { type Data, elementOf } from './values/elements';
-import { copyOf, type Tensor } from './values/tensor';
-
-/** The feeds of one request: for each input a tensor of its rows. */
-export type Rows = readonly Tensor[];
+import { copyOf, type Feeds, type Tensor } from './values/tensor';
 
 /** What a row's values become; those that the type does not take stay as they were. */
 type Change = (tensor: Tensor, values: number[]) => number[];
@@ -31,7 +28,7 @@ const harsh: Change[] = [
 export const factors = [100, 10, 2, 1];
 
 /** So many rows made from a real one, which stands among them at a random place; changed little where `factor` is 1. */
-export function madeCompany(row: Rows, rows: number, factor: number): Rows[] {
+export function syntheticRows(row: Feeds, rows: number, factor: number): Feeds[] {
   const changes =
     factor === 1
       ? gentle
@@ -44,12 +41,12 @@ export function madeCompany(row: Rows, rows: number, factor: number): Rows[] {
             isFloat(tensor) ? scaled(factor ** 2)(tensor, values) : oneScaled(factor, values),
         ];
   const offset = randomPlace(changes.length);
-  const company = Array.from({ length: rows }, (_, i) => {
+  const made = Array.from({ length: rows }, (_, i) => {
     const change = changes[(i + offset) % changes.length];
     return row.map((tensor) => changed(tensor, change));
   });
-  company[randomPlace(rows)] = row.map(copyOf);
-  return company;
+  made[randomPlace(rows)] = row.map(copyOf);
+  return made;
 }
 
 /** A random place among so many. */
@@ -58,7 +55,7 @@ export function randomPlace(length: number): number {
 }
 
 /** The same row so many times. */
-export function copies(row: Rows, rows: number): Rows[] {
+export function copies(row: Feeds, rows: number): Feeds[] {
   return Array.from({ length: rows }, () => row.map(copyOf));
 }
 
