@@ -31,7 +31,8 @@ export type AppOptions = Pick<
 
 /** The app around one model or several, of which `/predict` asks the first. Throws BootError for options that make no sense. */
 export function createApp(models: Model | readonly Model[], options: Partial<AppOptions> = {}): Express {
-  const settings = { ...defaults, ...options };
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const settings: Options = { ...defaults, ...Object.fromEntries(given) };
   const all = [models].flat();
   checkModelNames(all);
   for (const { signature } of all) checkFeatureNames(signature);
@@ -57,10 +58,12 @@ async function serve(options: Options): Promise<void> {
   const log = (line: string) => console.log(formatLines(options, line));
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
   if (!cluster.isWorker) log(`Loading ${options.modelPaths.join(', ')}`);
-  const models = await loadModels(options.modelPaths, { ...options, name: options.modelName, log });
-  // Code before or after a model, such as a computed column, goes around it here: `models.map(withArea)` in README.md.
+  const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName, log });
+  // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in README.md.
   // One that takes other names than the model says so in its `signature`.
+  const models = loaded;
   const app = createApp(models, options);
+  shareMetrics(app.locals.metrics);
   const { server, drain } = createHttpServer(app, options);
   server.listen(options.port, options.host);
   await once(server, 'listening').catch((error) => {
@@ -71,7 +74,6 @@ async function serve(options: Options): Promise<void> {
   watchRuns(app, drain, models, options);
   const { port } = server.address() as AddressInfo;
   await report({ bootLog: bootLog(models, options, port) }, options);
-  shareMetrics(app.locals.metrics);
 }
 
 function listenError(error: NodeJS.ErrnoException, { port, host }: Options): BootError {

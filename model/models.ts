@@ -4,8 +4,8 @@ import { BootError } from './errors';
 import { loadModel, type Model, type ModelOptions } from './model';
 
 /**
- * Loads the models of files and folders, in their order; in a folder, by name. Throws BootError for two of one name, a
- * folder without models, or options that are for one model only.
+ * Loads the models of files and folders, in their order; in a folder, by name. Throws BootError for a folder without
+ * models, or options that are for one model only.
  */
 export async function loadModels(paths: readonly string[], options: ModelOptions = {}): Promise<Model[]> {
   const files = paths.flatMap(filesOf);
@@ -18,13 +18,18 @@ export async function loadModels(paths: readonly string[], options: ModelOptions
   }
   const models: Model[] = [];
   for (const file of files) models.push(await loadModel(file, options));
-  checkModelNames(models);
   return models;
 }
 
-/** Throws BootError for two models of one name. */
+/** Throws BootError where there is no model, or for two of one name. */
 export function checkModelNames(models: readonly Model[]): void {
+  if (models.length === 0) throw new BootError('there is no model to serve.');
   models.forEach((model, i) => {
+    if (/[/:]/.test(model.name)) {
+      throw new BootError(
+        `${model.path}: the name ${model.name} is part of paths and cannot hold a slash or a colon.`,
+      );
+    }
     const other = models.slice(0, i).find(({ name }) => name === model.name);
     if (other) {
       throw new BootError(
@@ -36,7 +41,9 @@ export function checkModelNames(models: readonly Model[]): void {
 
 function filesOf(path: string): string[] {
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [path];
-  const names = readdirSync(path).filter((name) => /\.onnx$/i.test(name));
+  const names = readdirSync(path).filter(
+    (name) => /\.onnx$/i.test(name) && !statSync(join(path, name), { throwIfNoEntry: false })?.isDirectory(),
+  );
   if (names.length === 0)
     throw new BootError(`${path} is a folder without .onnx files: give the path of an ONNX file.`);
   return names.sort().map((name) => join(path, name));

@@ -1,4 +1,3 @@
-import bodyParser from 'body-parser';
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../model/errors';
 import { isOwn, isWrapped, type Model } from '../model/model';
@@ -10,7 +9,7 @@ import { type Answer, isLarge, type Style, sizeOf, styles, writeReply } from './
 import { hintFor } from './dialects/usage';
 import type { Ticket } from './http/admission';
 import { HttpError } from './http/errors';
-import { jsonOf, parseJson, takeBytes, takeTurns } from './http/json';
+import { jsonOf, parseJson, readBody, takeBytes, takeTurns } from './http/json';
 import { needsKey } from './http/key';
 import { tellMetrics } from './http/metrics';
 import type { Options } from './http/options';
@@ -29,6 +28,7 @@ const predict =
 /** Answers a request of the Open Inference Protocol, whose tensors may follow the JSON as bytes. */
 const infer: RequestHandler = async (req, res) => {
   const model: Model = res.locals.model;
+  checkInfer(model);
   const header = req.get('Inference-Header-Content-Length');
   const { json, binary } = header === undefined ? {} : splitBody(takeBytes(req), header);
   const body = json ? parseJson(json, model.signature) : jsonOf(req, model.signature);
@@ -40,11 +40,9 @@ const infer: RequestHandler = async (req, res) => {
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   const ticket: Ticket = res.locals.ticket;
   const signal = isOwn(model) ? ticket : ticket.signal;
+  if (asked.infer) checkInfer(model);
   // Code that was put around a model, as app.ts shows where, sees every request: `infer` would go past it.
   const wrapped = isWrapped(model);
-  if (asked.form === 'infer' && wrapped) {
-    throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
-  }
   const values = takeValues(asked);
   const given = wrapped ? columnsOf(values, model.signature) : values;
   const answer: Promise<Answer> =
@@ -55,6 +53,12 @@ function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
     if (!(error instanceof BadInput && error.place) || wrapped) throw error;
     throw new BadInput(`${asked.nameOf(error.place)} ${error.problem}`);
   });
+}
+
+/** Throws HttpError for a model around whose `predict` alone code was put. */
+function checkInfer(model: Model): void {
+  if (!isWrapped(model)) return;
+  throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
 }
 
 async function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): Promise<void> {
@@ -94,7 +98,7 @@ export function predictRoutes(
     next();
   };
   // What these throw is answered by sendError, as all errors are; the guard answers itself once it has let a request in.
-  const read = [guard, bodyParser.raw({ type: () => true, limit: options.bodyLimit }), takeTurns];
+  const read = [guard, readBody(options.bodyLimit), takeTurns];
 
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
     const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
@@ -126,7 +130,12 @@ export function predictRoutes(
   serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
   serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
   serve('get', '/v2/models/:name{/versions/:version}/config', say(modelConfig));
-  serve('get', '/v2/models/:name{/versions/:version}/ready', checkHealth, say(modelReady));
+  serve(
+    'get',
+    '/v2/models/:name{/versions/:version}/ready',
+    checkHealth,
+    say(({ name }) => ({ name, ready: true })),
+  );
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('get', '/v2', say(server));
   serve('get', '/v2/health/live', say({ live: true }));
@@ -163,7 +172,3 @@ const describeServer: RequestHandler = (req: Request, res) => {
     usage: `POST ${req.baseUrl}/predict. ${hintFor(signature, false)}`,
   });
 };
-
-function modelReady({ name }: Model): object {
-  return { name, ready: true };
-}

@@ -47,9 +47,15 @@ test.each([
   ['an unknown feature', '{"a":1,"b":2,"c":3}', '"c"', 'unknown'],
   ['a feature in other letters', '{"A":1,"b":2}', '"A"'],
   ['nothing', '{}', '"a"', 'missing'],
-  ["a feature beside the input's own name", '{"a":1,"b":2,"x":[1,2]}', '"x"'],
+  ["a feature beside the input's own name", '{"a":1,"b":2,"x":[1,2]}', '"a" is a part of "x"'],
+  [
+    "a feature beside the input's own name in inputs",
+    '{"inputs":{"b":[2],"x":[[1,2]]}}',
+    '"b" is a part of "x"',
+  ],
   ["an unknown name beside the input's own", '{"x":[1,2],"z":1}', '"z"', 'unknown'],
-  ['columns outside inputs', '{"a":[1,2],"b":[3,4]}', '[2,2]'],
+  ['columns outside inputs', '{"a":[1,2],"b":[3,4]}', 'a must be one value, not an array', '{"inputs": …}'],
+  ['a vector behind rows', '[{"a":1,"b":2},[1,2,3]]', '[1] must be an array of shape [2], not [3]'],
   ['text for a feature', '{"a":1,"b":"2"}', 'b must'],
   ['text for a feature of an instance', '{"instances":[{"a":1,"b":2},{"a":"x","b":2}]}', 'instances[1].a'],
   ['a missing feature in an array', '[{"a":1,"b":2},{"a":1}]', '[1]', '"b"'],
@@ -125,6 +131,30 @@ test.each<[string, unknown, unknown]>([
   ['inputs', { inputs: { 'sepal length (cm)': [5] } }, { outputs: [[10]] }],
 ])('POST /predict, %s, by the name that a column had before skl2onnx', async (_what, body, reply) => {
   expect((await ask('renamed', body)).body).toEqual(reply);
+});
+
+test.each<[string, string]>([
+  ['müde__h_', 'müde (h)'],
+  ['Größe__m_', 'Größe (m)'],
+  ['a+b_c', 'a+b c'],
+  ['_2nd_col', '2nd col'],
+  ['x_', 'x😀'],
+  ['_2', '2'],
+])('POST /predict with FEATURES=%s,b knows %j, of which skl2onnx has made it', async (feature, name) => {
+  const body = {
+    instances: [
+      { [name]: 1, b: 2 },
+      { b: 4, [feature]: 3 },
+    ],
+  };
+  const reply = await ask('identity-float32', body, { FEATURES: `${feature},b` });
+  expect(reply.body).toEqual({ predictions: [[1, 2], [3, 4]] }); // biome-ignore format: rows
+});
+
+test('POST /predict with a name that two features may have been is a 400', async () => {
+  const reply = await ask('identity-float32', { 'é b': 1 }, { FEATURES: 'é_b,á_b' });
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('unknown input "é b"');
 });
 
 test.each<[string, unknown]>([

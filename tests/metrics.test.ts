@@ -173,8 +173,11 @@ test('Two apps around one model count for themselves, and see its runs both', as
 });
 
 test('An app that nobody asks for metrics does not load the library', () => {
-  const code = `const { createApp } = require('./dist/app'); createApp([], { logFormat: 'off' });
-    console.log(Object.keys(require.cache).filter((path) => path.includes('prom-client')).length)`;
+  const code = `const { createApp, loadModel } = require('./dist/app');
+    loadModel('model/model.onnx').then((model) => {
+      createApp(model, { logFormat: 'off' });
+      console.log(Object.keys(require.cache).filter((path) => path.includes('prom-client')).length);
+    });`;
   expect(execFileSync(process.execPath, ['-e', code], { cwd: root, encoding: 'utf8' })).toBe('0\n');
 });
 
@@ -197,6 +200,11 @@ test('With WEB_CONCURRENCY it speaks for all workers, also when one has died', a
     expect(samples.get('model_run_rows_sum{model="single"}')).toBe(sent);
     expect(samples.get('http_requests_in_flight')).toBe(1);
   }
+  const scrapes = await Promise.all(
+    Array.from({ length: 40 }, () => ask(server.port, '/metrics', undefined, { agent: false })),
+  );
+  for (const { text } of scrapes) expect(samplesOf(text).get(predictions)).toBe(sent);
+  expect(server.stderr()).toBe('');
   process.kill(Number(served()[0]), 'SIGKILL');
   await untilServing(4);
   const { status, text } = await ask(server.port, '/metrics', undefined, { agent: false });

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import express from 'express';
@@ -21,18 +21,23 @@ afterEach(() => jest.restoreAllMocks());
 const off = { logFormat: 'off' };
 
 /** An app with routes of one's own, in the place where createApp has them. */
-function appWith(
+function appWith(...given: Parameters<typeof expressWith>) {
+  return request(expressWith(...given));
+}
+
+function expressWith(
   model: Model,
   routes: (app: express.Express, guard: express.RequestHandler) => void,
   options: Partial<Options> = {},
 ) {
   const settings = { ...defaults, ...off, ...options };
   const app = express();
+  app.locals.bodyLimit = settings.bodyLimit;
   app.use(requestLog(settings));
   routes(app, createGuard(settings, [model]));
   app.use(notFound);
   app.use(sendError);
-  return request(app);
+  return app;
 }
 
 describe('predict, for code', () => {
@@ -261,6 +266,48 @@ describe('a route of one’s own', () => {
     expect((await double(agent, '1,2,3')).body).toEqual({ doubled: [2, 4, 6] });
   });
 
+  test.each([
+    ['a body', 'POST', '/double'],
+    ['none', 'GET', '/ready'],
+  ])(
+    'is shut to nobody by clients that pipeline requests with %s and are gone before its door',
+    async (_what, method, path) => {
+      const model = await openModel(modelPath('single'));
+      let reached = 0;
+      const later = (app: express.Express, guard: express.RequestHandler) => {
+        app.use((_req, _res, next) => {
+          reached++;
+          setTimeout(next, 80);
+        });
+        route(model)(app, guard);
+        app.get('/ready', guard, (_req, res) => void res.json({}));
+      };
+      const app = expressWith(model, later, { maxQueue: 2 });
+      const { port } = app.listen(0).address() as AddressInfo;
+      const body = method === 'POST' ? '1,2,3' : '';
+      const one = `${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+      for (let i = 1; i <= 3; i++) {
+        const socket = net.connect(port, '127.0.0.1');
+        socket.write(one + one);
+        await until(() => reached >= 2 * i);
+        socket.destroy();
+      }
+      await until(() => reached === 6);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      expect((await double(request(app), '1,2,3')).body).toEqual({ doubled: [2, 4, 6] });
+    },
+  );
+
+  test('that limits its body itself names its own limit', async () => {
+    const model = await openModel(modelPath('single'));
+    const agent = appWith(model, (app, guard) => {
+      app.post('/short', guard, express.text({ limit: 100 }), (_req, res) => void res.json({}));
+    });
+    const reply = await agent.post('/short').type('text/plain').send('a'.repeat(101));
+    expectError(reply, 413);
+    expect(reply.body.error).toBe('the body is larger than 100 bytes');
+  });
+
   test('gets a 504 after TIMEOUT, whatever its handler does', async () => {
     const model = await openModel(modelPath('single'));
     const agent = appWith(model, (app, guard) => void app.post('/never', guard, express.text(), () => {}), {
@@ -395,6 +442,8 @@ describe('a wrapped model', () => {
     for (const path of ['/v2/models/add/infer', '/predict']) {
       const reply = await agent.post(path).send({ inputs });
       expectError(reply, 501);
+      // Before what is wrong with it, of which there would be no end.
+      if (path !== '/predict') expectError(await agent.post(path).send('{"inputs":'), 501);
     }
   });
 
@@ -442,6 +491,27 @@ describe('a wrapped model', () => {
       expect((await server.get('/health')).status).toBe(200);
     }
     expect(log.mock.calls.flat().join()).toContain('BigInt');
+  });
+
+  test.each([2, 30_000])('may give a column of its own around the model’s, of %i rows', async (rows) => {
+    const model = await openModel(modelPath('add'));
+    const negative: Model = {
+      ...model,
+      predict: async (columns, signal) => {
+        const { sum } = await model.predict(columns, signal);
+        const at = (row: number) => -Number(sum.at(row));
+        const toJSON = () => Array.from(sum, (_, row) => at(row));
+        return {
+          sum,
+          negative: { sum, length: sum.length, at, toJSON, [Symbol.iterator]: () => toJSON().values() },
+        };
+      },
+    };
+    const ones = Array(rows).fill([1]);
+    const reply = await request(createApp(negative, off))
+      .post('/predict')
+      .send({ feature1: ones, feature2: ones });
+    expect(reply.body).toEqual({ predictions: Array(rows).fill(2), negative: Array(rows).fill(-2) });
   });
 
   test('may give a column whose rows are nothing, beside a large one', async () => {
@@ -530,6 +600,38 @@ describe('mounted in another Express app', () => {
     });
   });
 
+  test('clients that are gone before an outer app lets them in are not in flight', async () => {
+    let reached = 0;
+    const outer = await mounted((_req, _res, next) => {
+      reached++;
+      setTimeout(next, 80);
+    });
+    const { port } = outer.listen(0).address() as AddressInfo;
+    const socket = net.connect(port, '127.0.0.1');
+    const one = 'GET /iris/health HTTP/1.1\r\nHost: x\r\n\r\n';
+    socket.write(one + one);
+    await until(() => reached === 2);
+    socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const metrics = await request(outer).get('/iris/metrics');
+    expect(metrics.text).toMatch(/^http_requests_in_flight 1$/m);
+  });
+
+  test('a large body that an outer app has read stays its own', async () => {
+    const kept: Buffer[] = [];
+    const read = express.raw({
+      type: () => true,
+      limit: '1mb',
+      verify: (_req, _res, bytes) => void kept.push(bytes),
+    });
+    const text = JSON.stringify(flower).padEnd(300_000);
+    const reply = await request(await mounted(read))
+      .post('/iris/predict')
+      .send(text);
+    expect(reply.body.prediction).toBe('setosa');
+    expect(kept[0]).toHaveLength(300_000);
+  });
+
   test('its hints show the whole path', async () => {
     const reply = await request(await mounted()).get('/iris/nowhere');
     expectError(reply, 404);
@@ -558,6 +660,28 @@ test('createApp and loadModel work without options', async () => {
   jest.spyOn(process.stdout, 'write').mockImplementation(() => true);
   expect((await request(app).get('/health')).body).toEqual({ status: 'ok' });
   await model.close();
+});
+
+test('options that are undefined are as if they were left out', async () => {
+  const model = await openModel(modelPath('add'));
+  const app = createApp(model, {
+    logFormat: 'off',
+    apiKeys: undefined,
+    timeout: undefined,
+    bodyLimit: undefined,
+  });
+  const reply = await request(app).post('/predict').send({ feature1: 1, feature2: 2 });
+  expect(reply.body).toEqual({ prediction: 3 });
+  expect(app.locals.timeout).toBe(25_000);
+});
+
+test('createApp refuses no model at all', () => {
+  expect(() => createApp([], off)).toThrow('there is no model to serve');
+});
+
+test('createApp refuses a model whose name would be cut by the paths', async () => {
+  const model = await openModel(modelPath('add'));
+  expect(() => createApp({ ...model, name: 'a:b' }, off)).toThrow('cannot hold a slash or a colon');
 });
 
 test('createApp refuses two models of one name', async () => {

@@ -42,17 +42,17 @@ test.each(examples)('$command', async ({ model, env, command, reply }) => {
 });
 
 describe('TypeScript of README.md, as it stands', () => {
-  const [flower, photo, withArea] = [...readme.matchAll(/```ts\n([^`]*(?:`[^`\n]+`[^`]*)*)```/g)].map(
+  const [flower, photo, withRatio] = [...readme.matchAll(/```ts\n([^`]*(?:`[^`\n]+`[^`]*)*)```/g)].map(
     ([, code]) => code,
   );
-  const [, served] = /^served by `(createApp\(.*?\))`/m.exec(readme) ?? [];
+  const [, served] = /^served where `app.ts` has `(const models = .*?)`/m.exec(readme) ?? [];
 
   test('is ten lines at most for a route', () => {
     expect(flower.trim().split('\n').length).toBeLessThanOrEqual(10);
   });
 
   /** Compiles app.ts with the code put where README.md says, and serves a model with it. */
-  async function serveWith(name: string, change: (app: string) => string, model: string): Promise<number> {
+  async function serveWith(name: string, change: (app: string) => string, model: string) {
     const path = join(folder, name);
     for (const part of ['app.ts', 'routes', 'model', 'package.json', 'tsconfig.json'])
       cpSync(join(root, part), join(path, part), { recursive: true });
@@ -62,7 +62,7 @@ describe('TypeScript of README.md, as it stands', () => {
     expect(changed).not.toBe(app);
     writeFileSync(join(path, 'app.ts'), changed);
     await shell(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc')], { cwd: path });
-    return (await startServer(modelPath(model), {}, { app: join(path, 'dist', 'app.js') })).port;
+    return startServer(modelPath(model), {}, { app: join(path, 'dist', 'app.js') });
   }
 
   /** Routes go to their place, imports to the top. */
@@ -77,16 +77,19 @@ describe('TypeScript of README.md, as it stands', () => {
     JSON.parse((await shell('curl', ['-sS', ...args, `http://localhost:${port}${path}`])).stdout);
 
   test('adds a route of one’s own', async () => {
-    const port = await serveWith('flower', withRoute(flower), 'model');
-    expect(await curl(port, '/flower', '-H', 'Content-Type: text/plain', '-d', '6.3,3.3,6,2.5')).toEqual({
+    const { port } = await serveWith('flower', withRoute(flower), 'model');
+    const [asked] = /^curl .*\/flower$/m.exec(readme) ?? [];
+    const command = asked?.replace('localhost:3000', `localhost:${port}`).replace('curl', 'curl -sS');
+    expect(JSON.parse((await shell('bash', ['-c', String(command)])).stdout)).toEqual({
       flower: 'virginica',
     });
-    const wrong = await curl(port, '/flower', '-H', 'Content-Type: text/plain', '-d', '6.3,3.3');
-    expect(wrong).toEqual({ error: 'internal error', id: expect.any(String) });
+    expect(await curl(port, '/flower', '-d', '6.3,3.3')).toEqual({
+      error: 'petal_length must be an array of one value a row',
+    });
   });
 
   test('adds a photo’s', async () => {
-    const port = await serveWith('photo', withRoute(photo), 'image');
+    const { port } = await serveWith('photo', withRoute(photo), 'image');
     const file = join(folder, 'photo.jpg');
     await sharp({ create: { width: 64, height: 48, channels: 3, background: { r: 255, g: 0, b: 128 } } })
       .jpeg({ quality: 100 })
@@ -96,13 +99,16 @@ describe('TypeScript of README.md, as it stands', () => {
   });
 
   test('wraps a model', async () => {
-    const wrap = (app: string) => `${app.replace('createApp(models, options)', () => served)}\n${withArea}`;
-    const port = await serveWith('area', wrap, 'model');
-    const flower = { sepal_length: 6.3, sepal_width: 3.3, petal_length: 6, petal_area: 15 };
+    const wrap = (app: string) => `${app.replace('const models = loaded', () => served)}\n${withRatio}`;
+    const server = await serveWith('ratio', wrap, 'model');
+    const { port } = server;
+    const flower = { sepal_length: 6.3, sepal_width: 3.3, petal_length: 6, petal_ratio: 0.42 };
     expect((await curl(port, '/predict', '-d', JSON.stringify(flower))).prediction).toBe('virginica');
     expect(
       (await curl(port, '/invocations', '-d', JSON.stringify({ instances: [flower] }))).predictions,
     ).toEqual(['virginica']);
-    expect((await curl(port, '/predict', '-d', '{}')).error).toContain('petal_area: float32[N,1]');
+    expect((await curl(port, '/predict', '-d', '{}')).error).toContain('petal_ratio: float32[N,1]');
+    const [, line = 'false'] = /^Try: (.*)$/m.exec(server.stdout()) ?? [];
+    expect(JSON.parse((await shell('bash', ['-c', line])).stdout)).toMatchObject({ prediction: 'setosa' });
   });
 });

@@ -126,6 +126,7 @@ function folderWith(name: string, ...files: string[]): string {
 test('A folder is its .onnx files by name, not its subfolders’', async () => {
   const path = folderWith('many', 'single', 'add');
   mkdirSync(join(path, 'deeper'));
+  mkdirSync(join(path, 'folder.onnx'));
   cpSync(modelPath('whole'), join(path, 'deeper', 'whole.onnx'));
   writeFileSync(join(path, 'notes.txt'), 'no model');
   const server = await startServer(path);

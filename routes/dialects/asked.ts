@@ -3,8 +3,8 @@ import type { Columns, GivenTensor } from '../../model/values/encode';
 
 /** What a body asks for. */
 export interface Asked {
-  /** One prediction, a list of them, whole output tensors, or a reply of the Open Inference Protocol. */
-  form: 'one' | 'many' | 'whole' | 'infer';
+  /** One prediction, a list of them, or whole output tensors. */
+  form: 'one' | 'many' | 'whole';
   /** What the model is asked, until somebody takes it. */
   values?: Values;
   /** How many rows a batch has that came as bytes. */

@@ -49,9 +49,10 @@ function has(wrapper: string) {
   return (body: unknown): body is Body => isObject(body) && Object.hasOwn(body, wrapper);
 }
 
-function isListOfObjects(body: unknown, signature: Signature): body is Body[] {
-  if (!Array.isArray(body) || (body.length === 0 && signature.inputs.length === 1)) return false;
-  return body.every((item) => isKeyed(item, signature));
+/** Told by the first, so that an odd one among them is named by its place. */
+function isListOfObjects(body: unknown, signature: Signature): body is unknown[] {
+  if (!Array.isArray(body)) return false;
+  return body.length === 0 ? signature.inputs.length !== 1 : isKeyed(body[0], signature);
 }
 
 function readInstances({ instances }: Body, signature: Signature): Asked {
@@ -64,7 +65,11 @@ function readKeyed(body: Body, signature: Signature): Asked {
   const { inputs, kind } = signature;
   const values = hasJust(body, inputs) ? inputs.map(({ name }) => body[name]) : inputsOf(body, signature, '');
   if (isObject(values[0])) adviseFrame(body, Object.keys(body), signature);
-  const isRow = signature.features !== undefined && byFeature(Object.keys(body), signature);
+  const { features } = signature;
+  const isRow = features !== undefined && byFeature(Object.keys(body), signature);
+  if (isRow && Array.isArray(values[0]) && values[0].every(Array.isArray)) {
+    throw new BadInput(`${features[0]} must be one value, not an array; columns are asked by {"inputs": …}`);
+  }
   const holdBatch = inputs.map((input, i) => kind === 'batched' && !isRow && holdsBatch(values[i], input));
   const batch = holdBatch.indexOf(true);
   if (batch >= 0) {
@@ -137,7 +142,6 @@ function wholeValues(value: unknown, signature: Signature): unknown[] {
   const { inputs, features } = signature;
   if (!isKeyed(value, signature)) {
     if (inputs.length === 1) return [value];
-    if (inputs.length === 0 && Array.isArray(value) && value.length === 0) return [];
     throw new BadInput(`inputs must be an object keyed by input, not ${kindOf(value)}`);
   }
   const given = Object.keys(value);

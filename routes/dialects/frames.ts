@@ -62,6 +62,6 @@ function needsFeatures({ inputs, features }: Signature): boolean {
 function checkColumns(columns: readonly string[], { inputs }: Signature): boolean {
   if (columns.length > 0 && columns.every((name, i) => name === String(i))) return true;
   const [{ name: own }] = inputs;
-  if (columns.every((name) => name === own || plain(name) === own)) return false;
+  if (columns.every((name) => plain(name) === plain(own))) return false;
   throw new BadInput("a data frame needs the names of the model's columns: set FEATURES");
 }

@@ -1,5 +1,5 @@
 import type { Model } from '../../model/model';
-import { type Dim, type Input, type Output, runsTogether } from '../../model/signature';
+import { type Input, type Output, runsTogether } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { lengthOf } from './open-inference';
 
@@ -65,7 +65,7 @@ const mostRows = 65_536;
 export function modelConfig({ name, signature }: Model): object {
   // Where rows run together, shapes stand without their number.
   const isBatched = runsTogether(signature);
-  const describe = ({ name, type, dims }: { name: string; type: Input['type']; dims: readonly Dim[] }) => ({
+  const describe = ({ name, type, dims }: Input | Output) => ({
     name,
     data_type: `TYPE_${elementOf(type).datatype.replace('BYTES', 'STRING')}`,
     dims: (isBatched ? dims.slice(1) : dims).map(lengthOf),

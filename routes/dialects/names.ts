@@ -23,13 +23,16 @@ export function show(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
-/** A name as skl2onnx writes it: each character but letters, digits and `_` is made `_`. */
+/**
+ * What a name and that which skl2onnx makes of it have in common. It makes `_` of characters, as of the brackets in
+ * `size (cm)`, but of no letter, digit or `+`, and puts one before a digit at the start.
+ */
 export function plain(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_]/g, '_');
+  return name.replaceAll(/[^A-Za-z0-9_]/gu, '_').replace(/^_(?=\d)/, '');
 }
 
 /**
- * For each known name the given one that stands for it: itself, or one that becomes it when it is made plain. Throws
+ * For each known name the given one that stands for it: itself, or one that has the same plain name. Throws
  * BadInput for a name that is unknown, missing, or there twice.
  */
 export function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
@@ -37,10 +40,12 @@ export function matchNames(given: readonly string[], known: readonly string[], w
   const own = new Set(given);
   if (own.size < given.length) throw new BadInput(`an input stands twice${at}`);
   const places = new Map(known.map((name, i) => [name, i]));
+  let plainPlaces: Map<string, number | undefined> | undefined;
   const found = known.map((name) => (own.has(name) ? name : undefined));
   for (const name of given) {
     if (places.has(name)) continue;
-    const place = places.get(plain(name));
+    plainPlaces ??= placesOf(known);
+    const place = plainPlaces.get(plain(name));
     if (place === undefined) throw new BadInput(`unknown input ${show(name)}${at}`);
     const other = found[place];
     if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} are one input${at}`);
@@ -50,6 +55,13 @@ export function matchNames(given: readonly string[], known: readonly string[], w
     if (name === undefined) throw new BadInput(`missing input ${show(known[i])}${at}`);
     return name;
   });
+}
+
+/** Places by plain name; none for a name that two have. */
+function placesOf(names: readonly string[]): Map<string, number | undefined> {
+  const places = new Map<string, number | undefined>();
+  for (const [i, name] of names.entries()) places.set(plain(name), places.has(plain(name)) ? undefined : i);
+  return places;
 }
 
 /** The given name of each input, as matchNames finds them. Throws BadInput. */

@@ -10,7 +10,7 @@ import { byName } from '../../model/values/record';
 import { fits, isShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { type Asked, type InferRequest, isObject } from './asked';
-import { checkWrapper, matchInputs } from './names';
+import { checkWrapper, matchInputs, show } from './names';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
 // extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -78,7 +78,7 @@ export function readInferRequest(
   if (id !== undefined && typeof id !== 'string') throw new BadInput('id must be a string');
   const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
-    form: 'infer',
+    form: 'whole',
     values: { tensors },
     infer: { id, outputs: readOutputs(outputs, signature, isBinary) },
     nameOf: ({ input, path }) =>
@@ -174,7 +174,7 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
     if (typeof name !== 'string') throw new BadInput(`outputs[${i}] must be an object with a name`);
     if (!outputs.some((output) => output.name === name)) {
       const names = outputs.map((output) => output.name).join(', ');
-      throw new BadInput(`unknown output ${JSON.stringify(name.slice(0, 100))}; the outputs are ${names}`);
+      throw new BadInput(`unknown output ${show(name)}; the outputs are ${names}`);
     }
     if (named.has(name)) throw new BadInput(`outputs names ${name} twice`);
     named.add(name);

@@ -100,20 +100,28 @@ export function inputsOf(instance: unknown, signature: Signature, where: string)
   return matchInputs(given, inputs, where).map((name) => instance[name]);
 }
 
-/** Whether an object's keys are features, and not the input's own name. */
+/** Whether an object's keys are features, and not the input's own name. Throws BadInput where they are both. */
 export function byFeature(given: readonly string[], { inputs, features = [] }: Signature): boolean {
-  return !given.includes(inputs[0].name) || given.some((name) => features.includes(name));
+  const [{ name: own }] = inputs;
+  if (!given.includes(own)) return true;
+  const feature = given.find((name) => features.includes(name));
+  if (feature === undefined) return false;
+  throw new BadInput(`${show(feature)} is a part of ${show(own)}: give one of the two`);
 }
 
 /** Throws BadInput with the cure for what pandas makes where it is not told how. */
 export function adviseFrame(body: Body, given: readonly string[], { inputs, features }: Signature): void {
-  const names = new Set(given.flatMap((name) => [name, plain(name)]));
-  const known = inputs.some(({ name }) => names.has(name));
+  const names = new Set(given.map(plain));
+  const known = inputs.some(({ name }) => names.has(plain(name)));
   if (given.includes('columns') && given.includes('data') && !known) {
     throw new BadInput('a data frame in orient="split" is to be wrapped: {"dataframe_split": …}');
   }
   const isIndexed = (value: unknown) => isObject(value) && !isBase64(value) && Object.keys(value)[0] === '0';
-  if (given.length > 0 && given.every((name) => isIndexed(body[name]))) {
+  // By column, by row, or with a schema.
+  const isByColumn = given.length > 0 && given.every((name) => isIndexed(body[name]));
+  const isByRow = !known && given[0] === '0' && isObject(body['0']);
+  const isTable = !known && given.includes('schema') && given.includes('data');
+  if (isByColumn || isByRow || isTable) {
     throw new BadInput('a data frame is to be sent as rows: to_json(orient="records")');
   }
   if (!features && !known && given.length > 0 && inputs.length === 1 && inputs[0].dims.length === 2) {

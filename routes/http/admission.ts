@@ -96,7 +96,7 @@ class Admission {
 
   readonly admit: RequestHandler = (req, res, next) => {
     // A client may be gone before what stands in front of the door has let it through.
-    if (res.closed) return;
+    if (res.closed || req.socket.destroyed) return;
     const length = Number(req.headers['content-length'] ?? 0);
     if (length > this.options.bodyLimit) throw new HttpError(413, tooLarge(this.options.bodyLimit));
     if (this.isFull(length)) throw busy();

@@ -16,21 +16,15 @@ const options = {
 } as const;
 
 function parse(args: readonly string[]) {
-  // The parser's own message explains how to name a file that begins with a dash, at length.
-  const { tokens } = parseArgs({
-    args: [...args],
-    options,
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
+  // Not strict: the parser's own message explains how to name a file that begins with a dash, at length.
+  const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of parsed.tokens) {
     if (token.kind !== 'option') continue;
     if (!Object.hasOwn(options, token.name))
       throw new Error(`there is no option ${token.rawName}: see --help.`);
     if (token.value !== undefined) throw new Error(`${token.rawName} takes no value: see --help.`);
   }
-  return parseArgs({ args: [...args], options, allowPositionals: true });
+  return parsed;
 }
 
 function version(): string {

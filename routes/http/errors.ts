@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'exp
 import { messageOf, RunError } from '../../model/errors';
 import { hintFor } from '../dialects/usage';
 import { formatError } from './lines';
-import { closeIfDraining, sendJson, sendOptions } from './reply';
+import { sendJson, sendOptions } from './reply';
 
 /** What went wrong, for the caller: `status` and `expose` as https://github.com/jshttp/http-errors has them. */
 export class HttpError extends Error {
@@ -40,7 +40,6 @@ export function answerError(res: Response, error: unknown): void {
   if (res.headersSent) return void res.destroy();
   if (status === 503) res.setHeader('Retry-After', '1');
   if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
-  closeIfDraining(res);
   // A path that cannot be decoded reaches no route.
   const model = isBadPath(error) ? res.app.locals.model : res.locals.model;
   const hint =
@@ -58,10 +57,10 @@ interface Translated {
 }
 
 function translate(error: unknown, req: Request): Translated {
-  const { type, status, expose, message }: Record<string, unknown> = Object(error);
+  const { type, status, expose, message, limit }: Record<string, unknown> = Object(error);
   if (typeof type === 'string' && Object.hasOwn(bodyErrors, type)) {
     const [status, tell] = bodyErrors[type];
-    return { status, message: tell(req), isOurs: false };
+    return { status, message: tell(Number(limit), req), isOurs: false };
   }
   if (isBadPath(error)) {
     return { status: 400, message: 'the path is not valid percent-encoding', isOurs: false };
@@ -88,8 +87,12 @@ function isBadPath(error: unknown): boolean {
 }
 
 /** body-parser's errors in words of our own: theirs may echo the body. */
-const bodyErrors: Record<string, [status: number, message: (req: Request) => string]> = {
-  'entity.too.large': [413, ({ app }) => tooLarge(app.locals.bodyLimit)],
+const bodyErrors: Record<string, [status: number, message: (limit: number, req: Request) => string]> = {
+  'entity.too.large': [
+    413,
+    (limit, { app }) =>
+      limit === app.locals.bodyLimit ? tooLarge(limit) : `the body is larger than ${limit} bytes`,
+  ],
   'entity.parse.failed': [400, () => 'the body is not JSON'],
   'encoding.unsupported': [415, () => 'the Content-Encoding is not supported; gzip, deflate and br are'],
   'charset.unsupported': [415, () => 'the charset is not supported'],

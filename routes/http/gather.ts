@@ -34,33 +34,47 @@ export function shareWithWorkers<T>(know: () => Promise<T>): () => Promise<T[]> 
 
 /** In the primary: asks all workers that listen for what one of them wants to know of all. */
 export function answerWorkers(listening: ReadonlySet<number>): void {
-  const rounds = new Map<number, (from: Worker, known: unknown) => void>();
+  const rounds = new Map<number, Round>();
   let count = 0;
-  const ask = (asker: Worker, asks: number) => {
-    const round = ++count;
-    const known: unknown[] = [];
-    const missing = new Set([...listening].filter((id) => cluster.workers?.[id]?.isConnected()));
-    const end = () => {
-      clearTimeout(timer);
-      rounds.delete(round);
-      cluster.off('exit', leaveOut);
-      sendTo(asker, { asks, known });
-    };
-    const leaveOut = ({ id }: Worker) => {
-      if (missing.delete(id) && missing.size === 0) end();
-    };
-    const timer = setTimeout(end, patience);
-    cluster.on('exit', leaveOut);
-    rounds.set(round, (from, one) => {
-      known.push(one);
-      leaveOut(from);
-    });
-    for (const id of missing) sendTo(cluster.workers?.[id], { tell: round });
+  const end = (number: number, { asker, asks, known, timer }: Round) => {
+    clearTimeout(timer);
+    rounds.delete(number);
+    sendTo(asker, { asks, known });
   };
+  const leaveOut = (number: number, round: Round, id: number) => {
+    if (round.missing.delete(id) && round.missing.size === 0) end(number, round);
+  };
+  const ask = (asker: Worker, asks: number) => {
+    const number = ++count;
+    const missing = new Set([...listening].filter((id) => cluster.workers?.[id]?.isConnected()));
+    const round: Round = {
+      asker,
+      asks,
+      known: [],
+      missing,
+      timer: setTimeout(() => end(number, round), patience),
+    };
+    rounds.set(number, round);
+    for (const id of missing) sendTo(cluster.workers?.[id], { tell: number });
+  };
+  cluster.on('exit', ({ id }) => {
+    for (const [number, round] of rounds) leaveOut(number, round, id);
+  });
   cluster.on('message', (worker, { asks, told, known }: Message) => {
     if (asks !== undefined) ask(worker, asks);
-    if (told !== undefined) rounds.get(told)?.(worker, known);
+    const round = told === undefined ? undefined : rounds.get(told);
+    if (told === undefined || !round) return;
+    round.known.push(known);
+    leaveOut(told, round, worker.id);
   });
+}
+
+interface Round {
+  asker: Worker;
+  asks: number;
+  known: unknown[];
+  missing: Set<number>;
+  timer: NodeJS.Timeout;
 }
 
 function ignore(): void {}

@@ -1,13 +1,25 @@
 import { isUtf8 } from 'node:buffer';
-import type { Request, RequestHandler } from 'express';
+import bodyParser from 'body-parser';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { HttpError } from './errors';
 import { mayHoldInexact, mayHoldInfinite, notJson, parseOdd } from './numbers';
 
+/** Large bodies that were read here, so that their memory is nobody else's. */
+const ownBodies = new WeakSet<Buffer>();
+
+/** Reads a body of at most so many bytes, whatever its type says. */
+export function readBody(limit: number): RequestHandler {
+  const verify = (_req: unknown, _res: unknown, bytes: Buffer) => {
+    if (bytes.length >= large) ownBodies.add(bytes);
+  };
+  return bodyParser.raw({ type: () => true, limit, verify });
+}
+
 /** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
-export function jsonOf(req: Request, signature: Pick<Signature, 'inputs'>): unknown {
+export function jsonOf(req: Request, signature: Signature): unknown {
   const isParsed = req.body !== undefined && typeof req.body !== 'string' && !Buffer.isBuffer(req.body);
   return isParsed ? req.body : parseJson(takeBytes(req), signature);
 }
@@ -31,7 +43,7 @@ export function takeBytes(req: Request): Buffer {
  * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and integers of 64-bit inputs are exact.
  * Throws BadInput.
  */
-export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>): unknown {
+export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
@@ -40,8 +52,7 @@ export function parseJson(bytes: Buffer, { inputs }: Pick<Signature, 'inputs'>):
   const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles);
   const isOdd = mayHoldInfinite(text, bytes) || (isExact && mayHoldInexact(text));
   // Nothing of a large body is needed twice.
-  if (bytes.length > large && bytes.length === bytes.buffer.byteLength)
-    (bytes.buffer as ArrayBuffer).transfer?.(0);
+  if (ownBodies.has(bytes)) (bytes.buffer as ArrayBuffer).transfer?.(0);
   if (isOdd) return parseOdd(text, isExact);
   try {
     return JSON.parse(text);
@@ -85,16 +96,17 @@ function isDense(bytes: Buffer): boolean {
 /** Larger bodies are parsed one a turn of the event loop, so that others are answered in between. */
 const large = 1 << 18;
 
-let turns: (() => void)[] = [];
+let turns: { res: Response; next: NextFunction }[] = [];
 
-/** Lets requests with large bodies go on one after another. */
-export const takeTurns: RequestHandler = (req, _res, next) => {
+/** Lets requests with large bodies go on one after another, but for those that got a 504, or whose client has gone. */
+export const takeTurns: RequestHandler = (req, res, next) => {
   if (!Buffer.isBuffer(req.body) || req.body.length < large) return next();
-  if (turns.push(next) === 1) setImmediate(goOn);
+  if (turns.push({ res, next }) === 1) setImmediate(goOn);
 };
 
 function goOn(): void {
-  turns[0]();
-  turns = turns.slice(1);
+  const at = turns.findIndex(({ res }) => !res.locals.ticket?.aborted);
+  turns[at]?.next();
+  turns = at < 0 ? [] : turns.slice(at + 1);
   if (turns.length > 0) setImmediate(goOn);
 }

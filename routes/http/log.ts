@@ -102,6 +102,8 @@ function logAtEnd(log: RequestHandler): RequestHandler {
 function ignore(): void {}
 
 const identify: RequestHandler = (req, res, next) => {
+  // Nothing tells any more that a reply is closed whose client went before an outer app let the request in.
+  if (res.closed || req.socket.destroyed) return;
   const given = req.headers['x-request-id'];
   const id = typeof given === 'string' && /^[\w.:/+=-]{1,128}$/.test(given) ? given : randomUUID();
   res.setHeader('X-Request-Id', id);

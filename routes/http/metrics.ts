@@ -72,7 +72,7 @@ export class Metrics {
 
   private seriesOf(method: string, path: unknown, status: number): Series {
     // Of one's own routes it may be a list or a RegExp.
-    const pattern = typeof path === 'string' ? path : String(path);
+    const pattern = String(path);
     let byKey = this.requests.get(pattern);
     if (!byKey) {
       byKey = new Map();

@@ -58,7 +58,7 @@ export function sendOptions(res: Response, allow: string): void {
 }
 
 /** While the process drains, a connection ends with its reply; not before its request has been read. */
-export function closeIfDraining(res: Response): void {
+function closeIfDraining(res: Response): void {
   if (res.app.locals.draining && !isArriving(res.req)) res.setHeader('Connection', 'close');
 }
 
@@ -137,5 +137,7 @@ function* piecesOf(value: unknown): Generator<string> {
 /** Whether a reply holds columns that are to be written in pieces. */
 function holdsWritable(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false;
-  return value instanceof Writable || Object.values(value).some(holdsWritable);
+  if (value instanceof Writable) return true;
+  // What a wrapper made says itself what it is.
+  return !('toJSON' in value) && Object.values(value).some(holdsWritable);
 }
