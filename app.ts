@@ -11,7 +11,7 @@ import { createGuard } from './routes/http/admission';
 import { bootLog } from './routes/http/boot-log';
 import { readCommandLine } from './routes/http/command-line';
 import { crossOrigin } from './routes/http/cross-origin';
-import { endAtOnce, endOnSignal, watchRuns } from './routes/http/end';
+import { endOnSignal, killRunsOnExit, killStuckRuns } from './routes/http/end';
 import { notFound, sendError } from './routes/http/errors';
 import { formatLines } from './routes/http/lines';
 import { outliveStdout, requestLog } from './routes/http/log';
@@ -45,7 +45,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
   app.locals = { ...app.locals, model, metrics, bodyLimit, timeout, logFormat };
   const guard = createGuard(settings, all);
   app.use(requestLog(settings));
-  app.use(metrics.watch, ...crossOrigin(settings.corsOrigins));
+  app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, all, settings, guard);
   // Routes of your own go here.
   app.use(notFound);
@@ -69,9 +69,9 @@ async function serve(options: Options): Promise<void> {
   await once(server, 'listening').catch((error) => {
     throw listenError(error, options);
   });
-  endAtOnce(models);
+  killRunsOnExit(models);
   endOnSignal(drain, models, options);
-  watchRuns(app, drain, models, options);
+  killStuckRuns(app, drain, models, options);
   const { port } = server.address() as AddressInfo;
   await report({ bootLog: bootLog(models, options, port) }, options);
 }

@@ -3,15 +3,14 @@ import { BadInput } from '../model/errors';
 import { isOwn, isWrapped, type Model } from '../model/model';
 import { type Asked, takeValues } from './dialects/asked';
 import { columnsOf, readForm } from './dialects/forms';
-import { describeModel, modelConfig, modelMetadata, modelStatus } from './dialects/metadata';
+import { inferMetadata, modelConfig, modelStatus, servingMetadata } from './dialects/metadata';
 import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
-import { type Answer, isLarge, type Style, sizeOf, styles, writeReply } from './dialects/styles';
+import { type Answer, isLarge, type Style, sizeOfAnswer, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
-import type { Ticket } from './http/admission';
 import { HttpError } from './http/errors';
 import { jsonOf, parseJson, readBody, takeBytes, takeTurns } from './http/json';
 import { needsKey } from './http/key';
-import { tellMetrics } from './http/metrics';
+import { sendMetrics } from './http/metrics';
 import type { Options } from './http/options';
 import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
 
@@ -19,7 +18,7 @@ import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
 const predict =
   (style: Style): RequestHandler =>
   async (req, res) => {
-    const model: Model = res.locals.model;
+    const { model } = res.locals;
     const asked = readForm(jsonOf(req, model.signature), model.signature); // parses JSON,
     const answer = await ask(model, asked, res); // runs the model,
     await reply(res, style, answer, asked, model); // returns JSON.
@@ -27,7 +26,7 @@ const predict =
 
 /** Answers a request of the Open Inference Protocol, whose tensors may follow the JSON as bytes. */
 const infer: RequestHandler = async (req, res) => {
-  const model: Model = res.locals.model;
+  const { model } = res.locals;
   checkInfer(model);
   const header = req.get('Inference-Header-Content-Length');
   const { json, binary } = header === undefined ? {} : splitBody(takeBytes(req), header);
@@ -38,8 +37,8 @@ const infer: RequestHandler = async (req, res) => {
 
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
-  const ticket: Ticket = res.locals.ticket;
-  const signal = isOwn(model) ? ticket : ticket.signal;
+  const { pending } = res.locals;
+  const signal = isOwn(model) ? pending : pending?.signal;
   if (asked.infer) checkInfer(model);
   // Code that was put around a model, as app.ts shows where, sees every request: `infer` would go past it.
   const wrapped = isWrapped(model);
@@ -66,7 +65,7 @@ async function reply(res: Response, style: Style, answer: Answer, asked: Asked, 
     asked.infer && 'tensors' in answer
       ? writeInferReply(model, asked.infer, answer.tensors)
       : { json: writeReply(style, answer, asked, model.signature), binary: [] };
-  const size = sizeOf(answer);
+  const size = sizeOfAnswer(answer);
   if (binary.length > 0) sendBinary(res, json, binary);
   else if (isLarge(size)) await sendPieces(res, json, size.bytes);
   else sendJson(res, 200, json);
@@ -113,8 +112,8 @@ export function predictRoutes(
   };
 
   serve('post', '/predict{/:name}', ...read, predict(styles.predict));
-  serve('get', '/health', checkHealth, say({ status: 'ok' }));
-  serve('get', '/metrics', needsKey(options.apiKeys), tellMetrics);
+  serve('get', '/health', checkHealth, sendInfo({ status: 'ok' }));
+  serve('get', '/metrics', needsKey(options.apiKeys), sendMetrics);
   serve('get', '/', describeServer);
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
@@ -122,38 +121,38 @@ export function predictRoutes(
   app.all('/v1/models/:name{/versions/:version}\\::verb', findModel as RequestHandler, () => {
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
-  serve('get', '/v1/models/:name{/versions/:version}', say(modelStatus));
-  serve('get', '/v1/models/:name{/versions/:version}/metadata', say(modelMetadata));
-  serve('get', '/v1/models', say({ models: [...byName.keys()] }));
+  serve('get', '/v1/models/:name{/versions/:version}', sendInfo(modelStatus));
+  serve('get', '/v1/models/:name{/versions/:version}/metadata', sendInfo(servingMetadata));
+  serve('get', '/v1/models', sendInfo({ models: [...byName.keys()] }));
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
-  serve('get', '/v2/models/:name{/versions/:version}', say(describeModel));
-  serve('get', '/v2/models/:name{/versions/:version}/config', say(modelConfig));
+  serve('get', '/v2/models/:name{/versions/:version}', sendInfo(inferMetadata));
+  serve('get', '/v2/models/:name{/versions/:version}/config', sendInfo(modelConfig));
   serve(
     'get',
     '/v2/models/:name{/versions/:version}/ready',
     checkHealth,
-    say(({ name }) => ({ name, ready: true })),
+    sendInfo(({ name }) => ({ name, ready: true })),
   );
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
-  serve('get', '/v2', say(server));
-  serve('get', '/v2/health/live', say({ live: true }));
-  serve('get', '/v2/health/ready', checkHealth, say({ live: true, ready: true }));
+  serve('get', '/v2', sendInfo(server));
+  serve('get', '/v2/health/live', sendInfo({ live: true }));
+  serve('get', '/v2/health/ready', checkHealth, sendInfo({ live: true, ready: true }));
 
   // TorchServe, MLflow, SageMaker.
   serve('post', '/predictions/:name{/:version}', ...read, predict(styles.predict));
   serve('post', '/invocations', ...read, predict(styles.mlflow));
-  serve('get', '/ping', checkHealth, say({ status: 'Healthy' }));
+  serve('get', '/ping', checkHealth, sendInfo({ status: 'Healthy' }));
 }
 
 /** What is said of the server, or of a model. */
-type Words = object | ((model: Model) => object);
+type Info = object | ((model: Model) => object);
 
-const say =
-  (words: Words): RequestHandler =>
+const sendInfo =
+  (info: Info): RequestHandler =>
   (_req, res) =>
-    sendJson(res, 200, typeof words === 'function' ? words(res.locals.model) : words);
+    sendJson(res, 200, typeof info === 'function' ? info(res.locals.model) : info);
 
 /** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
 const checkHealth: RequestHandler = (_req, res, next) => {
@@ -165,10 +164,10 @@ const checkHealth: RequestHandler = (_req, res, next) => {
 
 /** KServe's clients look for `alive`, a person for how to ask. */
 const describeServer: RequestHandler = (req: Request, res) => {
-  const { name, signature }: Model = res.locals.model;
+  const { name, signature } = res.locals.model;
   sendJson(res, 200, {
     status: 'alive',
     model: name,
-    usage: `POST ${req.baseUrl}/predict. ${hintFor(signature, false)}`,
+    usage: `POST ${req.baseUrl}/predict. ${hintFor(signature)}`,
   });
 };

@@ -87,9 +87,12 @@ test.each([
   ['', '0'],
   ['*', '1'],
 ])('CORS_ORIGIN=%j loads the package %s times', (CORS_ORIGIN, times) => {
-  const code = `const { createApp } = require('./dist/app'); const { readOptions } = require('./dist/routes/http/options');
-    createApp([], readOptions(process.env));
-    console.log(Object.keys(require.cache).filter((path) => path.includes('/cors/lib/index.js')).length)`;
+  const code = `const { createApp, loadModel } = require('./dist/app');
+    const { readOptions } = require('./dist/routes/http/options');
+    loadModel('model/model.onnx').then((model) => {
+      createApp(model, readOptions(process.env));
+      console.log(Object.keys(require.cache).filter((path) => path.includes('/cors/lib/index.js')).length);
+    });`;
   const env = { PATH: process.env.PATH, CORS_ORIGIN };
   expect(execFileSync(process.execPath, ['-e', code], { cwd: root, env, encoding: 'utf8' })).toBe(
     `${times}\n`,

@@ -20,7 +20,8 @@ export type Values = { columns: Columns } | { tensors: Record<string, GivenTenso
 
 /** Takes what the model is asked, so that nothing keeps it while the model runs. */
 export function takeValues(asked: Asked): Values {
-  const { values = { columns: {} } } = asked;
+  const { values } = asked;
+  if (!values) throw new Error('the values have been taken already');
   asked.values = undefined;
   return values;
 }

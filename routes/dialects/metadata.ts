@@ -12,7 +12,7 @@ export function modelStatus({ name }: Model): object {
 }
 
 /** TensorFlow Serving: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md#model-metadata-api */
-export function modelMetadata({ name, signature: { inputs, outputs } }: Model): object {
+export function servingMetadata({ name, signature: { inputs, outputs } }: Model): object {
   const describe = (values: readonly (Input | Output)[]) =>
     Object.fromEntries(
       values.map(({ name, type, dims }) => {
@@ -43,7 +43,7 @@ const tensorflowTypes: Record<string, string> = {
 };
 
 /** The Open Inference Protocol's metadata. */
-export function describeModel({ name, signature: { inputs, outputs } }: Model): object {
+export function inferMetadata({ name, signature: { inputs, outputs } }: Model): object {
   const describe = ({ name, type, dims }: Input | Output) => ({
     name,
     datatype: elementOf(type).datatype,

@@ -198,7 +198,7 @@ export function writeInferReply(
     const parameters = labels && { labels: JSON.stringify(labels) };
     const head = { name, datatype: elementOf(tensor.type).datatype, shape: tensor.shape };
     if (!asBytes) return { ...head, ...(parameters && { parameters }), data: flat(tensor) };
-    const bytes = bytesOf(tensor);
+    const bytes = toBinary(tensor);
     binary.push(bytes);
     return { ...head, parameters: { ...parameters, binary_data_size: bytes.length } };
   });
@@ -209,7 +209,7 @@ function flat(tensor: Tensor): TensorColumn {
   return new TensorColumn({ ...tensor, shape: [tensor.data.length] });
 }
 
-function bytesOf({ data }: Tensor): Uint8Array {
+function toBinary({ data }: Tensor): Uint8Array {
   if (!Array.isArray(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const bytes = Buffer.allocUnsafe(data.reduce((sum, text) => sum + 4 + Buffer.byteLength(text), 0));
   let at = 0;

@@ -13,14 +13,14 @@ import { byName, recordOf } from '../../model/values/record';
 import { bytesIn, type Tensor, valuesIn } from '../../model/values/tensor';
 import type { Asked } from './asked';
 
-type Columns = Record<string, Column>;
+type OutputColumns = Record<string, Column>;
 
 /** How replies are written for the clients of one tradition. */
 export interface Style {
   /** The key of whole tensors. */
   whole: string;
   /** The values of instances, under `prediction` or `predictions`. */
-  rows(answer: Columns, key: string, pick: (column: Column) => unknown, signature: Signature): object;
+  rows(answer: OutputColumns, key: string, pick: (column: Column) => unknown, signature: Signature): object;
 }
 
 export const styles = {
@@ -31,7 +31,7 @@ export const styles = {
 } satisfies Record<string, Style>;
 
 /** What a model answers, by output: rows or, where they were asked for, whole tensors. */
-export type Answer = { columns: Columns } | { tensors: Tensors };
+export type Answer = { columns: OutputColumns } | { tensors: Tensors };
 
 /** More values than this are written in pieces, between which others are answered. */
 const fewValues = 20_000;
@@ -44,7 +44,7 @@ export function isLarge({ size, bytes }: { size: number; bytes: number }): boole
 }
 
 /** How many values of tensors an answer holds, and their bytes. */
-export function sizeOf(answer: Answer): { size: number; bytes: number } {
+export function sizeOfAnswer(answer: Answer): { size: number; bytes: number } {
   if ('columns' in answer) return sizesOf(Object.values(answer.columns));
   const tensors = Object.values(answer.tensors);
   return { size: valuesIn(tensors), bytes: bytesIn(tensors) };
@@ -63,7 +63,7 @@ export function writeReply(style: Style, answer: Answer, asked: Asked, signature
   );
 }
 
-function writeRows(style: Style, answer: Columns, { form }: Asked, signature: Signature): object {
+function writeRows(style: Style, answer: OutputColumns, { form }: Asked, signature: Signature): object {
   if (form === 'whole') {
     const names = Object.keys(answer);
     return writeWhole(
@@ -100,7 +100,7 @@ function wholeOf(tensor: Tensor, { labels }: Output): unknown {
 }
 
 function byOutput(
-  answer: Columns,
+  answer: OutputColumns,
   key: string,
   pick: (column: Column) => unknown,
   signature: Signature,
@@ -127,18 +127,18 @@ function isOurs(column: Column): column is TensorColumn | JoinedColumn {
   return column instanceof TensorColumn || column instanceof JoinedColumn;
 }
 
-function byRow(answer: Columns, key: string, pick: (column: Column) => unknown): object {
+function byRow(answer: OutputColumns, key: string, pick: (column: Column) => unknown): object {
   const columns = Object.values(answer);
   return { [key]: pick(columns.length === 1 ? columns[0] : new RowColumn(answer)) };
 }
 
-/** Columns transposed: each row an object keyed by output. */
+/** OutputColumns transposed: each row an object keyed by output. */
 class RowColumn extends WritableColumn {
   readonly length: number;
   readonly size: number;
   readonly bytes: number;
 
-  constructor(private readonly columns: Columns) {
+  constructor(private readonly columns: OutputColumns) {
     super();
     const own = Object.values(columns);
     this.length = own[0].length;

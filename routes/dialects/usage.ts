@@ -29,11 +29,17 @@ export function showOutputs({ outputs, kind }: Signature): string {
   return outputs.map((output) => showValue(output, kind)).join(', ');
 }
 
-/** `The model takes …. Try …` with a body for the Open Inference Protocol or the others, cut where it is long. */
-export function hintFor(signature: Signature, forInfer: boolean): string {
-  const example = forInfer
-    ? exampleRequest(signature, longestExample)
-    : exampleBody(signature, longestExample);
+/** `The model takes …. Try …`, cut where it is long. */
+export function hintFor(signature: Signature): string {
+  return hintWith(exampleBody(signature, longestExample), signature);
+}
+
+/** The same with a body for the Open Inference Protocol. */
+export function inferHintFor(signature: Signature): string {
+  return hintWith(exampleRequest(signature, longestExample), signature);
+}
+
+function hintWith(example: object, signature: Signature): string {
   const json = JSON.stringify(example);
   return `The model takes ${showInputs(signature, mostNamed)}. Try ${json.length <= longestExample ? json : shorten(JSON.parse(json))}`;
 }

@@ -25,7 +25,7 @@ export function createGuard(options: Options, models: readonly Model[]): Request
 }
 
 /** A request that was let in, and what tells that nobody waits for its answer any more. */
-export class Ticket implements Signal {
+export class PendingRequest implements Signal {
   aborted = false;
   reason: unknown;
   private controller: AbortController | undefined;
@@ -34,8 +34,8 @@ export class Ticket implements Signal {
   hasArrived = false;
   isDismissed = false;
   /** Those that were let in before and after, while it is not answered. */
-  earlier: Ticket | undefined;
-  later: Ticket | undefined;
+  earlier: PendingRequest | undefined;
+  later: PendingRequest | undefined;
 
   constructor(
     readonly admission: Admission,
@@ -67,8 +67,8 @@ export class Ticket implements Signal {
 }
 
 /**
- * The door: judges requests before their body is read, and looks after those that were let in, until they are answered.
- * `res.locals.ticket` tells that nobody waits for the answer any more.
+ * Judges requests before their body is read, and looks after those that were let in, until they are answered.
+ * `res.locals.pending` tells that nobody waits for the answer any more.
  */
 class Admission {
   /** Bytes that are held for all of them. */
@@ -78,8 +78,8 @@ class Admission {
    * The ends of a list in the order of deadlines, which all lie as far ahead. A Set would do, but each time that V8 makes
    * its table anew the old one, once it has grown old, keeps alive all that the new one holds: a third of a request's CPU.
    */
-  private oldest: Ticket | undefined;
-  private newest: Ticket | undefined;
+  private oldest: PendingRequest | undefined;
+  private newest: PendingRequest | undefined;
   private timer: NodeJS.Timeout | undefined;
   private readonly onClose: (this: Response) => void;
 
@@ -90,48 +90,48 @@ class Admission {
     const admission = this;
     // One function for all responses, which it is called with.
     this.onClose = function () {
-      admission.dismiss(this.locals.ticket);
+      if (this.locals.pending) admission.dismiss(this.locals.pending);
     };
   }
 
   readonly admit: RequestHandler = (req, res, next) => {
-    // A client may be gone before what stands in front of the door has let it through.
+    // A client may be gone before what stands in front of the admission has let it through.
     if (res.closed || req.socket.destroyed) return;
     const length = Number(req.headers['content-length'] ?? 0);
     if (length > this.options.bodyLimit) throw new HttpError(413, tooLarge(this.options.bodyLimit));
     if (this.isFull(length)) throw busy();
-    const ticket = new Ticket(this, res, performance.now() + this.options.timeout);
-    this.add(ticket);
-    this.timer ??= this.watch(this.options.timeout);
+    const pending = new PendingRequest(this, res, performance.now() + this.options.timeout);
+    this.add(pending);
+    this.timer ??= this.schedule(this.options.timeout);
     // No closure: V8 keeps each that such a property ever held.
-    res.locals.ticket = ticket;
+    res.locals.pending = pending;
     res.on('close', this.onClose);
     const { 'transfer-encoding': chunked, 'content-encoding': encoding } = req.headers;
     const isEncoded = (encoding || 'identity').toLowerCase() !== 'identity';
-    if (req.readableEnded || (length === 0 && chunked === undefined)) this.arrive(ticket, length);
-    else if (length > 0 && length <= small && !isEncoded) req.once('end', () => this.arrive(ticket, length));
+    if (req.readableEnded || (length === 0 && chunked === undefined)) this.arrive(pending, length);
+    else if (length > 0 && length <= small && !isEncoded) req.once('end', () => this.arrive(pending, length));
     else {
-      this.watchBody(req, isEncoded, ticket);
-      req.once('end', () => this.arrive(ticket, 0));
+      this.watchBody(req, isEncoded, pending);
+      req.once('end', () => this.arrive(pending, 0));
     }
     next();
   };
 
-  private add(ticket: Ticket): void {
-    ticket.earlier = this.newest;
-    if (this.newest) this.newest.later = ticket;
-    else this.oldest = ticket;
-    this.newest = ticket;
+  private add(pending: PendingRequest): void {
+    pending.earlier = this.newest;
+    if (this.newest) this.newest.later = pending;
+    else this.oldest = pending;
+    this.newest = pending;
   }
 
-  private remove(ticket: Ticket): void {
-    const { earlier, later } = ticket;
+  private remove(pending: PendingRequest): void {
+    const { earlier, later } = pending;
     if (earlier) earlier.later = later;
-    else if (this.oldest === ticket) this.oldest = later;
+    else if (this.oldest === pending) this.oldest = later;
     if (later) later.earlier = earlier;
-    else if (this.newest === ticket) this.newest = earlier;
-    ticket.earlier = undefined;
-    ticket.later = undefined;
+    else if (this.newest === pending) this.newest = earlier;
+    pending.earlier = undefined;
+    pending.later = undefined;
   }
 
   private isFull(more: number): boolean {
@@ -140,76 +140,76 @@ class Admission {
     return this.arrived >= this.options.maxQueue || (held > 0 && held + more > mostHeld);
   }
 
-  private arrive(ticket: Ticket, bytes: number): void {
-    if (ticket.res.headersSent) return;
-    if (performance.now() > ticket.deadline) this.expire(ticket);
-    else if (this.arrived >= this.options.maxQueue) this.refuse(ticket, busy());
+  private arrive(pending: PendingRequest, bytes: number): void {
+    if (pending.res.headersSent) return;
+    if (performance.now() > pending.deadline) this.expire(pending);
+    else if (this.arrived >= this.options.maxQueue) this.refuse(pending, busy());
     else {
-      ticket.hasArrived = true;
+      pending.hasArrived = true;
       this.arrived++;
-      ticket.hold(bytes);
+      pending.hold(bytes);
     }
   }
 
   /** Counts a body as it arrives: pushed by the parser or, decompressed, by what body-parser pipes it into. */
-  private watchBody(req: IncomingMessage, isEncoded: boolean, ticket: Ticket): void {
+  private watchBody(req: IncomingMessage, isEncoded: boolean, pending: PendingRequest): void {
     if (!isEncoded) {
-      Object.assign(req, { ticket, push: pushCounted });
+      Object.assign(req, { pending, push: pushCounted });
       return;
     }
     const { pipe } = req;
     req.pipe = (target, options) => {
-      if (target instanceof Readable) Object.assign(target, { ticket, push: pushCounted });
+      if (target instanceof Readable) Object.assign(target, { pending, push: pushCounted });
       return pipe.call(req, target, options) as typeof target;
     };
   }
 
   /** Counts a chunk of a body that a stream gives. */
-  receive(ticket: Ticket, stream: Readable, bytes: number): void {
+  receive(pending: PendingRequest, stream: Readable, bytes: number): void {
     // What comes after a refusal is thrown away.
-    if (ticket.res.headersSent) return;
-    ticket.hold(bytes + chunkCost);
-    if (this.held <= mostHeld || this.held === ticket.bytes) return;
-    this.refuse(ticket, busy());
-    ticket.hold(-ticket.bytes);
+    if (pending.res.headersSent) return;
+    pending.hold(bytes + chunkCost);
+    if (this.held <= mostHeld || this.held === pending.bytes) return;
+    this.refuse(pending, busy());
+    pending.hold(-pending.bytes);
     // Whoever reads the body is to let go of it.
     setImmediate(() => stream.listenerCount('error') > 0 && stream.emit('error', busy()));
   }
 
-  private watch(delay: number): NodeJS.Timeout {
+  private schedule(delay: number): NodeJS.Timeout {
     return setTimeout(() => this.expireDue(), delay).unref();
   }
 
   private expireDue(): void {
     this.timer = undefined;
     const now = performance.now();
-    let ticket = this.oldest;
-    while (ticket && ticket.deadline <= now) {
-      this.remove(ticket);
+    let pending = this.oldest;
+    while (pending && pending.deadline <= now) {
+      this.remove(pending);
       // What has not arrived by now gets Node's own 408.
-      if (ticket.hasArrived || ticket.res.req.complete) this.expire(ticket);
-      ticket = this.oldest;
+      if (pending.hasArrived || pending.res.req.complete) this.expire(pending);
+      pending = this.oldest;
     }
-    if (ticket) this.timer = this.watch(ticket.deadline - now + 1);
+    if (pending) this.timer = this.schedule(pending.deadline - now + 1);
   }
 
-  private expire(ticket: Ticket): void {
-    this.refuse(ticket, new HttpError(504, `no answer within TIMEOUT, ${this.options.timeout / 1000} s`));
+  private expire(pending: PendingRequest): void {
+    this.refuse(pending, new HttpError(504, `no answer within TIMEOUT, ${this.options.timeout / 1000} s`));
   }
 
   /** Answers in place of the handler, whatever it does with the signal. */
-  private refuse(ticket: Ticket, error: HttpError): void {
-    ticket.abort(error);
-    if (!ticket.res.headersSent) answerError(ticket.res, error);
+  private refuse(pending: PendingRequest, error: HttpError): void {
+    pending.abort(error);
+    if (!pending.res.headersSent) answerError(pending.res, error);
   }
 
-  private dismiss(ticket: Ticket): void {
-    const { res } = ticket;
-    ticket.isDismissed = true;
-    this.remove(ticket);
-    if (ticket.hasArrived) this.arrived--;
-    this.held -= ticket.bytes;
-    if (!res.writableFinished) ticket.abort(new HttpError(499, 'the client closed the connection'));
+  private dismiss(pending: PendingRequest): void {
+    const { res } = pending;
+    pending.isDismissed = true;
+    this.remove(pending);
+    if (pending.hasArrived) this.arrived--;
+    this.held -= pending.bytes;
+    if (!res.writableFinished) pending.abort(new HttpError(499, 'the client closed the connection'));
     // The connection may idle for long, and keeps its last request.
     res.req.body = undefined;
   }
@@ -217,11 +217,11 @@ class Admission {
 
 /** One function for all streams: V8 keeps each that such a property ever held, and what it holds. */
 function pushCounted(
-  this: Readable & { ticket: Ticket },
+  this: Readable & { pending: PendingRequest },
   chunk: Buffer | null,
   encoding?: BufferEncoding,
 ): boolean {
-  if (chunk !== null) this.ticket.admission.receive(this.ticket, this, chunk.length);
+  if (chunk !== null) this.pending.admission.receive(this.pending, this, chunk.length);
   return Readable.prototype.push.call(this, chunk, encoding);
 }
 

@@ -30,7 +30,7 @@ export function onSignal(end: () => void, giveUp: () => void, options: Options):
  * Whatever ends the process, writes what is to be logged, and does not wait for a run: process.exit() waits for threads,
  * so that nothing but a signal to itself ends one.
  */
-export function endAtOnce(models: readonly Model[]): void {
+export function killRunsOnExit(models: readonly Model[]): void {
   process.on('exit', () => {
     flushLog();
     if (models.some(({ status }) => status.runningSince !== undefined)) process.kill(process.pid, 'SIGKILL');
@@ -58,7 +58,7 @@ export function endOnSignal(drain: () => Promise<void>, models: readonly Model[]
  * Watches for a run that does not end, which nothing but the process' own end can stop: health says so, requests for
  * other models are answered, and the process kills itself, for its host to start another.
  */
-export function watchRuns(
+export function killStuckRuns(
   app: Express,
   drain: () => Promise<void>,
   models: readonly Model[],

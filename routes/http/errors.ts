@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
-import { hintFor } from '../dialects/usage';
+import { hintFor, inferHintFor } from '../dialects/usage';
 import { formatError } from './lines';
 import { sendJson, sendOptions } from './reply';
 
@@ -42,11 +42,12 @@ export function answerError(res: Response, error: unknown): void {
   if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
   // A path that cannot be decoded reaches no route.
   const model = isBadPath(error) ? res.app.locals.model : res.locals.model;
-  const hint =
-    model && showHint.includes(status)
-      ? `. ${hintFor(model.signature, res.req.path.startsWith('/v2/'))}`
-      : '';
-  sendJson(res, status, { error: `${message}${hint}`, ...(isOurs && { id }) });
+  const isHinted = model && showHint.includes(status);
+  const hint = res.req.path.startsWith('/v2/') ? inferHintFor : hintFor;
+  sendJson(res, status, {
+    error: isHinted ? `${message}. ${hint(model.signature)}` : message,
+    ...(isOurs && { id }),
+  });
 }
 
 interface Translated {

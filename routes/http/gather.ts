@@ -12,7 +12,7 @@ interface Message {
 }
 
 /** Milliseconds after which a worker that has not told is left out. */
-const patience = 5000;
+const timeLimit = 5000;
 
 /** In a worker: shares what it knows with the others, and gives a function that asks for what all know. */
 export function shareWithWorkers<T>(know: () => Promise<T>): () => Promise<T[]> {
@@ -52,7 +52,7 @@ export function answerWorkers(listening: ReadonlySet<number>): void {
       asks,
       known: [],
       missing,
-      timer: setTimeout(() => end(number, round), patience),
+      timer: setTimeout(() => end(number, round), timeLimit),
     };
     rounds.set(number, round);
     for (const id of missing) sendTo(cluster.workers?.[id], { tell: number });

@@ -105,7 +105,7 @@ export const takeTurns: RequestHandler = (req, res, next) => {
 };
 
 function goOn(): void {
-  const at = turns.findIndex(({ res }) => !res.locals.ticket?.aborted);
+  const at = turns.findIndex(({ res }) => !res.locals.pending?.aborted);
   turns[at]?.next();
   turns = at < 0 ? [] : turns.slice(at + 1);
   if (turns.length > 0) setImmediate(goOn);

@@ -7,7 +7,7 @@ import type { Options } from './options';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
 
-const names = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
+const formats = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
 
 /** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
 const mostWaiting = 1 << 20;
@@ -46,24 +46,24 @@ function measured(res: Response): { status: number | null; bytes: number | null;
 
 /** Throws BootError for what is neither a format's name nor a string of tokens. */
 function checkFormat(format: string): void {
-  if (names.includes(format)) return;
+  if (formats.includes(format)) return;
   const tokens = [...format.matchAll(/:([-\w]{2,})(?:\[([^\]]*)\])?/g)];
   // Formats and morgan's own functions are there beside the tokens.
-  const others = [...names, 'compile', 'format', 'token'];
+  const others = [...formats, 'compile', 'format', 'token'];
   const isToken = (name: string) =>
     typeof Object.getOwnPropertyDescriptor(morgan, name)?.value === 'function' && !others.includes(name);
-  const unknown = tokens.find(([, token]) => !isToken(token));
-  // These two name a header.
-  const nameless = tokens.find(([, token, header]) => /^re[qs]$/.test(token) && !header);
-  const why = unknown
-    ? `there is no token :${unknown[1]}`
-    : nameless
-      ? `:${nameless[1]} needs a header's name, as in :${nameless[1]}[content-type]`
-      : tokens.length === 0 && 'it names no token';
-  if (why) {
+  const refuse = (why: string): never => {
     throw new BootError(
-      `LOG_FORMAT must be off, json, ${names.join(', ')} or a morgan format string: ${why}.`,
+      `LOG_FORMAT must be off, json, ${formats.join(', ')} or a morgan format string: ${why}.`,
     );
+  };
+  if (tokens.length === 0) refuse('it names no token');
+  for (const [, token, header] of tokens) {
+    if (!isToken(token)) refuse(`there is no token :${token}`);
+    // These two name a header.
+    if (/^re[qs]$/.test(token) && !header) {
+      refuse(`:${token} needs a header's name, as in :${token}[content-type]`);
+    }
   }
 }
 

@@ -36,7 +36,7 @@ export class Metrics {
   }
 
   /** Measures a request. */
-  readonly watch: RequestHandler = (_req, res, next) => {
+  readonly measure: RequestHandler = (_req, res, next) => {
     this.inFlight++;
     res.on('close', this.onClose);
     next();
@@ -104,9 +104,8 @@ export class Metrics {
 }
 
 /** Answers with the metrics. */
-export const tellMetrics: RequestHandler = async (_req, res) => {
-  const metrics: Metrics = res.app.locals.metrics;
-  sendText(res, 200, 'text/plain; version=0.0.4; charset=utf-8', await metrics.text());
+export const sendMetrics: RequestHandler = async (_req, res) => {
+  sendText(res, 200, 'text/plain; version=0.0.4; charset=utf-8', await res.app.locals.metrics.text());
 };
 
 /** In a worker: speaks for the others as well. */

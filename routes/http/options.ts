@@ -47,7 +47,7 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
     features: readList(env, 'FEATURES'),
     outputs: readList(env, 'OUTPUTS'),
     apiKeys: readKeys(env),
-    bodyLimit: readBytes(env, 'BODY_LIMIT', '10mb'),
+    bodyLimit: readSize(env, 'BODY_LIMIT', '10mb'),
     maxBatch: readNumber(env, 'MAX_BATCH', { fallback: 32, min: 1, max: 1e6 }),
     maxQueue: readNumber(env, 'MAX_QUEUE', { fallback: 1000, min: 1, max: 1e6 }),
     timeout: Math.round(
@@ -86,7 +86,7 @@ function readNumber(env: NodeJS.ProcessEnv, name: string, { fallback, min, max, 
   return value;
 }
 
-function readBytes(env: NodeJS.ProcessEnv, name: string, fallback: string): number {
+function readSize(env: NodeJS.ProcessEnv, name: string, fallback: string): number {
   const text = env[name]?.trim() || fallback;
   const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text);
   const bytes = match

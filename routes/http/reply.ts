@@ -42,7 +42,7 @@ export function sendBinary(res: Response, value: object, binary: readonly Uint8A
   const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
   if (!begin(res, 200, 'application/octet-stream', length)) return;
   res.setHeader('Inference-Header-Content-Length', header.length);
-  if (length > 1 << 16) res.locals.ticket?.hold(length);
+  if (length > 1 << 16) res.locals.pending?.hold(length);
   res.cork();
   res.write(header);
   for (const bytes of binary) res.write(bytes);
@@ -72,8 +72,8 @@ function isArriving({ complete, headers }: Request): boolean {
 /** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
 export async function sendPieces(res: Response, value: unknown, bytes: number): Promise<void> {
   if (!begin(res, 200, json)) return;
-  // Counted by the door until its reader has it all.
-  res.locals.ticket?.hold(bytes);
+  // Counted by the admission until its reader has it all.
+  res.locals.pending?.hold(bytes);
   for (const piece of inPieces(piecesOf(value))) {
     if (!res.write(piece)) await drained(res);
     // The kernel may take it at once, and drain within this turn.
