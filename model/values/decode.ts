@@ -68,7 +68,8 @@ export class TensorColumn extends WritableColumn {
     private readonly labels?: readonly string[],
   ) {
     super();
-    [this.length, ...this.shape] = tensor.shape;
+    this.length = tensor.shape[0];
+    this.shape = tensor.shape.slice(1);
     this.element = elementOf(tensor.type);
     this.size = tensor.data.length;
     this.bytes = bytesOf(tensor);
