@@ -65,6 +65,7 @@ def run_sklearn():
     import catboost
     import lightgbm
     import xgboost
+    from skl2onnx import to_onnx
     from sklearn.compose import ColumnTransformer
     from sklearn.datasets import load_iris
     from sklearn.ensemble import RandomForestClassifier
@@ -98,6 +99,14 @@ def run_sklearn():
             check_forms(address, frame, pipeline.predict(frame).tolist())
 
     X, y = load_iris(return_X_y=True)
+    [named] = snippets("README.md", "Several models")
+    of_matrix = to_onnx(LogisticRegression().fit(X[:, :2], y), X[:1, :2].astype("float32"))
+    run(named, model=of_matrix)
+    Path("named.onnx").write_bytes(of_matrix.SerializeToString())
+    with served("named.onnx") as address:
+        answer = requests.post(f"http://{address}/predict", json={"sepal_width": 3.5, "sepal_length": 5.1}).json()
+        assert answer == {"prediction": 0}, answer
+
     forest = make_pipeline(StandardScaler(), RandomForestClassifier(10)).fit(X, y)
     run(of_doubles, forest=forest)
     check("forest.onnx", X, forest.predict_proba(X), "output_probability")
