@@ -125,10 +125,10 @@ export class Batcher {
   private fillBatch(taken: Entry[]): void {
     const [{ feeds }] = taken;
     const left: Entry[] = [];
-    let rows = rowsIn(feeds);
+    let rows = rowCount(feeds);
     for (const entry of this.queue) {
       if (this.hasLeft(entry)) continue;
-      const more = rowsIn(entry.feeds);
+      const more = rowCount(entry.feeds);
       const fits = rows + more <= this.options.maxBatch && fitTogether(feeds, entry.feeds);
       if (fits) rows += more;
       (fits ? taken : left).push(entry);
@@ -182,7 +182,7 @@ export class Batcher {
   }
 }
 
-function rowsIn(feeds: Feeds): number {
+function rowCount(feeds: Feeds): number {
   return feeds[0].shape[0];
 }
 

@@ -11,7 +11,7 @@ export interface ColumnNode {
 }
 
 /** A column of one of the model's inputs. */
-interface Column {
+interface InputColumn {
   input: string;
   place: number;
 }
@@ -32,7 +32,7 @@ export function findCategories(
 ): Categories {
   const categories: Categories = new Map();
   if (nodes.every(({ known }) => known === undefined)) return categories;
-  const columns = new Map<string, readonly Column[]>();
+  const columns = new Map<string, readonly InputColumn[]>();
   for (const [input, length] of widths) {
     columns.set(
       input,
@@ -56,9 +56,9 @@ export function findCategories(
 /** The columns that a node gives; none where they cannot be told. */
 function columnsOf(
   op: string,
-  given: readonly (readonly Column[])[],
+  given: readonly (readonly InputColumn[])[],
   picked: readonly number[],
-): readonly Column[] {
+): readonly InputColumn[] {
   const [first] = given;
   if (op === 'Concat') return given.every(({ length }) => length > 0) ? given.flat() : [];
   if (op === 'Gather' || op === 'ArrayFeatureExtractor')

@@ -134,7 +134,7 @@ class GraphReader {
     const fields = [...file.fields(0, file.size)];
     const main = fields.find((field) => field.number === ModelProto.graph);
     if (!main) throw new BootError(`${path} is not an ONNX model.`);
-    this.readGraph(main, true);
+    this.readNodes(main, true);
     for (const field of fields) {
       if (field.number === ModelProto.metadataProps) this.graph.metadata.set(...this.readEntry(field));
       if (field.number === ModelProto.functions) {
@@ -147,7 +147,7 @@ class GraphReader {
     this.graph.edits = editsFor(file, main, this.changes);
   }
 
-  private readGraph(graph: Field, isMain: boolean): void {
+  private readNodes(graph: Field, isMain: boolean): void {
     for (const field of this.file.fields(graph.from, graph.to)) {
       if (field.number === GraphProto.node) this.readNode(field, isMain);
       if (field.number === GraphProto.initializer) {
@@ -189,7 +189,7 @@ class GraphReader {
       if (node.op === 'Constant')
         for (const tensor of file.parts(attribute, AttributeProto.t)) this.readInitializer(tensor);
       if (withBodies.test(node.op))
-        for (const body of file.parts(attribute, AttributeProto.g)) this.readGraph(body, false);
+        for (const body of file.parts(attribute, AttributeProto.g)) this.readNodes(body, false);
     }
   }
 

@@ -208,7 +208,7 @@ function float(type: string, limit: number, shorten: (value: number) => number):
     rounding: { relative: 1e-4, absolute: 1e-5 },
     limit,
     read: (value) => {
-      // JSON holds no infinity, so such a number is a value that code gave.
+      // parseJson makes none of a number like 1e400, so an infinity is a value that code gave.
       if (typeof value === 'number')
         return Math.abs(value) >= limit && Number.isFinite(value) ? undefined : value;
       if (typeof value === 'bigint' || typeof value === 'symbol') {

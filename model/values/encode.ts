@@ -250,11 +250,11 @@ function asTensor(value: unknown, expected: Expected, place: Place): Tensor | un
 function storeNested(type: ElementType, data: Data, at: number, value: unknown, place: Place): void {
   const element = elementOf(type);
   const lengths = measure(value);
-  const fits =
+  const isRight =
     lengths.length === 0
       ? element.fill(data, at, [value]) < 0
       : fillNested(element, data, at, value, lengths, 0);
-  if (!fits) throw fault(type, value, lengths, place);
+  if (!isRight) throw fault(type, value, lengths, place);
 }
 
 /** The error for the first element that does not fit, found by a second, slower walk. */

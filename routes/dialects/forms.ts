@@ -12,7 +12,7 @@ import { type Asked, isObject, type Values } from './asked';
 import { readRecords, readSplit } from './frames';
 import { checkWrapper, matchInputs, matchNames } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
-import { adviseFrame, type Body, byFeature, inputsOf, isKeyed, namer, readRows, rowsIn } from './rows';
+import { adviseFrame, type Body, byFeature, inputsOf, isKeyed, namer, placeIn, readRows } from './rows';
 
 /** Reads a body that is of its form; gives undefined for others. */
 type Form = (body: unknown, signature: Signature) => Asked | undefined;
@@ -24,7 +24,7 @@ const forms: Form[] = [
   form(has('dataframe_split'), readSplit),
   form(isInferRequest, readInferRequest),
   form(has('inputs'), readWhole),
-  form(isListOfObjects, (list, signature) => readRows(list, signature, rowsIn(''))),
+  form(isListOfObjects, (list, signature) => readRows(list, signature, placeIn(''))),
   form(isKeyed, readKeyed),
 ];
 
@@ -57,7 +57,7 @@ function isListOfObjects(body: unknown, signature: Signature): body is unknown[]
 
 function readInstances({ instances }: Body, signature: Signature): Asked {
   if (!Array.isArray(instances)) throw new BadInput(`instances must be an array, not ${kindOf(instances)}`);
-  return readRows(instances, signature, rowsIn('instances'));
+  return readRows(instances, signature, placeIn('instances'));
 }
 
 /** An object keyed by feature or by input: one instance, or a batch where its values have the inputs' full rank. */

@@ -3,14 +3,14 @@ import type { Signature } from '../../model/signature';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
 import { matchNames, plain, show } from './names';
-import { type Body, byFeature, namer, readRows, rowsIn } from './rows';
+import { type Body, byFeature, namer, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
 export function readRecords({ dataframe_records: records }: Body, signature: Signature): Asked {
   if (!Array.isArray(records))
     throw new BadInput(`dataframe_records must be an array, not ${kindOf(records)}`);
-  const where = rowsIn('dataframe_records');
+  const where = placeIn('dataframe_records');
   const odd = records.findIndex((record) => !isObject(record));
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
   const rows = needsFeatures(signature)
@@ -24,7 +24,7 @@ export function readSplit({ dataframe_split: split }: Body, signature: Signature
   const unknown = Object.keys(split).find((key) => !['columns', 'data', 'index'].includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} in dataframe_split`);
   const { columns: given, data } = split;
-  const where = rowsIn('dataframe_split.data');
+  const where = placeIn('dataframe_split.data');
   // MLflow's serving_input of a frame without names has no columns.
   if (given === undefined && Array.isArray(data) && needsFeatures(signature))
     return readRows(data, signature, where);

@@ -1,7 +1,7 @@
 import type { Model } from '../../model/model';
 import { type Input, type Output, runsTogether } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
-import { lengthOf } from './open-inference';
+import { protocolDim } from './open-inference';
 
 // How each protocol describes a model.
 
@@ -16,7 +16,7 @@ export function servingMetadata({ name, signature: { inputs, outputs } }: Model)
   const describe = (values: readonly (Input | Output)[]) =>
     Object.fromEntries(
       values.map(({ name, type, dims }) => {
-        const dim = dims.map((length) => ({ size: String(lengthOf(length)), name: '' }));
+        const dim = dims.map((length) => ({ size: String(protocolDim(length)), name: '' }));
         const shape = { dim, unknown_rank: dims.length === 0 };
         return [
           name,
@@ -47,7 +47,7 @@ export function inferMetadata({ name, signature: { inputs, outputs } }: Model): 
   const describe = ({ name, type, dims }: Input | Output) => ({
     name,
     datatype: elementOf(type).datatype,
-    shape: dims.map(lengthOf),
+    shape: dims.map(protocolDim),
   });
   return {
     name,
@@ -68,7 +68,7 @@ export function modelConfig({ name, signature }: Model): object {
   const describe = ({ name, type, dims }: Input | Output) => ({
     name,
     data_type: `TYPE_${elementOf(type).datatype.replace('BYTES', 'STRING')}`,
-    dims: (isBatched ? dims.slice(1) : dims).map(lengthOf),
+    dims: (isBatched ? dims.slice(1) : dims).map(protocolDim),
   });
   return {
     name,

@@ -124,7 +124,7 @@ function readTensor(
     throw new BadInput(`${where}.shape must be an array of lengths that a tensor can have`);
   }
   if (dims.length > 0 && !fits(shape, dims))
-    throw new BadInput(`${where}.shape must be [${dims.map(lengthOf)}] for ${name}`);
+    throw new BadInput(`${where}.shape must be [${dims.map(protocolDim)}] for ${name}`);
   if (!bytes) {
     if (!Array.isArray(given.data)) throw new BadInput(`${where}.data must be an array`);
     return { shape, data: given.data };
@@ -237,6 +237,6 @@ export function exampleRequest({ inputs, kind }: Signature, most: number): objec
 }
 
 /** A dimension as the protocol shows it. */
-export function lengthOf(dim: Dim): number {
+export function protocolDim(dim: Dim): number {
   return typeof dim === 'number' ? dim : -1;
 }

@@ -31,7 +31,7 @@ export function readRows(
 }
 
 /** Names a row by its list. */
-export function rowsIn(list: string): (row: number) => string {
+export function placeIn(list: string): (row: number) => string {
   return (row) => `${list}[${row}]`;
 }
 
