@@ -103,6 +103,73 @@ test.each<[string, object, object]>([
   expect(isDeepStrictEqual(reply.body, expected)).toBe(true);
 });
 
+describe('long base64', () => {
+  const b64 = Buffer.from(Float32Array.from({ length: 100_000 }, (_, i) => (i % 1000) / 8).buffer).toString(
+    'base64',
+  );
+  const short = { b64: 'AACAPwAAAEA=' };
+  const rows = Array.from({ length: 50_000 }, (_, i) => [((2 * i) % 1000) / 8, ((2 * i + 1) % 1000) / 8]);
+  const shape = [50_000, 2];
+  const tight = JSON.stringify({ b64, shape });
+
+  test.each<[string, string, object]>([
+    ['as it stands', tight, { predictions: rows }],
+    [
+      'with spaces',
+      `\n${JSON.stringify({ shape, b64 }, null, 2).replace('b64":', 'b64"\t\n :')} `,
+      { predictions: rows },
+    ],
+    ['under the input’s name', `{"x":${tight}}`, { predictions: rows }],
+    [
+      'in inputs',
+      `{"inputs":{"x":${tight}},"id":"b64","parameters":{"a\\"b64":"c","b64":"${b64}"}}`,
+      { outputs: rows },
+    ],
+    ['with slashes escaped', tight.replaceAll('/', '\\/'), { predictions: rows }],
+    ['beside short ones', JSON.stringify({ parameters: { b64 }, instances: [short, short] }), { predictions: [[1, 2], [1, 2]] }], // biome-ignore format: rows
+  ])('POST /predict with %s is read', async (_what, body, expected) => {
+    const reply = await ask('identity-float32', body);
+    expect(isDeepStrictEqual(reply.body, expected)).toBe(true);
+  });
+
+  test('POST /predict to a model of texts, whose bytes are one in UTF-8, gives it back', async () => {
+    const text = 'ü'.repeat(200_000);
+    const long = { b64: Buffer.from(text).toString('base64') };
+    const body = JSON.stringify({
+      instances: [
+        [long, 'a'],
+        ['b', long],
+      ],
+    });
+    const reply = await ask('identity-string', body);
+    expect(isDeepStrictEqual(reply.body, { predictions: [[text, 'a'], ['b', text]] })).toBe(true); // biome-ignore format: rows
+  });
+
+  test.each<[string, string, string]>([
+    ['a line end in it', tight.replace('AAAA', 'AA\nAA'), 'b64 is not base64'],
+    ['a letter that is none', tight.replace('AAAA', 'AA*AA'), 'b64 is not base64'],
+    ['a quote in it', tight.replace('AAAA', 'AA"AA'), 'not JSON at position'],
+    ['an escape that is none', tight.replace('AAAA', 'AA\\zA'), 'not JSON at position'],
+    ['no end', tight.slice(0, 500_000), 'not JSON'],
+    ['a comma too many', `${tight.slice(0, -1)},}`, `not JSON at position ${tight.length}`],
+    ['one more value than its shape', tight.replace('50000', '50001'), 'must hold 400008 bytes'],
+  ])('POST /predict with %s is a 400 that says so', async (_what, body, message) => {
+    const reply = await ask('identity-float32', body);
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain(message);
+  });
+
+  test('POST /predict to a feature of this name is JSON, and no base64', async () => {
+    const text = 'a'.repeat(300_000);
+    const features = { FEATURES: 'b64,b' };
+    const reply = await ask('identity-string', JSON.stringify({ b64: text, b: 'b' }), features);
+    expect(isDeepStrictEqual(reply.body, { prediction: [text, 'b'] })).toBe(true);
+    expect((await ask('identity-string', `{"b64":"${text}\n","b":"b"}`, features)).body.error).toContain(
+      'not JSON',
+    );
+  });
+});
+
 test('POST /predict with long sequences of different lengths is answered', async () => {
   const instances = [400, 3000, 401].map((length) => ({
     input_ids: Array(length).fill(2),

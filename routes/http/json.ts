@@ -5,6 +5,7 @@ import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { HttpError } from './errors';
+import { parseAroundBase64 } from './long-texts';
 import { mayHoldInexact, mayHoldInfinite, notJson, parseOdd } from './numbers';
 
 /** Large bodies that were read here, so that their memory is nobody else's. */
@@ -43,7 +44,7 @@ export function takeBytes(req: Request): Buffer {
  * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and integers of 64-bit inputs are exact.
  * Throws BadInput.
  */
-export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
+export function parseJson(bytes: Buffer, { inputs, features }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
@@ -54,8 +55,10 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   // Nothing of a large body is needed twice.
   if (ownBodies.has(bytes)) (bytes.buffer as ArrayBuffer).transfer?.(0);
   if (isOdd) return parseOdd(text, isExact);
+  const mayHoldBase64 =
+    text.length > large && !features?.includes('b64') && !inputs.some(({ name }) => name === 'b64');
   try {
-    return JSON.parse(text);
+    return mayHoldBase64 ? parseAroundBase64(text) : JSON.parse(text);
   } catch (error) {
     return /NaN|Infinity/.test(text) ? parseOdd(text, isExact) : notJson(error);
   }
