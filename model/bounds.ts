@@ -43,7 +43,7 @@ export function checkSize(bytes: number): void {
  * Throws BadInput where an open dimension behind the rows has the length 0: many operators end the process then, such as
  * GRU, InstanceNormalization, ConvTranspose, Einsum and TopK, and few models mean anything by it.
  */
-export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature): void {
+export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature, row?: number): void {
   for (let i = 0; i < inputs.length; i++) {
     const { dims, name } = inputs[i];
     const { shape } = feeds[i];
@@ -51,6 +51,7 @@ export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signatu
       if (shape[axis] === 0 && dims[axis] !== 0) {
         throw new BadInput('has a dimension of length 0, which this model does not take', {
           input: name,
+          row,
           path: [],
         });
       }

@@ -115,7 +115,12 @@ function checkFeatures(features: Listed, inputs: readonly Input[]): void {
       `${by} names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`}: unset it.`,
     );
   }
-  const [, width] = input.dims;
+  const [rows, width] = input.dims;
+  if (typeof rows === 'number' && rows !== 1) {
+    throw new BootError(
+      `${by} names the columns of one [N,k] input, but the model takes ${rows} rows at once: unset it.`,
+    );
+  }
   if (typeof width === 'number' && width !== names.length) {
     throw new BootError(`${by} names ${names.length} columns, but the input ${input.name} has ${width}.`);
   }

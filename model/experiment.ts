@@ -69,9 +69,10 @@ export async function observe(
   }
   const { recipe } = first;
   const attempt = withinTime(run);
-  const seen = await seeShapes(inputs, declared, recipe, first.outputs, attempt);
+  const varied = variedRecipe(recipe, graph);
+  const seen = await seeShapes(inputs, declared, [recipe, varied], first.outputs, attempt);
   const isOne =
-    declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, graph, recipe, seen, attempt));
+    declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, varied, seen, attempt));
   const kind = isOne ? declared : 'whole';
   const signature = {
     kind,
@@ -103,21 +104,26 @@ function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
   };
 }
 
-/** Runs several rows, in which each holds the same; and, where lengths are open, one row of another length. */
+/**
+ * Runs several rows, in which each holds the same; the most again, in which each holds another; and, where lengths are open,
+ * one row of another length.
+ */
 async function seeShapes(
   inputs: readonly Input[],
   declared: Kind,
-  recipe: Recipe,
+  [recipe, varied]: readonly [Recipe, Recipe],
   first: readonly Tensor[],
   attempt: Attempt,
 ): Promise<Seen> {
   const runs: Seen['runs'] = [{ rows: 1, shapes: shapesOf(first) }];
-  const see = async (rows: number, size: number) => {
-    const given = await attempt(() => madeUp(inputs, declared, rows, { ...recipe, size }));
+  const see = async (rows: number, size: number, { valuesFor } = recipe) => {
+    const given = await attempt(() => madeUp(inputs, declared, rows, { size, valuesFor }));
     if (given) runs.push({ rows, shapes: shapesOf(given) });
     return given !== undefined;
   };
   if (declared === 'batched') for (const rows of [2, 3]) await see(rows, recipe.size);
+  // An output's length may follow the values.
+  await see(declared === 'batched' ? 3 : 1, recipe.size, varied);
   let severalSizes = !hasOpenLength(inputs, declared);
   for (const size of sizes.filter((size) => size > recipe.size)) {
     // What a whole model's first dimension counts is a length like others.
@@ -202,6 +208,19 @@ function madeUp(inputs: readonly Input[], kind: Kind, rows: number, recipe: Reci
   });
 }
 
+/** Other numbers in each row, but for the categories that an encoder knows. */
+function variedRecipe({ size, valuesFor }: Recipe, { categories }: Graph): Recipe {
+  const vary = (value: Scalar, row: number, isCategory: boolean) =>
+    typeof value === 'number' && !isCategory ? (value + row + 1) % 3 : value;
+  return {
+    size,
+    valuesFor: (input, row) => {
+      const known = categories.get(input.name);
+      return valuesFor(input, row).map((value, place) => vary(value, row, known?.[place] !== undefined));
+    },
+  };
+}
+
 function shapesOf(tensors: readonly Tensor[]): Shape[] {
   return tensors.map(({ shape }) => shape);
 }
@@ -209,25 +228,17 @@ function shapesOf(tensors: readonly Tensor[]): Shape[] {
 /** Whether outputs follow the rows, and different rows give together what they give alone: then all first dimensions are one batch. */
 async function addUp(
   inputs: readonly Input[],
-  { categories }: Graph,
-  { size, valuesFor }: Recipe,
+  varied: Recipe,
   { runs }: Seen,
   attempt: Attempt,
 ): Promise<boolean> {
   const sawThree = runs.some(({ rows }) => rows === 3);
   if (!sawThree || !runs.every(({ rows, shapes }) => shapes.every(([length]) => length === rows)))
     return false;
-  const vary = (row: number): Recipe => ({
-    size,
-    valuesFor: (input) =>
-      valuesFor(input, row).map((value, place) =>
-        typeof value === 'number' && categories.get(input.name)?.[place] === undefined
-          ? (value + row) % 3
-          : value,
-      ),
-  });
   const alone: Tensor[][] = [];
-  const rows = [0, 1, 2].map((row) => madeUp(inputs, 'batched', 1, vary(row)));
+  const rows = [0, 1, 2].map((row) =>
+    madeUp(inputs, 'batched', 1, { ...varied, valuesFor: (input) => varied.valuesFor(input, row) }),
+  );
   for (const feeds of rows) {
     const outputs = await attempt(() => feeds.map(copyOf));
     if (!outputs) return false;

@@ -136,6 +136,7 @@ function serveRunner(
   };
   const answerRuns = async ({ runs, rows }: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
     if (rows === 0) return decode([noRows(signature)], rows, signature);
+    if (runs.length > 1) for (const [row, feeds] of runs.entries()) checkLengths(feeds, signature, row);
     const answers: Tensor[][] = [];
     let bytes = 0;
     for (const feeds of runs) {

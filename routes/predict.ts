@@ -2,7 +2,7 @@ import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../model/errors';
 import { isOwn, isWrapped, type Model } from '../model/model';
 import { type Asked, takeValues } from './dialects/asked';
-import { columnsOf, readForm } from './dialects/forms';
+import { readForm, wholeAsColumns } from './dialects/forms';
 import { inferMetadata, modelConfig, modelStatus, servingMetadata } from './dialects/metadata';
 import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
 import { type Answer, isLarge, type Style, sizeOfAnswer, styles, writeReply } from './dialects/styles';
@@ -43,7 +43,7 @@ function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
   // Code that was put around a model, as app.ts shows where, sees every request: `infer` would go past it.
   const wrapped = isWrapped(model);
   const values = takeValues(asked);
-  const given = wrapped ? columnsOf(values, model.signature) : values;
+  const given = wrapped && 'tensors' in values ? wholeAsColumns(values.tensors, model.signature) : values;
   const answer: Promise<Answer> =
     'tensors' in given
       ? model.infer(given.tensors, signal).then((tensors) => ({ tensors }))

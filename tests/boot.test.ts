@@ -188,6 +188,7 @@ const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: st
   ['FEATURES with a name twice', [modelPath('four_features')], { FEATURES: 'a,b,c,a' }, 'FEATURES'],
   ['FEATURES of a wrong count', [modelPath('four_features')], { FEATURES: 'a,b' }, 'FEATURES'],
   ['FEATURES with the input’s name', [modelPath('four_features')], { FEATURES: 'a,b,c,x' }, 'FEATURES'],
+  ['FEATURES for rows of a fixed number', [modelPath('fixed-rows')], { FEATURES: 'a,b' }, 'FEATURES'],
   ['FEATURES for a model of several inputs', [], { FEATURES: 'a,b,c,d' }, 'FEATURES'],
   ['an empty key in API_KEY', [], { API_KEY: 'a,,b' }, 'API_KEY'],
   ['a BODY_LIMIT that is text', [], { BODY_LIMIT: 'much' }, 'BODY_LIMIT'],

@@ -447,6 +447,35 @@ describe('a wrapped model', () => {
     }
   });
 
+  test.each<[string, string, unknown]>([
+    ['one row', 'mean-of-all', [[1, 2, 3]]],
+    ['an instance', 'box-and-mask', [[[1, 2], [3, 4]]]], // biome-ignore format: rows
+    ['a squeezed row', 'squeeze', [[1, 2, 3, 4]]],
+    ['rows', 'single', [[1, 2, 3]]],
+    ['rows of their own', 'identity-float32', [[1, 2], [3, 4]]], // biome-ignore format: rows
+    ['a value of a whole model', 'fixed-rows', [[1, 2], [3, 4], [5, 6], [7, 8]]], // biome-ignore format: rows
+  ])('answers whole tensors of %s as without the wrapper (%s)', async (_what, name, inputs) => {
+    const model = await openModel(modelPath(name));
+    const wrapped: Model = { ...model, predict: (columns, signal) => model.predict(columns, signal) };
+    const [own, other] = await Promise.all(
+      [model, wrapped].map((one) => request(createApp(one, off)).post('/predict').send({ inputs })),
+    );
+    expect(own.status).toBe(200);
+    expect(other.body).toEqual(own.body);
+  });
+
+  test.each<[string, string, unknown, string]>([
+    ['rows whose mean is asked', 'mean-of-all', [[1, 2, 3], [4, 5, 6]], 'mean is one value for all rows'], // biome-ignore format: rows
+    ['two rows of a model that takes one', 'single', [[1, 2, 3], [4, 5, 6]], 'x must have a first dimension of 1'], // biome-ignore format: rows
+    ['no row of a model that takes one', 'single', [], 'x must have a first dimension of 1'],
+  ])('refuses whole tensors of %s, which would get another answer', async (_what, name, inputs, words) => {
+    const model = await openModel(modelPath(name));
+    const wrapped: Model = { ...model, predict: (columns, signal) => model.predict(columns, signal) };
+    const reply = await request(createApp(wrapped, off)).post('/predict').send({ inputs });
+    expectError(reply, 400);
+    expect(reply.body.error).toContain(words);
+  });
+
   test('whose infer is wrapped, too, answers the Open Inference Protocol', async () => {
     const model = await openModel(modelPath('add'));
     const logged: string[] = [];

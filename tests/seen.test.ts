@@ -38,11 +38,20 @@ test.each<[model: string, body: unknown, reply: unknown]>([
   ['open-width', { x: [1, 2] }, { prediction: [2, 4] }],
   ['open-one', { x: [1, 2] }, { prediction: 3 }],
   ['open-one', { x: [5] }, { prediction: 5 }],
+  ['as-many', { x: [0, 0, 0] }, { prediction: [0] }],
+  ['as-many', { x: [2, 1, 0] }, { prediction: [3, 3, 3] }],
   ['label-of-one', { instances: [[1, 2], [4, 3]] }, { predictions: [1, 0] }], // biome-ignore format: rows
   // One batch under two names.
   ['unlike-names', { a: [1, 2], b: [3, 4] }, { prediction: [4, 6] }],
   ['unlike-names', { instances: [{ a: [1, 2], b: [3, 4] }, { a: [0, 0], b: [1, 1] }] }, { predictions: [[4, 6], [1, 1]] }], // biome-ignore format: rows
   ['unlike-names', { a: [[1, 2]], b: [[3, 4]] }, { predictions: [[4, 6]] }],
+  // Bytes for the one, a list of bytes for the other.
+  [
+    'add',
+    { feature1: { b64: 'AACAPw==', shape: [1, 1] }, feature2: [{ b64: 'AAAAQA==' }] },
+    { predictions: [3] },
+  ],
+  ['named-proto', JSON.parse('{"__proto__":[1,2]}'), { prediction: [1, 2] }],
   // Open under two names, and no batch.
   ['similarity', { q: [[1, 2]], d: [[1, 0], [0, 1]] }, { prediction: [[1, 2]] }], // biome-ignore format: rows
   ['named-predictions', { x: [4, 3] }, { prediction: 4, predictions: 0 }],
@@ -72,6 +81,7 @@ test.each([
   ['batch-inside', 'batched', [['', 2]], ['x', 'weights']],
   ['open-one', 'batched', [['N', 1]], ['x']],
   ['open-width', 'batched', [['N', '']], ['x']],
+  ['as-many', 'batched', [['N', '']], ['x']],
   ['ocr', 'single', [[20, 1, '']], ['x']],
 ])('%s is seen to be %s', async (name, kind, dims, inputs) => {
   const { signature } = (await serveModel(name)).model;
@@ -80,6 +90,18 @@ test.each([
   expect(signature.outputs.map((output) => output.dims.map((dim) => (dim === 'unk__13' ? '' : dim)))).toEqual(
     dims,
   );
+});
+
+test('An empty row among others is named', async () => {
+  const reply = await ask('open-width', { instances: [{ x: [1, 2] }, { x: [3] }, { x: [] }] });
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('instances[2].x has a dimension of length 0');
+});
+
+test('A body for an input without values is taken as the error shows it', async () => {
+  const { error } = (await ask('empty-beside', {})).body;
+  const [, body] = / Try (\{.*\})$/.exec(error) ?? [];
+  expect((await ask('empty-beside', body)).body).toEqual({ prediction: [], z: 0 });
 });
 
 test.each<[string, string, object, number, object]>([
@@ -172,6 +194,13 @@ describe('names that are nearly an input’s', () => {
 });
 
 describe('what pandas makes', () => {
+  test.each([
+    [{ dataframe_records: [{ 0: [1, 2, 3, 4] }] }],
+    [{ dataframe_split: { columns: ['0'], data: [[[1, 2, 3, 4]]] } }],
+  ])('for an input that is named 0 is read by this name: %j', async (body) => {
+    expect((await ask('named-0', body)).body).toEqual({ predictions: [[1, 2, 3, 4]] });
+  });
+
   test.each([
     [{ dataframe_split: { columns: [0, 1], data: [[1, 2], [3, 4]] } }], // biome-ignore format: rows
     [{ dataframe_split: { columns: ['0', '1'], data: [[1, 2], [3, 4]], index: [0, 1] } }], // biome-ignore format: rows

@@ -323,6 +323,15 @@ test('POST /predict with UTF-8 that begins with a byte order mark keeps it', asy
 });
 
 type Floats = Record<string, { b64: string; numbers: number[] }>;
+test('Bytes are answered as numbers are, wherever they lie in memory', async () => {
+  const values = [Number.NaN, -1, -2, -3, -4, -5, -6, -7];
+  const x = { b64: Buffer.from(Float32Array.from(values).buffer).toString('base64') };
+  const numbers = JSON.stringify({ instances: [values] });
+  const { text } = await ask('largest-of-8', numbers);
+  expect(text).toBe('{"predictions":[null]}\n');
+  for (let i = 0; i < 40; i++) expect((await ask('largest-of-8', { instances: [x] })).text).toBe(text);
+});
+
 const numpy = JSON.parse(readFileSync(join(root, 'tests', 'models', 'floats.json'), 'utf8')) as Floats;
 
 describe.each(['float32', 'float16'])('POST /predict to a model of %s', (type) => {

@@ -1,6 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import { isElementType } from '../values/elements';
+import { recordOf } from '../values/record';
 import type { Tensor } from '../values/tensor';
 import { applyEdits, type Edit } from './edits';
 
@@ -56,8 +57,7 @@ export async function openSession({ path, edits, threads }: Source): Promise<Run
     inputs: session.inputMetadata.map(describe),
     outputs: session.outputMetadata.map(describe),
     async run(feeds, fetches) {
-      const given: Record<string, RuntimeTensor> = {};
-      for (let i = 0; i < feeds.length; i++) given[names[i]] = toRuntime(feeds[i], runtime.Tensor);
+      const given = recordOf(names, (i) => toRuntime(feeds[i], runtime.Tensor));
       const results = await session.run(given, fetches);
       return fetches.map((name) => fromRuntime(results[name]));
     },

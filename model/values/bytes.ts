@@ -37,11 +37,15 @@ export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, pl
   if (type === 'bool' && bytes.some((byte) => byte > 1)) {
     throw new BadInput('must hold only bytes 0 and 1 for bool', place);
   }
-  const { buffer, byteOffset } = byteAligned(bytes, width);
+  const { buffer, byteOffset } = aligned(bytes);
   return view(buffer, byteOffset, size);
 }
 
-function byteAligned(bytes: Uint8Array, width: number): Uint8Array {
+/**
+ * Memory that begins where that of an array of its own does: the runtime adds up in another order elsewhere, so that the same
+ * values would have another sum, and another largest one where there is a NaN.
+ */
+function aligned(bytes: Uint8Array): Uint8Array {
   // Not slice(), which shares the memory of a Buffer.
-  return bytes.byteOffset % width === 0 ? bytes : new Uint8Array(bytes);
+  return bytes.byteOffset % 16 === 0 ? bytes : new Uint8Array(bytes);
 }

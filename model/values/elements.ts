@@ -251,10 +251,12 @@ function half(): Codec<number> {
 function whole(min: number, max: number): Codec<number> {
   return {
     takes: `a whole number from ${min} to ${max}`,
-    read: (value) =>
-      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-        ? value
-        : undefined,
+    read: (value) => {
+      const number = typeof value === 'bigint' ? Number(value) : value;
+      return typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max
+        ? number
+        : undefined;
+    },
     write: same,
     number: same,
   };

@@ -3,16 +3,27 @@ import { type Input, runsTogether, type Signature } from '../../model/signature'
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import { elementOf } from '../../model/values/elements';
-import type { Columns } from '../../model/values/encode';
+import type { Columns, GivenTensor } from '../../model/values/encode';
 import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { rowsApart } from '../../model/values/rows';
 import { checkRank, isShape, measure } from '../../model/values/shapes';
-import { type Asked, isObject, type Values } from './asked';
+import { type Asked, isObject } from './asked';
 import { readRecords, readSplit } from './frames';
 import { checkWrapper, matchInputs, matchNames } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
-import { adviseFrame, type Body, byFeature, inputsOf, isKeyed, namer, placeIn, readRows } from './rows';
+import {
+  adviseFrame,
+  type Body,
+  byFeature,
+  byFeatures,
+  byInputs,
+  inputsOf,
+  isKeyed,
+  namer,
+  placeIn,
+  readRows,
+} from './rows';
 
 /** Reads a body that is of its form; gives undefined for others. */
 type Form = (body: unknown, signature: Signature) => Asked | undefined;
@@ -60,16 +71,15 @@ function readInstances({ instances }: Body, signature: Signature): Asked {
   return readRows(instances, signature, placeIn('instances'));
 }
 
+/** Where the body itself is the row. */
+const atTop = () => '';
+
 /** An object keyed by feature or by input: one instance, or a batch where its values have the inputs' full rank. */
 function readKeyed(body: Body, signature: Signature): Asked {
   const { inputs, kind } = signature;
   const values = hasJust(body, inputs) ? inputs.map(({ name }) => body[name]) : inputsOf(body, signature, '');
   if (isObject(values[0])) adviseFrame(body, Object.keys(body), signature);
-  const { features } = signature;
-  const isRow = features !== undefined && byFeature(Object.keys(body), signature);
-  if (isRow && Array.isArray(values[0]) && values[0].every(Array.isArray)) {
-    throw new BadInput(`${features[0]} must be one value, not an array; columns are asked by {"inputs": …}`);
-  }
+  const isRow = signature.features !== undefined && byFeature(Object.keys(body), signature);
   const holdBatch = inputs.map((input, i) => kind === 'batched' && !isRow && holdsBatch(values[i], input));
   const batch = holdBatch.indexOf(true);
   if (batch >= 0) {
@@ -82,26 +92,47 @@ function readKeyed(body: Body, signature: Signature): Asked {
     return readBatch(values, signature);
   }
   const columns = inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]);
-  return { form: 'one', values: { columns }, nameOf: namer(signature, () => '') };
+  return {
+    form: 'one',
+    values: { columns },
+    nameOf: namer(signature, atTop, isRow ? byFeatures : byInputs),
+  };
 }
 
-/** A batch for each input; one of bytes stays whole where its rows may run together. */
+/** A batch for each input; bytes stay whole where all are, and their rows may run together. */
 function readBatch(values: readonly unknown[], signature: Signature): Asked {
   const { inputs } = signature;
-  const bytes = values.find(isBase64);
+  const bytes = values.every(isBase64) ? values[0] : undefined;
   const rows = isShape(bytes?.shape) ? bytes.shape[0] : undefined;
   const tensors = byName(inputs, (_, i) => ({ data: values[i] }));
   const isWhole = rows !== undefined && runsTogether(signature);
-  return { form: 'many', rows, values: isWhole ? { tensors } : columnsOf({ tensors }, signature), nameOf };
+  return { form: 'many', rows, values: isWhole ? { tensors } : columnsOf(tensors, signature), nameOf };
 }
 
-/** Whole tensors as columns: for a model of which only columns are asked. Throws BadInput. */
-export function columnsOf(values: Values, { inputs, kind }: Signature): { columns: Columns } {
-  if ('columns' in values) return values;
-  const columns = byName(inputs, (input) => {
-    const { data } = values.tensors[input.name];
-    return kind === 'whole' ? [data] : rowsOfBatch(data, input);
-  });
+/** A batch for each input as columns. Throws BadInput. */
+function columnsOf(tensors: Record<string, GivenTensor>, { inputs }: Signature): { columns: Columns } {
+  return { columns: byName(inputs, (input) => rowsOfBatch(tensors[input.name].data, input)) };
+}
+
+/** Whole tensors as columns: for a model of which only columns are asked. Throws BadInput where these would not be the same. */
+export function wholeAsColumns(
+  tensors: Record<string, GivenTensor>,
+  signature: Signature,
+): { columns: Columns } {
+  const { inputs, outputs, kind } = signature;
+  if (kind === 'whole') return { columns: byName(inputs, ({ name }) => [tensors[name].data]) };
+  const { columns } = columnsOf(tensors, signature);
+  for (const { name } of inputs) {
+    if (kind === 'single' && columns[name].length !== 1) {
+      throw new BadInput(`${name} must have a first dimension of 1, not ${columns[name].length}`);
+    }
+    const mixed = outputs.find(({ batch }) => !batch);
+    if (mixed && columns[name].length !== 1) {
+      throw new BadInput(
+        `${mixed.name} is one value for all rows, of which this model is asked one by one: send instances`,
+      );
+    }
+  }
   return { columns };
 }
 
@@ -165,7 +196,10 @@ function featureColumn(value: unknown, feature: string, { type }: Input): readon
   }
   if (!Array.isArray(value)) throw new BadInput(`${feature} must be an array, not ${kindOf(value)}`);
   const isUpright = value.length > 0 && value.every((item) => Array.isArray(item) && item.length === 1);
-  return isUpright ? value.map(([item]) => item) : value;
+  if (isUpright) return value.map(([item]) => item);
+  const list = value.findIndex(Array.isArray);
+  if (list >= 0) throw new BadInput(`${feature}[${list}] must be one value, not an array`);
+  return value;
 }
 
 function rowsOfColumns(columns: readonly (readonly unknown[])[], names: readonly string[]): unknown[][] {
@@ -185,7 +219,8 @@ function rowsOfBatch(value: unknown, { name, type, dims }: Input): readonly unkn
 function holdsBatch(value: unknown, { type, dims }: Input): boolean {
   if (typeof value !== 'object' || value === null) return false;
   // An empty array is a batch of no rows, unless an instance can be empty.
-  if (Array.isArray(value) && value.length === 0) return dims.length === 1 || typeof dims[1] !== 'string';
+  if (Array.isArray(value) && value.length === 0)
+    return dims.length === 1 || (typeof dims[1] === 'number' && dims[1] > 0);
   const { length } = measure(value);
   let inner: unknown = value;
   for (let depth = 0; depth < length; depth++) inner = (inner as unknown[]).at(0);

@@ -3,7 +3,7 @@ import type { Signature } from '../../model/signature';
 import { byName } from '../../model/values/record';
 import { type Asked, isObject } from './asked';
 import { matchNames, plain, show } from './names';
-import { type Body, byFeature, namer, placeIn, readRows } from './rows';
+import { type Body, byFeature, byFeatures, byInputs, namer, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
@@ -47,7 +47,11 @@ export function readSplit({ dataframe_split: split }: Body, signature: Signature
   const columns = features
     ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
     : byName(inputs, (_, i) => data.map((row) => row[places[i]]));
-  return { form: 'many', values: { columns }, nameOf: namer(signature, where) };
+  return {
+    form: 'many',
+    values: { columns },
+    nameOf: namer(signature, where, features ? byFeatures : byInputs),
+  };
 }
 
 /** Whether a data frame's columns cannot be told by name. */
@@ -60,8 +64,9 @@ function needsFeatures({ inputs, features }: Signature): boolean {
  * for columns that a one-input model cannot tell apart.
  */
 function checkColumns(columns: readonly string[], { inputs }: Signature): boolean {
-  if (columns.length > 0 && columns.every((name, i) => name === String(i))) return true;
   const [{ name: own }] = inputs;
+  if (columns.length === 1 && columns[0] === own) return false;
+  if (columns.length > 0 && columns.every((name, i) => name === String(i))) return true;
   if (columns.every((name) => plain(name) === plain(own))) return false;
   throw new BadInput("a data frame needs the names of the model's columns: set FEATURES");
 }

@@ -81,9 +81,14 @@ export function readInferRequest(
     form: 'whole',
     values: { tensors },
     infer: { id, outputs: readOutputs(outputs, signature, isBinary) },
-    nameOf: ({ input, path }) =>
-      `inputs[${places[inputs.findIndex(({ name }) => name === input)]}].data${showPath(path)}`,
+    nameOf: nameInData(inputs, places),
   };
+}
+
+/** Names places in the data of inputs, which stand at these places of the request. */
+function nameInData(inputs: readonly Input[], places: readonly number[]): Asked['nameOf'] {
+  return ({ input, path }) =>
+    `inputs[${places[inputs.findIndex(({ name }) => name === input)]}].data${showPath(path)}`;
 }
 
 /** The bytes of each input that has some. */

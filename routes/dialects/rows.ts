@@ -20,14 +20,21 @@ export function isKeyed(body: unknown, signature: Signature): body is Body {
   return isObject(body) && !isValue(body, signature);
 }
 
+/** How a row names its values: not at all, by its inputs, or by the features of the one input. */
+type Keys = 'none' | 'inputs' | 'features';
+
+// Not written where a body is read: V8 keeps with a function all that others beside it use, and so the body.
+export const byInputs = (): Keys => 'inputs';
+export const byFeatures = (): Keys => 'features';
+
 /** Instances, each keyed by input or by feature or, for a one-input model, bare. */
 export function readRows(
   instances: readonly unknown[],
   signature: Signature,
   where: (row: number) => string,
 ): Asked {
-  const { columns, firstIsBare, others } = transpose(instances, signature, where);
-  return { form: 'many', values: { columns }, nameOf: namer(signature, where, firstIsBare, others) };
+  const { columns, keys } = transpose(instances, signature, where);
+  return { form: 'many', values: { columns }, nameOf: namer(signature, where, (row) => keys[row]) };
 }
 
 /** Names a row by its list. */
@@ -35,57 +42,47 @@ export function placeIn(list: string): (row: number) => string {
   return (row) => `${list}[${row}]`;
 }
 
-/** Names places in rows that are keyed or bare, as the first is, but for `others`. */
+/** Names places in rows: under an input's name or, by its place, a feature's. */
 export function namer(
-  signature: Signature,
-  where: (row: number) => string,
-  firstIsBare = false,
-  others = new Set<number>(),
-): Asked['nameOf'] {
-  return (place) => nameInRow(place, where, signature, firstIsBare === others.has(place.row ?? 0));
-}
-
-/** Where in a row a value lies: under its input's name or, by its place, its feature's. */
-function nameInRow(
-  { input, row = 0, path }: Place,
-  where: (row: number) => string,
   { inputs, features }: Signature,
-  isKeyedRow: boolean,
-): string {
-  const at = where(row);
-  const feature = features?.[Number(path[0])];
-  if (isKeyedRow && feature !== undefined && inputs[0].name === input)
-    return at ? `${at}.${feature}` : feature;
-  if (!isKeyedRow) return `${at}${showPath(path)}`;
-  return `${at}${at && '.'}${input}${showPath(path)}`;
+  where: (row: number) => string,
+  keysOf: (row: number) => Keys,
+): Asked['nameOf'] {
+  return ({ input, row = 0, path }: Place) => {
+    const at = where(row);
+    const keys = keysOf(row);
+    if (keys === 'none') return `${at}${showPath(path)}`;
+    const ofFeature = keys === 'features' && inputs[0].name === input;
+    const feature = ofFeature ? features?.[Number(path[0])] : undefined;
+    return `${at}${at && '.'}${feature ?? `${input}${showPath(path)}`}`;
+  };
 }
 
-/** Columns of instances, and which of these are bare: the first, and those that are not as it is. */
+/** Columns of instances, and how each names its values. */
 function transpose(
   instances: readonly unknown[],
   signature: Signature,
   where: (row: number) => string,
-): { columns: Columns; firstIsBare: boolean; others: Set<number> } {
-  const { inputs } = signature;
-  const isBare = (row: number) => inputs.length === 1 && !isKeyed(instances[row], signature);
-  const firstIsBare = instances.length > 0 && isBare(0);
-  const others = new Set<number>();
+): { columns: Columns; keys: Keys[] } {
+  const { inputs, features } = signature;
   const columns = inputs.map(() => new Array<unknown>(instances.length));
+  const keys = new Array<Keys>(instances.length);
   for (let row = 0; row < instances.length; row++) {
     const instance = instances[row];
-    const bare = isBare(row);
-    if (bare !== firstIsBare) others.add(row);
-    if (bare) columns[0][row] = instance;
-    else if (isObject(instance) && hasJust(instance, inputs))
+    if (inputs.length === 1 && !isKeyed(instance, signature)) {
+      keys[row] = 'none';
+      columns[0][row] = instance;
+    } else if (isObject(instance) && hasJust(instance, inputs)) {
+      keys[row] = 'inputs';
       for (let c = 0; c < inputs.length; c++) columns[c][row] = instance[inputs[c].name];
-    else {
+    } else {
+      keys[row] = features ? 'features' : 'inputs';
       const values = inputsOf(instance, signature, where(row));
       for (let c = 0; c < inputs.length; c++) columns[c][row] = values[c];
     }
   }
   // Without inputs, rows are still counted.
-  const named = inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]);
-  return { columns: named, firstIsBare, others };
+  return { columns: inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]), keys };
 }
 
 /** The values of one instance by input, however it is keyed; a row of features is the one input's. Throws BadInput. */
@@ -94,8 +91,13 @@ export function inputsOf(instance: unknown, signature: Signature, where: string)
   if (!isObject(instance))
     throw new BadInput(`${where} must be an object keyed by input, not ${kindOf(instance)}`);
   const given = Object.keys(instance);
-  if (features && byFeature(given, signature))
-    return [matchNames(given, features, where).map((name) => instance[name])];
+  if (features && byFeature(given, signature)) {
+    const values = matchNames(given, features, where).map((name) => instance[name]);
+    const list = values.findIndex(Array.isArray);
+    if (list < 0) return [values];
+    const hint = where ? '' : '; columns are asked by {"inputs": …}';
+    throw new BadInput(`${where}${where && '.'}${features[list]} must be one value, not an array${hint}`);
+  }
   adviseFrame(instance, given, signature);
   return matchInputs(given, inputs, where).map((name) => instance[name]);
 }

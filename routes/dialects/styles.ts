@@ -68,13 +68,19 @@ function writeRows(style: Style, answer: OutputColumns, { form }: Asked, signatu
     const names = Object.keys(answer);
     return writeWhole(
       style,
-      signature.kind === 'whole' ? recordOf(names, (i) => answer[names[i]].at(0)) : answer,
+      recordOf(names, (i) => wholeColumn(names[i], answer[names[i]], signature)),
     );
   }
   const [first] = Object.values(answer);
   if (first.length === 0) return { predictions: [] };
   if (form === 'one') return style.rows(answer, 'prediction', onlyRow, signature);
   return style.rows(answer, 'predictions', allRows, signature);
+}
+
+/** A column as the whole tensor that it was: all rows or, where these are none, the only one. */
+function wholeColumn(name: string, column: Column, { outputs, kind }: Signature): unknown {
+  const isRows = kind !== 'whole' && (outputs.find((output) => output.name === name)?.batch ?? true);
+  return isRows ? column : column.at(0);
 }
 
 /** A reply of whole tensors: bare where there is only one. */

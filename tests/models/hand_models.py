@@ -339,6 +339,27 @@ UNCHECKED = {
         box = ReduceMax<axes = [1, 2], keepdims = 0>(image)
         mask = ReduceMax<axes = [0], keepdims = 0>(image)
     }""",
+    # The runtime finds a NaN or not, as the row lies in memory.
+    "largest-of-8": "(float[N,8] x) => (float[N] y) { y = ReduceMax<axes = [1], keepdims = 0>(x) }",
+    # What has a row for each, and what has not.
+    "mean-of-all": """(float[N,3] x) => (float[N,3] y, float[3] mean) {
+        y = Add(x, x)
+        mean = ReduceMean<axes = [0], keepdims = 0>(x)
+    }""",
+    # An output as long as its largest value says.
+    "as-many": """(float[N,3] x) => (float[N,K] y) {
+        sums = ReduceSum<keepdims = 1>(x, one)
+        largest = ReduceMax<keepdims = 0>(x)
+        count = Cast<to = 7>(largest)
+        wider = Add(count, one)
+        repeats = Concat<axis = 0>(one, wider)
+        y = Tile(sums, repeats)
+    }""",
+    "fixed-rows": "(float[4,2] x) => (float[4,2] y) { y = Identity(x) }",
+    # An older exporter's name for an input.
+    "named-0": "(float[N,4] \"0\") => (float[N,4] y) { y = Identity(\"0\") }",
+    "named-proto": "(float[N,2] __proto__) => (float[N,2] y) { y = Identity(__proto__) }",
+    "empty-beside": "(float[N,0,3] a, float[N] b) => (float[N,0,3] y, float[N] z) { y = Identity(a) z = Identity(b) }",
     # As torch exports padding of images and sound, which must be larger than what is added.
     "reflect": """(float[N,width] x) => (float[N,wider] y) {
         pads = Constant<value = int64[4] {0, 2, 0, 2}>()
