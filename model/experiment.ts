@@ -70,7 +70,8 @@ export async function observe(
   const { recipe } = first;
   const attempt = withinTime(run);
   const varied = variedRecipe(recipe, graph);
-  const seen = await seeShapes(inputs, declared, [recipe, varied], first.outputs, attempt);
+  const others = outputs.some(hasOpenInner) ? varied : undefined;
+  const seen = await seeShapes(inputs, declared, [recipe, others], first.outputs, attempt);
   const isOne =
     declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, varied, seen, attempt));
   const kind = isOne ? declared : 'whole';
@@ -104,14 +105,19 @@ function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
   };
 }
 
+/** Whether a length behind the first is open, which may follow the values. */
+function hasOpenInner({ dims }: Output): boolean {
+  return dims.length === 0 || dims.slice(1).some((dim) => typeof dim === 'string');
+}
+
 /**
- * Runs several rows, in which each holds the same; the most again, in which each holds another; and, where lengths are open,
- * one row of another length.
+ * Runs several rows, in which each holds the same; the most again with varied values, if there are; and, where lengths are
+ * open, one row of another length.
  */
 async function seeShapes(
   inputs: readonly Input[],
   declared: Kind,
-  [recipe, varied]: readonly [Recipe, Recipe],
+  [recipe, varied]: readonly [Recipe, Recipe | undefined],
   first: readonly Tensor[],
   attempt: Attempt,
 ): Promise<Seen> {
@@ -122,8 +128,7 @@ async function seeShapes(
     return given !== undefined;
   };
   if (declared === 'batched') for (const rows of [2, 3]) await see(rows, recipe.size);
-  // An output's length may follow the values.
-  await see(declared === 'batched' ? 3 : 1, recipe.size, varied);
+  if (varied) await see(declared === 'batched' ? 3 : 1, recipe.size, varied);
   let severalSizes = !hasOpenLength(inputs, declared);
   for (const size of sizes.filter((size) => size > recipe.size)) {
     // What a whole model's first dimension counts is a length like others.

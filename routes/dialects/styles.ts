@@ -138,7 +138,7 @@ function byRow(answer: OutputColumns, key: string, pick: (column: Column) => unk
   return { [key]: pick(columns.length === 1 ? columns[0] : new RowColumn(answer)) };
 }
 
-/** OutputColumns transposed: each row an object keyed by output. */
+/** Columns transposed: each row an object keyed by output. */
 class RowColumn extends WritableColumn {
   readonly length: number;
   readonly size: number;
