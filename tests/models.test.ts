@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BootError } from '../model/errors';
+import { applyEdits } from '../model/runtime/edits';
 import { readGraph } from '../model/runtime/onnx';
 import { message, number } from '../model/runtime/protobuf';
 import { ask } from './ask';
@@ -150,6 +151,11 @@ test.each([
   expect(await predict(name, { instances })).toEqual(expected);
 });
 
+test('POST /predict with a batch as bytes to a model whose rows are run one by one', async () => {
+  const x = { b64: Buffer.from(Float32Array.of(1, 2, 3, 3, 4, 8).buffer).toString('base64'), shape: [2, 3] };
+  expect(await predict('no-batch-output', x)).toEqual({ predictions: [[1, 2, 3], [3, 4, 8]], mean: [[1, 2, 3], [3, 4, 8]] }); // biome-ignore format: rows
+});
+
 test.each([
   // Shortest digits as NumPy prints them.
   ['float16', [65504, 0.1], [65500, 0.1]],
@@ -272,6 +278,13 @@ describe('files written for a test', () => {
     const graph = message(7, node, message(11, info('x')), message(12, info('y')));
     return Buffer.concat([number(1, 8), message(8, number(2, 17)), graph]);
   }
+
+  test('a locale that a text model has already stays', () => {
+    const path = modelPath('text');
+    const { edits } = readGraph(path);
+    expect(edits.length).toBeGreaterThan(0);
+    expect(readGraph(write('text.onnx', applyEdits(path, edits))).edits).toEqual([]);
+  });
 
   test('a model of large rows is served, with a note that its requests do not share runs', async () => {
     const { notes, signature } = await openModel(write('large.onnx', oneNode('Neg', 1, 30_000)));

@@ -131,6 +131,24 @@ describe('predict, for code', () => {
     await expect(model.predict(columns)).rejects.toThrow(message);
   });
 
+  test('gives rows that were run one by one from the end, too', async () => {
+    const model = await openModel(modelPath('no-batch-output'));
+    const { rows } = await model.predict({ x: [[1, 2, 3], [3, 4, 8]] }); // biome-ignore format: rows
+    expect(rows.at(-1)).toEqual([3, 4, 8]);
+    expect(rows.at(2)).toBeUndefined();
+  });
+
+  test.each([
+    [{ shape: [1, 3], data: Float32Array.of(1, 2, 3) }, 'must have the shape'],
+    [
+      { type: 'float64' as const, shape: [1, 2], data: Float64Array.of(1, 2) },
+      'must be float32, not float64',
+    ],
+  ])('refuses, as a whole tensor, %j', async (x, message) => {
+    const model = await openModel(modelPath('identity-float32'));
+    await expect(model.infer({ x })).rejects.toThrow(message);
+  });
+
   test('rejects with the reason of a signal that is aborted', async () => {
     const model = await openModel(modelPath('add'));
     await expect(

@@ -52,6 +52,8 @@ test.each<[model: string, body: unknown, reply: unknown]>([
     { predictions: [3] },
   ],
   ['named-proto', JSON.parse('{"__proto__":[1,2]}'), { prediction: [1, 2] }],
+  // Rows of different lengths, of which one is a list of one in fact.
+  ['open-one', { instances: [[1, 2], [5]] }, { predictions: [3, 5] }], // biome-ignore format: rows
   // Open under two names, and no batch.
   ['similarity', { q: [[1, 2]], d: [[1, 0], [0, 1]] }, { prediction: [[1, 2]] }], // biome-ignore format: rows
   ['named-predictions', { x: [4, 3] }, { prediction: 4, predictions: 0 }],
@@ -90,6 +92,18 @@ test.each([
   expect(signature.outputs.map((output) => output.dims.map((dim) => (dim === 'unk__13' ? '' : dim)))).toEqual(
     dims,
   );
+});
+
+test('An empty tensor for a whole model is a 400', async () => {
+  const reply = await ask('matmul-open', { a: { b64: '', shape: [0, 2] }, b: [[1], [2]] }); // biome-ignore format: rows
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('a has a dimension of length 0');
+});
+
+test('An instance of a model without inputs is an object', async () => {
+  const reply = await ask('no-inputs', '{"instances":[5]}');
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('instances[0] must be an object');
 });
 
 test('An empty row among others is named', async () => {

@@ -143,6 +143,15 @@ test('MODEL_PATH is a folder', async () => {
   expect(loaded.map(({ name }) => name)).toEqual(['add', 'whole']);
 });
 
+test('A folder’s files may end in capitals', async () => {
+  const path = join(folder, 'capitals');
+  mkdirSync(path);
+  cpSync(modelPath('add'), join(path, 'ADD.ONNX'));
+  const loaded = await loadModels([path]);
+  await Promise.all(loaded.map((model) => model.close()));
+  expect(loaded.map(({ name }) => name)).toEqual(['ADD']);
+});
+
 test('MODEL_PATH is several by commas', async () => {
   const { stdout, code } = await launchAndEnd([], {
     MODEL_PATH: `${modelPath('add')}, ${modelPath('single')}`,

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { Batcher } from '../model/batcher';
 import { runtime } from '../model/runtime/load';
 import type { Signature } from '../model/signature';
+import { agree } from '../model/values/compare';
 import { copyOf, type Tensor } from '../model/values/tensor';
 import { near } from './near';
 import { closeModels, modelPath, openModel, root, serveModel } from './serve';
@@ -240,6 +241,51 @@ test.each([
   jest.spyOn(Math, 'random').mockReturnValue(0.9999);
   expect(await ask([...Array(31).fill(5), odd])).toEqual(Array(32).fill(0));
   expect(batcher.batches).toBe(false);
+});
+
+test('one row beside another that changes its answer ends sharing at once', async () => {
+  const isOdd = (value: number) => !(value < 1e5);
+  const { batcher, ask, change } = await beyondProbation((values, value) =>
+    !isOdd(value) && values.some(isOdd) ? 1 : 0,
+  );
+  change();
+  expect(await ask([5, 1e6])).toEqual([0, 0]);
+  expect(batcher.batches).toBe(false);
+});
+
+test('a dependence that only rows made from real ones show ends sharing', async () => {
+  const { batcher } = doubling(32, async ([x]) => {
+    const data = x.data as Float32Array;
+    const isSpoilt = data.some(Number.isNaN);
+    const labels = BigInt64Array.from(data, (value) => (isSpoilt && !Number.isNaN(value) ? 1n : 0n));
+    return [{ type: 'int64', shape: x.shape, data: labels }];
+  });
+  for (let i = 0; i < 100; i++) {
+    await Promise.all(ordinary().map((value) => batcher.run([float(value)])));
+  }
+  expect(batcher.batches).toBe(false);
+});
+
+test('float16 answers that differ in their last bit are rounding', async () => {
+  const { batcher } = doubling(32, async ([x]) => {
+    const data = Uint16Array.from(x.data as Float32Array, (value, i) => 0x3c00 + (value % 512) + (i % 2));
+    return [{ type: 'float16', shape: x.shape, data }];
+  });
+  for (let i = 0; i < 60; i++) {
+    await Promise.all(ordinary().map((value) => batcher.run([float(value)])));
+  }
+  expect(batcher.batches).toBe(true);
+});
+
+test('infinities hide no other difference', () => {
+  const row = (...values: number[]): Tensor => ({
+    type: 'float32',
+    shape: [1, 2],
+    data: Float32Array.from(values),
+  });
+  const [one, other] = [row(Number.POSITIVE_INFINITY, 1), row(Number.POSITIVE_INFINITY, 2)];
+  expect(agree(one, other, 0)).toBe(false);
+  expect(agree(one, row(Number.POSITIVE_INFINITY, 1), 0)).toBe(true);
 });
 
 test('labels that change together in a run are no rounding', async () => {

@@ -323,6 +323,18 @@ test('POST /predict with UTF-8 that begins with a byte order mark keeps it', asy
 });
 
 type Floats = Record<string, { b64: string; numbers: number[] }>;
+test('NaN and infinities stand among many numbers, too', async () => {
+  const rows = Array.from({ length: 12_000 }, (_, i) => (i % 2 ? [null, 'Infinity'] : ['-Infinity', 1.5]));
+  expect((await ask('identity-float32', rows)).body.predictions).toEqual(rows);
+});
+
+test.each([
+  ['[0.000e5,-0.0]', [0, 0]],
+  [`{"b64":"${Buffer.from(BigInt64Array.of(1n, 2n).buffer).toString('base64')}","shape":[2.0]}`, [1, 2]],
+])('POST /predict to identity-int64 with %s, whose numbers have points', async (body, prediction) => {
+  expect((await ask('identity-int64', body)).body).toEqual({ prediction });
+});
+
 test('Bytes are answered as numbers are, wherever they lie in memory', async () => {
   const values = [Number.NaN, -1, -2, -3, -4, -5, -6, -7];
   const x = { b64: Buffer.from(Float32Array.from(values).buffer).toString('base64') };
