@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import bodyParser from 'body-parser';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
@@ -47,9 +47,7 @@ export function takeBytes(req: Request): Buffer {
 export function parseJson(bytes: Buffer, { inputs, features }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
-  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
-  // Several times faster than a TextDecoder, which would leave out a byte order mark.
-  const text = bytes.toString('utf8', hasByteOrderMark(bytes) ? 3 : 0);
+  const text = textOf(bytes);
   const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles);
   const isOdd = mayHoldInfinite(text, bytes) || (isExact && mayHoldInexact(text));
   // Nothing of a large body is needed twice.
@@ -62,6 +60,15 @@ export function parseJson(bytes: Buffer, { inputs, features }: Signature): unkno
   } catch (error) {
     return /NaN|Infinity/.test(text) ? parseOdd(text, isExact) : notJson(error);
   }
+}
+
+/** The text of UTF-8, without a byte order mark. Throws BadInput. */
+function textOf(bytes: Buffer): string {
+  // As nearly all JSON is; a large body is read five times as fast as what it also is on Node.js 20.
+  if (isAscii(bytes)) return bytes.toString('latin1');
+  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
+  // Several times faster than a TextDecoder, which would leave out the mark.
+  return bytes.toString('utf8', hasByteOrderMark(bytes) ? 3 : 0);
 }
 
 function hasByteOrderMark(bytes: Buffer): boolean {
