@@ -67,6 +67,12 @@ test.each(answered.map(([what], i) => [what, i] as const))(
   },
 );
 
+test('POST /predict with a batch of many short rows is answered', async () => {
+  const short = Array.from({ length: 80_000 }, (_, i) => [i % 7, i % 5]);
+  const { body } = await ask('identity-float32', short);
+  expect(isDeepStrictEqual(body, { predictions: short })).toBe(true);
+});
+
 test('POST /predict with an image as nested arrays is answered', async () => {
   const image = Array.from({ length: 50 }, (_, i) => Array(3).fill(Array(8).fill(Array(8).fill(i))));
   const means = image.map((_, i) => [i, i, i]);

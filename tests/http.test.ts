@@ -55,6 +55,20 @@ test.each([
   for (const word of words) expect(reply.body.error).toContain(word);
 });
 
+test.each(['utf8', 'UTF-8', 'us-ascii', '"utf-8"'])(
+  'POST /predict in the charset %s is answered',
+  async (charset) => {
+    const { agent } = await serveOnce('model');
+    const type = `application/json; charset=${charset}`;
+    const reply = await agent
+      .post('/predict')
+      .set('Content-Type', type)
+      .serialize((sent) => sent)
+      .send(flower);
+    expect(reply.status).toBe(200);
+  },
+);
+
 test('POST /predict with bytes that are not UTF-8 is a 400 that says so', async () => {
   const { agent } = await serveOnce('model');
   const latin1 = Buffer.from('{"é":1}', 'latin1');

@@ -18,6 +18,19 @@ import { closeModels, modelPath, openModel, root } from './serve';
 afterAll(closeModels);
 afterEach(() => jest.restoreAllMocks());
 
+const servers: http.Server[] = [];
+
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close().closeAllConnections();
+});
+
+/** The port on which a server of an app listens until the test ends. */
+function listen(app: express.Express): number {
+  const server = app.listen(0);
+  servers.push(server);
+  return (server.address() as AddressInfo).port;
+}
+
 const off = { logFormat: 'off' };
 
 /** An app with routes of one's own, in the place where createApp has them. */
@@ -301,7 +314,7 @@ describe('a route of one’s own', () => {
         app.get('/ready', guard, (_req, res) => void res.json({}));
       };
       const app = expressWith(model, later, { maxQueue: 2 });
-      const { port } = app.listen(0).address() as AddressInfo;
+      const port = listen(app);
       const body = method === 'POST' ? '1,2,3' : '';
       const one = `${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
       for (let i = 1; i <= 3; i++) {
@@ -315,6 +328,33 @@ describe('a route of one’s own', () => {
       expect((await double(request(app), '1,2,3')).body).toEqual({ doubled: [2, 4, 6] });
     },
   );
+
+  test('that parses JSON itself does not repeat a body that is none', async () => {
+    const model = await openModel(modelPath('single'));
+    const agent = appWith(model, (app, guard) => {
+      app.post('/json', guard, express.json({ type: () => true }), (_req, res) => void res.json({}));
+    });
+    const reply = await agent.post('/json').type('text/plain').send('secret');
+    expectError(reply, 400);
+    expect(reply.body.error).toBe('the body is not JSON');
+  });
+
+  test('that fails after its 504 is not logged as an error', async () => {
+    const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const model = await openModel(modelPath('single'));
+    let failed = false;
+    const late = (app: express.Express, guard: express.RequestHandler) => {
+      app.post('/late', guard, express.text(), async (req) => {
+        await once(req.res as express.Response, 'finish');
+        failed = true;
+        throw new Error('too late');
+      });
+    };
+    expectError(await appWith(model, late, { timeout: 50 }).post('/late').type('text/plain').send('a'), 504);
+    await until(() => failed);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(log).not.toHaveBeenCalled();
+  });
 
   test('that limits its body itself names its own limit', async () => {
     const model = await openModel(modelPath('single'));
@@ -377,6 +417,7 @@ test.each<[string, () => unknown, number, string]>([
   ['an object with a status', () => ({ status: 422, message: 'bad colour' }), 422, 'bad colour'],
   ['an object with a status and no message', () => ({ status: 403, password: '1234' }), 403, 'Forbidden'],
   ['an odd status', () => Object.assign(new Error('no'), { status: 200 }), 500, 'internal error'],
+  ['a status beyond all', () => Object.assign(new Error('no'), { status: 700 }), 500, 'internal error'],
   ['what decodeURIComponent throws', () => new URIError('URI malformed'), 500, 'internal error'],
   [
     'an error of a system call with a status',
@@ -561,6 +602,14 @@ describe('a wrapped model', () => {
     expect(reply.body).toEqual({ predictions: Array(rows).fill(2), negative: Array(rows).fill(-2) });
   });
 
+  test('may give a column of its own in place of the model’s', async () => {
+    const model = await openModel(modelPath('add'));
+    const five = { length: 1, at: () => 5, toJSON: () => [5], [Symbol.iterator]: () => [5].values() };
+    const fixed: Model = { ...model, predict: async () => ({ sum: five }) };
+    const reply = await request(createApp(fixed, off)).post('/predict').send({ feature1: 1, feature2: 1 });
+    expect(reply.body).toEqual({ prediction: 5 });
+  });
+
   test('may give a column whose rows are nothing, beside a large one', async () => {
     const model = await openModel(modelPath('both'));
     const noted: Model = {
@@ -653,7 +702,7 @@ describe('mounted in another Express app', () => {
       reached++;
       setTimeout(next, 80);
     });
-    const { port } = outer.listen(0).address() as AddressInfo;
+    const port = listen(outer);
     const socket = net.connect(port, '127.0.0.1');
     const one = 'GET /iris/health HTTP/1.1\r\nHost: x\r\n\r\n';
     socket.write(one + one);

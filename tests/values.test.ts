@@ -330,6 +330,7 @@ test('NaN and infinities stand among many numbers, too', async () => {
 
 test.each([
   ['[0.000e5,-0.0]', [0, 0]],
+  ['[0e999999999,-0.0e999999999]', [0, 0]],
   [`{"b64":"${Buffer.from(BigInt64Array.of(1n, 2n).buffer).toString('base64')}","shape":[2.0]}`, [1, 2]],
 ])('POST /predict to identity-int64 with %s, whose numbers have points', async (body, prediction) => {
   expect((await ask('identity-int64', body)).body).toEqual({ prediction });

@@ -195,7 +195,7 @@ function featureColumn(value: unknown, feature: string, { type }: Input): readon
     return Array.from({ length: data.length }, (_, i) => elementOf(type).get(data, i));
   }
   if (!Array.isArray(value)) throw new BadInput(`${feature} must be an array, not ${kindOf(value)}`);
-  const isUpright = value.length > 0 && value.every((item) => Array.isArray(item) && item.length === 1);
+  const isUpright = value.every((item) => Array.isArray(item) && item.length === 1);
   if (isUpright) return value.map(([item]) => item);
   const list = value.findIndex(Array.isArray);
   if (list >= 0) throw new BadInput(`${feature}[${list}] must be one value, not an array`);
