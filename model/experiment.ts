@@ -70,7 +70,9 @@ export async function observe(
   const { recipe } = first;
   const attempt = withinTime(run);
   const varied = variedRecipe(recipe, graph);
-  const others = outputs.some(hasOpenInner) ? varied : undefined;
+  // An open length of an output, or a rank, may follow the values.
+  const isOpen = hasOpenLength(outputs, declared) || outputs.some(({ dims }) => dims.length === 0);
+  const others = isOpen ? varied : undefined;
   const seen = await seeShapes(inputs, declared, [recipe, others], first.outputs, attempt);
   const isOne =
     declared !== 'batched' || haveOneBatch(inputs) || (await addUp(inputs, varied, seen, attempt));
@@ -103,11 +105,6 @@ function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
     const outputs = (async () => run(makeFeeds()))().catch(() => undefined);
     return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
   };
-}
-
-/** Whether a length behind the first is open, which may follow the values. */
-function hasOpenInner({ dims }: Output): boolean {
-  return dims.length === 0 || dims.slice(1).some((dim) => typeof dim === 'string');
 }
 
 /**
@@ -150,8 +147,8 @@ function haveOneBatch(inputs: readonly Input[]): boolean {
   return new Set(inputs.map(({ dims }) => dims[0]).filter((dim) => dim !== '')).size <= 1;
 }
 
-function hasOpenLength(inputs: readonly Input[], kind: Kind): boolean {
-  return inputs.some(({ dims }) =>
+function hasOpenLength(values: readonly Pick<Input, 'dims'>[], kind: Kind): boolean {
+  return values.some(({ dims }) =>
     dims.slice(kind === 'whole' ? 0 : 1).some((dim) => typeof dim === 'string'),
   );
 }

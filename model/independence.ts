@@ -5,7 +5,7 @@ import { elementOf } from './values/elements';
 import { rowsOf, splitRows, stackFeeds } from './values/rows';
 import { copyOf, type Feeds, type Shape, type Tensor } from './values/tensor';
 
-/** Feeds whose shared runs must have agreed with runs alone before one is believed unchecked. */
+/** Rows whose shared runs must have agreed with runs alone before one is believed unchecked. */
 const enoughRows = 1000;
 /** Seconds of checks after which fewer will do: so slow a model would be on probation for minutes. */
 const enoughSeconds = 4;

@@ -21,7 +21,7 @@ export async function loadModels(paths: readonly string[], options: ModelOptions
   return models;
 }
 
-/** Throws BootError where there is no model, or for two of one name. */
+/** Throws BootError where there is no model, for two of one name, or one that paths cannot hold. */
 export function checkModelNames(models: readonly Model[]): void {
   if (models.length === 0) throw new BootError('there is no model to serve.');
   models.forEach((model, i) => {

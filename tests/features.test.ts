@@ -164,6 +164,11 @@ test.each<[string, string]>([
   expect(reply.body).toEqual({ predictions: [[1, 2], [3, 4]] }); // biome-ignore format: rows
 });
 
+test('POST /predict with a name that becomes one feature is not mistaken for another', async () => {
+  const reply = await ask('identity-float32', { 'a b': 1, 'a+b': 2 }, { FEATURES: 'a_b,a+b' });
+  expect(reply.body).toEqual({ prediction: [1, 2] });
+});
+
 test('POST /predict with a name that two features may have been is a 400', async () => {
   const reply = await ask('identity-float32', { 'é b': 1 }, { FEATURES: 'é_b,á_b' });
   expect(reply.status).toBe(400);

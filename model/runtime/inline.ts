@@ -9,7 +9,8 @@ export interface QuickRun {
 }
 
 /**
- * A runner that keeps runs here which are no larger than made-up ones that were quick, and gives the others to a thread, started when first needed: crossing to a thread costs a tiny model as much as its run.
+ * A runner that keeps runs here which are no larger than made-up ones that were quick, and gives the others to a thread,
+ * started when first needed: crossing to a thread costs a tiny model as much as its run.
  */
 export async function runInline(
   here: Runner,

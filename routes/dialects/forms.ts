@@ -122,16 +122,16 @@ export function wholeAsColumns(
   const { inputs, outputs, kind } = signature;
   if (kind === 'whole') return { columns: byName(inputs, ({ name }) => [tensors[name].data]) };
   const { columns } = columnsOf(tensors, signature);
-  for (const { name } of inputs) {
-    if (kind === 'single' && columns[name].length !== 1) {
-      throw new BadInput(`${name} must have a first dimension of 1, not ${columns[name].length}`);
-    }
-    const mixed = outputs.find(({ batch }) => !batch);
-    if (mixed && columns[name].length !== 1) {
-      throw new BadInput(
-        `${mixed.name} is one value for all rows, of which this model is asked one by one: send instances`,
-      );
-    }
+  const odd = inputs.find(({ name }) => columns[name].length !== 1);
+  if (!odd) return { columns };
+  if (kind === 'single') {
+    throw new BadInput(`${odd.name} must have a first dimension of 1, not ${columns[odd.name].length}`);
+  }
+  const mixed = outputs.find(({ batch }) => !batch);
+  if (mixed) {
+    throw new BadInput(
+      `${mixed.name} is one value for all rows, of which this model is asked one by one: send instances`,
+    );
   }
   return { columns };
 }

@@ -28,11 +28,15 @@ export function show(name: string): string {
  * `size (cm)`, but of no letter, digit or `+`, and puts one before a digit at the start.
  */
 export function plain(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_]/gu, '_').replace(/^_(?=\d)/, '');
+  return underscored(name).replace(/^_(?=\d)/, '');
+}
+
+function underscored(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9_]/gu, '_');
 }
 
 /**
- * For each known name the given one that stands for it: itself, or one that has the same plain name. Throws
+ * For each known name the given one that stands for it: itself, or one that becomes it, or has the same plain name. Throws
  * BadInput for a name that is unknown, missing, or there twice.
  */
 export function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
@@ -45,7 +49,7 @@ export function matchNames(given: readonly string[], known: readonly string[], w
   for (const name of given) {
     if (places.has(name)) continue;
     plainPlaces ??= placesOf(known);
-    const place = plainPlaces.get(plain(name));
+    const place = places.get(underscored(name)) ?? plainPlaces.get(plain(name));
     if (place === undefined) throw new BadInput(`unknown input ${show(name)}${at}`);
     const other = found[place];
     if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} are one input${at}`);
@@ -60,7 +64,7 @@ export function matchNames(given: readonly string[], known: readonly string[], w
 /** Places by plain name; none for a name that two have. */
 function placesOf(names: readonly string[]): Map<string, number | undefined> {
   const places = new Map<string, number | undefined>();
-  for (const [i, name] of names.entries()) places.set(plain(name), places.has(plain(name)) ? undefined : i);
+  for (const [i, name] of names.map(plain).entries()) places.set(name, places.has(name) ? undefined : i);
   return places;
 }
 

@@ -6,6 +6,7 @@ import type { Model } from '../../model/model';
 import { answerError, HttpError, tooLarge } from './errors';
 import { keyCheck } from './key';
 import type { Options } from './options';
+import { isOver } from './reply';
 
 /** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeld = 256 * 2 ** 20;
@@ -96,7 +97,7 @@ class Admission {
 
   readonly admit: RequestHandler = (req, res, next) => {
     // A client may be gone before what stands in front of the admission has let it through.
-    if (res.closed || req.socket.destroyed) return;
+    if (isOver(res)) return;
     const length = Number(req.headers['content-length'] ?? 0);
     if (length > this.options.bodyLimit) throw new HttpError(413, tooLarge(this.options.bodyLimit));
     if (this.isFull(length)) throw busy();

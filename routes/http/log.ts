@@ -4,6 +4,7 @@ import morgan from 'morgan';
 import { BootError } from '../../model/errors';
 import { timeText, toJsonLine } from './lines';
 import type { Options } from './options';
+import { isOver } from './reply';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
 
@@ -102,8 +103,8 @@ function logAtEnd(log: RequestHandler): RequestHandler {
 function ignore(): void {}
 
 const identify: RequestHandler = (req, res, next) => {
-  // Nothing tells any more that a reply is closed whose client went before an outer app let the request in.
-  if (res.closed || req.socket.destroyed) return;
+  // A client may be gone before an outer app lets its request in.
+  if (isOver(res)) return;
   const given = req.headers['x-request-id'];
   const id = typeof given === 'string' && /^[\w.:/+=-]{1,128}$/.test(given) ? given : randomUUID();
   res.setHeader('X-Request-Id', id);

@@ -26,6 +26,11 @@ export function sendText(res: Response, status: number, type: string, body: stri
   res.req.once('end', () => res.end()).resume();
 }
 
+/** Whether a reply has ended, or its client has gone, so that nothing will tell any more that it is closed. */
+export function isOver({ closed, req }: Response): boolean {
+  return closed || req.socket.destroyed;
+}
+
 /** Sets a reply's head; false where its client is gone, or it has begun already. */
 function begin(res: Response, status: number, type: string, length?: number): boolean {
   if (res.headersSent || res.destroyed) return false;
