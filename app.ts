@@ -58,7 +58,7 @@ async function serve(options: Options): Promise<void> {
   const log = (line: string) => console.log(formatLines(options, line));
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
   if (!cluster.isWorker) log(`Loading ${options.modelPaths.join(', ')}`);
-  const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName, log });
+  const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName });
   // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in README.md.
   // One that takes other names than the model says so in its `signature`.
   const models = loaded;

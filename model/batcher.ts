@@ -1,7 +1,5 @@
-import { Independence } from './independence';
-import { largestRow } from './signature';
-import { stackFeeds } from './values/rows';
-import { bytesIn, type Feeds, sameShape, sizeOf, type Tensor } from './values/tensor';
+import { splitRows, stackFeeds } from './values/rows';
+import { bytesIn, type Feeds, type Tensor } from './values/tensor';
 
 /** What a request's signal tells: that nobody waits for the answer any more, and why. */
 export type Signal = Pick<AbortSignal, 'aborted' | 'reason'>;
@@ -9,10 +7,8 @@ export type Signal = Pick<AbortSignal, 'aborted' | 'reason'>;
 interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
   maxBatch: number;
-  /** Whether requests may share runs at all. */
-  mayBatch: boolean;
-  /** Told once, where a run shows that rows depend on each other. */
-  onDependence(reason: string): void;
+  /** Whether requests share runs: each row of an output depends on its own row alone, and all rows have one shape. */
+  batches: boolean;
 }
 
 /** A request that waits for its run. */
@@ -24,20 +20,19 @@ interface Entry {
   reject(reason: unknown): void;
 }
 
-/** Requests, or bytes of tensors, that wait before those that have left are looked for. */
-const longQueue = 64;
-const largeQueue = 2 ** 24;
+/** Requests, or bytes of their tensors, that wait before those whose clients have disconnected are looked for. */
+const sweepLength = 64;
+const sweepBytes = 2 ** 24;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The queue before a model, which does one run at a time. When a run ends, the first that waits goes next and, where
- * requests may share runs, all that fit with it. A lone request never waits for others. They may share where the
- * signature and the graph do not forbid it (`mayBatch`), until Independence sees that rows depend on each other.
+ * requests share runs, all that fit with it. A lone request never waits for others.
  */
 export class Batcher {
   /** Whether requests share runs. */
-  batches: boolean;
+  readonly batches: boolean;
   /** Bytes of the tensors that wait. */
   bytes = 0;
   /** When the run in progress began, by performance.now(). */
@@ -45,17 +40,15 @@ export class Batcher {
   /** Told of each run: how many rows it had, and how long it took. */
   readonly watchers: ((rows: number, seconds: number) => void)[] = [];
   private queue: Entry[] = [];
-  private sweepAt = longQueue;
-  private sweepBytes = largeQueue;
+  private sweepAtLength = sweepLength;
+  private sweepAtBytes = sweepBytes;
   private moving: Promise<void> | undefined;
-  private readonly independence: Independence;
 
   constructor(
     private readonly runOnce: (feeds: Tensor[]) => Promise<Tensor[]>,
     private readonly options: BatcherOptions,
   ) {
-    this.batches = options.mayBatch && options.maxBatch > 1;
-    this.independence = new Independence((feeds) => this.timed(feeds), options.maxBatch);
+    this.batches = options.batches;
   }
 
   /** Waits for a run's outputs. Rejects with the signal's reason where it is aborted before the run begins. */
@@ -63,9 +56,9 @@ export class Batcher {
     return new Promise<Tensor[]>((resolve, reject) => {
       const bytes = bytesIn(feeds);
       this.bytes += bytes;
-      // Nobody listens to signals, which is dear: those that have left are put out when the queue has doubled.
+      // Nobody listens to signals, which is expensive: those that are aborted are put out when the queue has doubled.
       this.queue.push({ feeds, bytes, signal, resolve, reject });
-      if (this.queue.length >= this.sweepAt || this.bytes >= this.sweepBytes) this.sweep();
+      if (this.queue.length >= this.sweepAtLength || this.bytes >= this.sweepAtBytes) this.sweep();
       this.moving ??= this.move();
     });
   }
@@ -76,12 +69,13 @@ export class Batcher {
   }
 
   private sweep(): void {
-    this.queue = this.queue.filter((entry) => !this.hasLeft(entry));
-    this.sweepAt = 2 * Math.max(longQueue / 2, this.queue.length);
-    this.sweepBytes = 2 * Math.max(largeQueue / 2, this.bytes);
+    this.queue = this.queue.filter((entry) => !this.rejectAborted(entry));
+    this.sweepAtLength = Math.max(sweepLength, 2 * this.queue.length);
+    this.sweepAtBytes = Math.max(sweepBytes, 2 * this.bytes);
   }
 
-  private hasLeft({ signal, bytes, reject }: Entry): boolean {
+  /** Whether nobody waits for an entry any more, which is then rejected. */
+  private rejectAborted({ signal, bytes, reject }: Entry): boolean {
     if (!signal?.aborted) return false;
     this.bytes -= bytes;
     reject(signal.reason);
@@ -103,33 +97,32 @@ export class Batcher {
       if (entries.length > 1) await nextTurn();
     }
     this.moving = undefined;
-    this.sweepAt = longQueue;
-    this.sweepBytes = largeQueue;
+    this.sweepAtLength = sweepLength;
+    this.sweepAtBytes = sweepBytes;
   }
 
-  /** The first that waits, and, where runs are shared, those behind it with the same trailing shapes. */
+  /** The first that waits, and, where runs are shared, as many behind it as a run takes. */
   private take(): Entry[] {
     let first = 0;
-    while (first < this.queue.length && this.hasLeft(this.queue[first])) first++;
+    while (first < this.queue.length && this.rejectAborted(this.queue[first])) first++;
     if (first === this.queue.length) {
       this.queue = [];
       return [];
     }
     const [head] = this.queue.splice(0, first + 1).slice(-1);
     const taken = [head];
-    if (this.batches && this.queue.length > 0 && isSmall(head.feeds)) this.fillBatch(taken);
+    if (this.batches && this.queue.length > 0) this.fillBatch(taken);
     for (const { bytes } of taken) this.bytes -= bytes;
     return taken;
   }
 
   private fillBatch(taken: Entry[]): void {
-    const [{ feeds }] = taken;
     const left: Entry[] = [];
-    let rows = rowCount(feeds);
+    let rows = rowCount(taken[0].feeds);
     for (const entry of this.queue) {
-      if (this.hasLeft(entry)) continue;
+      if (this.rejectAborted(entry)) continue;
       const more = rowCount(entry.feeds);
-      const fits = rows + more <= this.options.maxBatch && fitTogether(feeds, entry.feeds);
+      const fits = rows + more <= this.options.maxBatch;
       if (fits) rows += more;
       (fits ? taken : left).push(entry);
     }
@@ -146,26 +139,17 @@ export class Batcher {
 
   /** One run for several requests; false where each is to be run alone: if it fails, only the guilty one is to. */
   private async answerTogether(entries: Entry[]): Promise<boolean> {
-    const requests = entries.map(({ feeds }) => feeds);
     try {
-      const start = performance.now();
-      const outputs = await this.timed(stackFeeds(requests));
-      const seconds = (performance.now() - start) / 1000;
-      const checked = await this.independence.check(requests, outputs, seconds);
-      if ('answers' in checked) {
-        entries.forEach(({ resolve, reject }, i) => {
-          const answer = checked.answers[i];
-          if (answer instanceof Error) reject(answer);
-          else resolve(answer);
-        });
-        return true;
-      }
-      this.batches = false;
-      this.options.onDependence(checked.dependent);
+      const outputs = await this.timed(stackFeeds(entries.map(({ feeds }) => feeds)));
+      const answers = splitRows(
+        outputs,
+        entries.map(({ feeds }) => rowCount(feeds)),
+      );
+      for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
+      return true;
     } catch {
-      // Each alone shows which one it was.
+      return false;
     }
-    return false;
   }
 
   private async timed(feeds: Tensor[]): Promise<Tensor[]> {
@@ -184,14 +168,4 @@ export class Batcher {
 
 function rowCount(feeds: Feeds): number {
   return feeds[0].shape[0];
-}
-
-function isSmall(feeds: Feeds): boolean {
-  return feeds.every(({ shape, data }) => data.length <= largestRow * shape[0] && sizeOf(shape) > 0);
-}
-
-function fitTogether(one: Feeds, other: Feeds): boolean {
-  for (let i = 0; i < one.length; i++)
-    if (!sameShape(one[i].shape.slice(1), other[i].shape.slice(1))) return false;
-  return true;
 }

@@ -1,5 +1,6 @@
 import { BootError } from './errors';
-import type { Graph } from './runtime/onnx';
+import type { Substitute } from './graph/edits';
+import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
 import type { Dim, Input, Output } from './signature';
 import { isElementType } from './values/elements';
@@ -23,8 +24,8 @@ const operand = /\/[xy]:0$/;
 /** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
-  graph: Graph,
-  path: string,
+  { path, metadata, graph }: OnnxFile,
+  substitutes: ReadonlyMap<string, readonly Substitute[]>,
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ): Declared {
   const notes: string[] = [];
@@ -35,9 +36,10 @@ export function readDeclared(
       `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that by python -m tf2onnx.convert`,
     );
   }
-  const wanted = listed('outputs', options.outputs, graph, path);
-  const outputs = chosen(servable(runner.outputs, graph, notes), wanted, path);
-  const features = listed('features', options.features, graph, path);
+  const outputNames = graph.outputs.map(({ name }) => name);
+  const wanted = listed('outputs', options.outputs, metadata, path);
+  const outputs = chosen(servable(runner.outputs, outputNames, substitutes, notes), wanted, path);
+  const features = listed('features', options.features, metadata, path);
   if (features) checkFeatures(features, inputs);
   const named = wanted ? undefined : outputs.find(({ name }) => name === 'prediction');
   return { inputs, outputs, prediction: (named ?? outputs[0]).name, features: features?.names, notes };
@@ -52,7 +54,7 @@ interface Listed {
 function listed(
   key: string,
   names: readonly string[] | undefined,
-  { metadata }: Graph,
+  metadata: ReadonlyMap<string, string>,
   path: string,
 ): Listed | undefined {
   if (names) return { names, by: key.toUpperCase() };
@@ -70,10 +72,15 @@ function asInput({ name, type, dims }: Value, path: string): Input {
 }
 
 /** The outputs that are tensors, or made of one, in the file's order. */
-function servable(values: readonly Value[], graph: Graph, notes: string[]): Fetched[] {
+function servable(
+  values: readonly Value[],
+  names: readonly string[],
+  substitutes: ReadonlyMap<string, readonly Substitute[]>,
+  notes: string[],
+): Fetched[] {
   const byName = new Map(values.map((value) => [value.name, value]));
-  return graph.outputs.flatMap((output) =>
-    (graph.madeOf.get(output) ?? [{ name: output, tensor: output }]).flatMap(({ name, tensor, labels }) => {
+  return names.flatMap((output) =>
+    (substitutes.get(output) ?? [{ name: output, tensor: output }]).flatMap(({ name, tensor, labels }) => {
       const { type, dims } = byName.get(tensor) ?? { dims: [] };
       if (isElementType(type)) {
         const shape: Dim[] = labels ? [dims[0] ?? '', labels.length] : dims;

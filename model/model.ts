@@ -4,13 +4,17 @@ import { Batcher, type Signal } from './batcher';
 import { answerBytes, checkLengths, checkSize } from './bounds';
 import { type Declared, readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
-import { type Observation, observe } from './experiment';
+import { findCategories, findWords } from './graph/categories';
+import { editsFor, substitutesIn } from './graph/edits';
+import { readOnnx } from './graph/onnx';
+import { checkTypes, externalBytes } from './graph/servable';
+import { type Fact, followRows } from './independence/walk';
+import { isRows, type Observation, observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
-import { runInline } from './runtime/inline';
-import { type Graph, readGraph } from './runtime/onnx';
+import { mayRunInline, runInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
-import { type Signature, whyAlone } from './signature';
+import { type Signature, whyUnbatchable } from './signature';
 import { type Column, decode, noRows } from './values/decode';
 import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
 import { byName } from './values/record';
@@ -47,7 +51,7 @@ interface Status {
   readonly runningSince: number | undefined;
   /** Whether requests share runs. */
   readonly batches: boolean;
-  /** Told of each run, those that check others too: the first dimension of its first input, and how long it took. */
+  /** Told of each run: the first dimension of its first input, and how long it took. */
   readonly watchers: ((rows: number, seconds: number) => void)[];
 }
 
@@ -62,63 +66,71 @@ export interface ModelOptions {
   threads?: number;
   /** Most rows that waiting requests may share in one run. */
   maxBatch?: number;
-  /** Where a line goes that an operator should see. */
-  log?(line: string): void;
 }
-
-/** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
-const smallModel = 16 * 2 ** 20;
 
 /** Loads a model, and sees what it takes and gives. Throws BootError where it cannot be served. */
 export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
   const { maxBatch = 32, threads = 1 } = options;
-  const graph = readGraph(path);
-  const source: Source = { path, edits: graph.edits, threads };
-  const mayRunHere = graph.size <= smallModel && !graph.mayBeSlow;
-  const runner = await (mayRunHere ? openSession : startThread)(source).catch((error) => {
+  const file = readOnnx(path);
+  checkTypes(file);
+  const substitutes = substitutesIn(file);
+  const isInline = mayRunInline(file, file.size + externalBytes(file));
+  const source: Source = { path, edits: editsFor(file, substitutes), threads };
+  const runner = await (isInline ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
   try {
-    const declared = readDeclared(runner, graph, path, options);
-    const timed = mayRunHere ? maxBatch : undefined;
-    const seen = await observe(runner, declared.inputs, declared.outputs, graph, timed);
-    const placed = mayRunHere ? await runInline(runner, source, seen.quickRun) : runner;
-    return serveRunner(placed, { path, graph, declared, seen }, { ...options, maxBatch });
+    const declared = readDeclared(runner, file, substitutes, options);
+    const factOf = followRows(file, declared.inputs);
+    const tables = { categories: findCategories(file), words: findWords(file) };
+    const timed = isInline ? maxBatch : undefined;
+    const seen = await observe(runner, declared, tables, factOf, { timed, maxBatch });
+    const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
+    return serveRunner(placed, { path, declared, seen, factOf }, { ...options, maxBatch });
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
   }
 }
 
-/** What is known of a model. */
-interface Known {
+interface LoadedModel {
   path: string;
-  graph: Graph;
   declared: Declared;
   seen: Observation;
+  factOf(tensor: string): Fact;
+}
+
+/** Why requests do not share runs; undefined where they may. */
+function whyNotShared({ declared, seen, factOf }: LoadedModel): string | undefined {
+  const why = whyUnbatchable(seen.signature);
+  if (why !== undefined || seen.signature.kind !== 'batched') return why;
+  for (const { name, fetch } of declared.outputs) {
+    const fact = factOf(fetch);
+    if ('loose' in fact) return fact.loose;
+    if ('unknown' in fact) return fact.unknown;
+    if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
+  }
+  if (seen.contradicted !== undefined)
+    return `rows of ${seen.contradicted} were other ones together than alone`;
+  if (seen.pays) return undefined;
+  return seen.fits ? 'rows take about as long together as alone' : 'no made-up rows were run';
 }
 
 /** The model around what runs it. */
 function serveRunner(
   runner: Runner,
-  { path, graph, declared, seen }: Known,
-  {
-    name = basename(path).replace(/\.onnx$/i, ''),
-    maxBatch,
-    log = console.log,
-  }: ModelOptions & { maxBatch: number },
+  loaded: LoadedModel,
+  { name = basename(loaded.path).replace(/\.onnx$/i, ''), maxBatch }: ModelOptions & { maxBatch: number },
 ): Model {
+  const { path, declared, seen } = loaded;
   const { prediction, features, notes } = declared;
   const signature: Signature = { ...seen.signature, prediction, ...(features && { features }) };
   const fetches = declared.outputs.map(({ fetch }) => fetch);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  const alone = whyAlone(signature) ?? graph.mixesRows;
-  if (alone) notes.push(`each request has a run of its own: ${alone}`);
-  const batcher = new Batcher((feeds) => run(runner, feeds, fetches), {
-    maxBatch,
-    mayBatch: signature.kind === 'batched' && alone === undefined,
-    onDependence: (reason) => log(`${name}: requests no longer share runs: ${reason}`),
-  });
+  const whyAlone = maxBatch > 1 ? whyNotShared(loaded) : undefined;
+  if (whyAlone) notes.push(`requests do not share runs: ${whyAlone}`);
+  const batches = signature.kind === 'batched' && maxBatch > 1 && !whyAlone;
+  const batcher = new Batcher((feeds) => run(runner, feeds, fetches), { maxBatch, batches });
   const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
     if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
     checkLengths(feeds, signature);

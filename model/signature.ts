@@ -1,5 +1,5 @@
 import type { ElementType } from './values/elements';
-import { type Shape, sizeOf } from './values/tensor';
+import type { Shape } from './values/tensor';
 
 /** A declared length, or the name of an open one ('' where it has none). */
 export type Dim = number | string;
@@ -73,26 +73,11 @@ export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'output
   return kind === 'batched' && outputs.every(({ batch }) => batch);
 }
 
-/**
- * Rows of more values run alone. Measured by 16 clients: a small convolution's rows of 9,408 values cost a third less
- * together, of 19,200 as much, of 37,632 a fifth more; a dense layer's gain, but each run holds megabytes.
- */
-export const largestRow = 20_000;
-
-/** Why requests do not share runs, and what helps. */
-export function whyAlone({
-  kind,
-  inputs,
-  outputs,
-}: Pick<Signature, 'kind' | 'inputs' | 'outputs'>): string | undefined {
+/** Why the kind of a model, or the lengths of its inputs, keep requests from sharing runs, and what helps. */
+export function whyUnbatchable({ kind, inputs }: Pick<Signature, 'kind' | 'inputs'>): string | undefined {
   if (kind === 'batched') {
-    const odd = outputs.find(({ batch }) => !batch);
-    if (odd) return `the output ${odd.name} has no first dimension that follows the rows`;
-    const large = inputs.find((input) => {
-      const row = instanceDims(input, kind) ?? [];
-      return row.every((dim) => typeof dim === 'number') && sizeOf(row) > largestRow;
-    });
-    return large && `a row of ${large.name} is so large that nothing is gained by sharing`;
+    const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
+    return open && `rows of ${open.name} have no fixed shape`;
   }
   const [rows] = inputs.map(({ dims }) => dims[0]);
   if (typeof rows === 'number' && inputs.every(({ dims }) => dims.length > 1 && dims[0] === rows)) {

@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BootError } from '../model/errors';
-import { applyEdits } from '../model/runtime/edits';
-import { readGraph } from '../model/runtime/onnx';
-import { message, number } from '../model/runtime/protobuf';
+import { applyEdits, editsFor, substitutesIn } from '../model/graph/edits';
+import { readOnnx } from '../model/graph/onnx';
+import { message, number } from '../model/graph/protobuf';
+import { mayRunInline } from '../model/runtime/inline';
 import { ask } from './ask';
 import { near } from './near';
 import { closeModels, modelPath, openModel, root, serveModel } from './serve';
@@ -230,17 +231,6 @@ test.each([
   expect(error.message).not.toMatch(/\n|Non-zero status|onnxruntime|\.cc:|session_state/);
 });
 
-test.each([
-  ['random', true],
-  ['random-inside', true],
-  ['dynamic-quant', true],
-  ['fails', false],
-  ['slow-batched', false],
-  ['model', false],
-])('the graph of %s mixes rows: %s', (name, mixes) => {
-  expect(readGraph(modelPath(name)).mixesRows !== undefined).toBe(mixes);
-});
-
 describe('files written for a test', () => {
   const folder = mkdtempSync(join(tmpdir(), 'models-'));
   afterAll(() => rmSync(folder, { recursive: true }));
@@ -250,22 +240,6 @@ describe('files written for a test', () => {
     writeFileSync(path, bytes);
     return path;
   }
-
-  // onnx.proto: NodeProto.op_type is 4 and .attribute 5, AttributeProto.g is 6, GraphProto.node 1,
-  // ModelProto.graph 7 and .functions 25, FunctionProto.node 7.
-  const node = message(4, 'RandomNormalLike');
-  const within = (op: string, graph: Buffer) =>
-    Buffer.concat([message(4, op), message(5, message(6, graph))]);
-  test.each([
-    [
-      'a branch of a branch',
-      message(7, message(1, within('If', message(1, within('If', message(1, node)))))),
-    ],
-    ['the body of a Scan', message(7, message(1, within('Scan', message(1, node))))],
-    ['a local function', Buffer.concat([message(7, ''), message(25, message(7, node))])],
-  ])('a random operator is found in %s', (_where, bytes) => {
-    expect(readGraph(write('random.onnx', bytes)).mixesRows).toContain('RandomNormalLike');
-  });
 
   /** A model of one node from x to y, both of this element type and shape, of which the first dimension is open. */
   function oneNode(op: string, type: number, width: number): Buffer {
@@ -281,15 +255,12 @@ describe('files written for a test', () => {
 
   test('a locale that a text model has already stays', () => {
     const path = modelPath('text');
-    const { edits } = readGraph(path);
-    expect(edits.length).toBeGreaterThan(0);
-    expect(readGraph(write('text.onnx', applyEdits(path, edits))).edits).toEqual([]);
-  });
-
-  test('a model of large rows is served, with a note that its requests do not share runs', async () => {
-    const { notes, signature } = await openModel(write('large.onnx', oneNode('Neg', 1, 30_000)));
-    expect(signature.kind).toBe('batched');
-    expect(notes).toEqual([expect.stringMatching(/run of its own: a row of x is so large/)]);
+    const editsOf = (path: string) => {
+      const file = readOnnx(path);
+      return editsFor(file, substitutesIn(file));
+    };
+    expect(editsOf(path).length).toBeGreaterThan(0);
+    expect(editsOf(write('text.onnx', applyEdits(path, editsOf(path))))).toEqual([]);
   });
 
   /** A model of one encoder, of columns of these dimensions behind the first. */
@@ -322,7 +293,7 @@ describe('files written for a test', () => {
     const { signature } = await openModel(path);
     expect(signature.inputs[0].dims).toEqual(['N', '']);
     // Else its runs might be done on the thread that serves HTTP, however long they take.
-    expect(readGraph(path).mayBeSlow).toBe(true);
+    expect(mayRunInline(readOnnx(path), 100)).toBe(false);
   });
 
   test('an encoder of nothing does not boot: one line names the file', async () => {

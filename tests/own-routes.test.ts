@@ -170,7 +170,7 @@ describe('predict, for code', () => {
   });
 
   test.each(['add', 'slow-single'])('rejects, for %s, once it is closed, as often as it is', async (name) => {
-    const model = await loadModel(modelPath(name), { log: () => {} });
+    const model = await loadModel(modelPath(name));
     await model.close();
     await model.close();
     const columns = Object.fromEntries(model.signature.inputs.map((input) => [input.name, [1]]));

@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { message } from '../model/graph/protobuf';
 import { loadModel } from '../model/model';
-import { message } from '../model/runtime/protobuf';
 import { ask, serveOnce } from './ask';
 import { closeModels, modelPath, serveModel } from './serve';
 
@@ -58,6 +58,11 @@ test.each<[model: string, body: unknown, reply: unknown]>([
   ['similarity', { q: [[1, 2]], d: [[1, 0], [0, 1]] }, { prediction: [[1, 2]] }], // biome-ignore format: rows
   ['named-predictions', { x: [4, 3] }, { prediction: 4, predictions: 0 }],
   ['named-predictions', { instances: [[4, 3]] }, { predictions: [4], predictions_output: [0] }],
+  // As many boxes as are found, which are those of the image that they were found in; one is a list, too.
+  ['one-each', { instances: [{ image: [[[0, 9], [0, 0]]] }, { image: [[[-5, 0], [0, 0]]] }] }, { predictions: [[[0, 0, 0, 0], [0, 0, 0, 1]], []] }], // biome-ignore format: rows
+  ['one-each', { image: [[[5, 0], [0, 0]]] }, { prediction: [[0, 0, 0, 0]] }], // biome-ignore format: rows
+  ['tags', { text: 'a' }, { prediction: [['a']] }],
+  ['tags', { instances: ['a,b', 'c'] }, { predictions: [[['a', 'b']], [['c']]] }],
   // The model's own metadata name its columns and choose its outputs.
   ['own-metadata', { width: 2, height: 1 }, { prediction: 1, largest: 2 }],
   ['own-metadata', [[1, 2]], { predictions: [1], largest: [2] }],

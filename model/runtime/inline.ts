@@ -1,3 +1,4 @@
+import { allNodes, type OnnxFile } from '../graph/onnx';
 import { charactersOf, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
 import { startThread } from './thread';
@@ -6,6 +7,19 @@ import { startThread } from './thread';
 export interface QuickRun {
   values: number;
   characters: number;
+}
+
+/** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
+const inlineModelBytes = 16 * 2 ** 20;
+/** Operators that may compute much for little input. */
+const slow =
+  /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
+
+/** Whether a model of so many bytes is small, and neither values nor open lengths decide how much it computes for a row. */
+export function mayRunInline(file: OnnxFile, bytes: number): boolean {
+  if (bytes > inlineModelBytes) return false;
+  const hasOpenRow = file.graph.inputs.some(({ dims }) => !dims || dims.slice(1).some(Number.isNaN));
+  return !hasOpenRow && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
 /**

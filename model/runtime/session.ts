@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import type { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
+import { applyEdits, type Edit } from '../graph/edits';
 import { isElementType } from '../values/elements';
 import { recordOf } from '../values/record';
 import type { Tensor } from '../values/tensor';
-import { applyEdits, type Edit } from './edits';
 
 /** Where a model comes from, and how many threads share the work of one run. */
 export interface Source {

@@ -1,0 +1,116 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { allNodes, type Node, type OnnxFile } from './onnx';
+import { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './onnx-proto';
+import { message, number, varint } from './protobuf';
+
+/** A stretch of a file, and what stands there instead. */
+export interface Edit {
+  from: number;
+  to: number;
+  bytes: Uint8Array;
+}
+
+/** A tensor that stands in the place of an output which the runtime cannot return. */
+export interface Substitute {
+  name: string;
+  tensor: string;
+  /** The class labels of its columns. */
+  labels?: string[];
+}
+
+/** Outputs that the runtime cannot return, ZipMaps and sequences, and the tensors of which each is made. */
+export function substitutesIn({ graph }: OnnxFile): Map<string, Substitute[]> {
+  const declared = new Set(graph.outputs.map(({ name }) => name));
+  const unreturnable = graph.nodes.filter(
+    ({ op, outputs }) => /^(ZipMap|SequenceConstruct)$/.test(op) && declared.has(outputs[0]),
+  );
+  return new Map(unreturnable.map((node) => [node.outputs[0], substitutesFor(node)]));
+}
+
+function substitutesFor({ op, inputs, outputs: [output], attributes }: Node): Substitute[] {
+  if (op !== 'ZipMap') return inputs.map((tensor, i) => ({ name: `${output}_${i}`, tensor }));
+  const texts = attributes.get('classlabels_strings')?.strings ?? [];
+  const labels = [...texts, ...(attributes.get('classlabels_int64s')?.ints ?? [])].map(String);
+  return [{ name: output, tensor: inputs[0], ...(labels.length > 0 && { labels }) }];
+}
+
+/** What the runtime needs changed in a file, to serve it: edits in their order. */
+export function editsFor(file: OnnxFile, substitutes: ReadonlyMap<string, readonly Substitute[]>): Edit[] {
+  const edits = [...withLocale(file), ...withoutOutputs(file, substitutes)];
+  if (edits.length === 0) return [];
+  const { graph, graphField: main, size } = file;
+  const declared = new Set(graph.outputs.map(({ name }) => name));
+  const added = new Set([...substitutes.values()].flat().map(({ tensor }) => tensor));
+  // A ValueInfoProto without a type: the runtime infers it.
+  const outputs = [...added]
+    .filter((tensor) => !declared.has(tensor))
+    .map((tensor) => message(GraphProto.output, message(ValueInfoProto.name, tensor)));
+  return [
+    { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growthBy(edits)) },
+    ...edits.sort((one, other) => one.from - other.from),
+    // A message that occurs twice is merged, so a second ModelProto that holds nothing but outputs is enough.
+    {
+      from: size,
+      to: size,
+      bytes: outputs.length > 0 ? message(ModelProto.graph, ...outputs) : Buffer.alloc(0),
+    },
+  ];
+}
+
+/** AttributeProto.AttributeType.STRING. */
+const stringAttribute = 3;
+
+/** A locale for each StringNormalizer that leaves it to the host: the default, en_US.UTF-8, is absent from slim images. */
+function withLocale({ graph }: OnnxFile): Edit[] {
+  const locale = message(
+    NodeProto.attribute,
+    message(AttributeProto.name, 'locale'),
+    message(AttributeProto.s, 'C.UTF-8'),
+    number(AttributeProto.type, stringAttribute),
+  );
+  return graph.nodes
+    .filter(({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'))
+    .flatMap(({ field: { lengthAt, from, to } }) => [
+      { from: lengthAt, to: from, bytes: varint(to - from + locale.length) },
+      { from: to, to, bytes: locale },
+    ]);
+}
+
+/** Without the outputs that have substitutes, and without the nodes that make them where nothing else reads these. */
+function withoutOutputs(file: OnnxFile, substitutes: ReadonlyMap<string, readonly Substitute[]>): Edit[] {
+  const read = new Set([...allNodes(file)].flatMap(({ inputs }) => inputs));
+  const { outputs, nodes } = file.graph;
+  const removed = [
+    ...outputs.filter(({ name }) => substitutes.has(name)),
+    ...nodes.filter(({ outputs: [output] }) => substitutes.has(output) && !read.has(output)),
+  ];
+  return removed.map(({ field: { start, to } }) => ({ from: start, to, bytes: Buffer.alloc(0) }));
+}
+
+/** How many bytes edits add, in all. */
+function growthBy(edits: readonly Edit[]): number {
+  return edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
+}
+/** The bytes of a file with some stretches replaced, given in their order. */
+export function applyEdits(path: string, edits: readonly Edit[]): Buffer {
+  const { size } = statSync(path);
+  const result = Buffer.allocUnsafe(size + growthBy(edits));
+  const file = openSync(path, 'r');
+  try {
+    let [at, read] = [0, 0];
+    for (const { from, to, bytes } of [...edits, { from: size, to: size, bytes: Buffer.alloc(0) }]) {
+      while (read < from) {
+        const got = readSync(file, result, at, from - read, read);
+        if (got === 0) throw new RangeError('the file ended early');
+        at += got;
+        read += got;
+      }
+      result.set(bytes, at);
+      at += bytes.length;
+      read = to;
+    }
+    return result;
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,67 @@
+import type { Attempt } from './observed';
+import type { QuickRun } from './runtime/inline';
+import { type Recipe, sampleFeeds } from './samples';
+import type { Input, Kind } from './signature';
+import { charactersOf, type Tensor, valuesIn } from './values/tensor';
+
+/** Rows that are timed together, to see whether that pays. */
+const sharedRows = 8;
+/** Timed runs, of which the best counts: the first allocates, and others may meet a busy machine. */
+const timedRuns = 6;
+/** No more runs are timed once they have taken so many milliseconds. */
+const mostTimedMs = 100;
+/** A run that is over within so many milliseconds is quick. */
+const quickMs = 2;
+
+/** Whether a run of several rows takes less than half of so many runs of one. */
+export async function paysToShare(
+  attempt: Attempt,
+  samples: (rows: number) => () => Tensor[],
+): Promise<boolean> {
+  const alone = await bestMs(attempt, samples(1));
+  const together = await bestMs(attempt, samples(sharedRows), (sharedRows / 2) * alone);
+  return together < (sharedRows / 2) * alone;
+}
+
+/** A run of so many rows, with texts much longer than one word where such are quick; undefined where it takes longer. */
+export async function largestQuickRun(
+  attempt: Attempt,
+  inputs: readonly Input[],
+  kind: Kind,
+  recipe: Recipe,
+  maxBatch: number,
+): Promise<QuickRun | undefined> {
+  const rows = kind === 'batched' ? maxBatch : 1;
+  const longer: Recipe = {
+    ...recipe,
+    valuesFor: (input, row) =>
+      recipe
+        .valuesFor(input, row)
+        .map((value) => (typeof value === 'string' ? `${value} `.repeat(40) : value)),
+  };
+  const hasText = inputs.some(({ type }) => type === 'string');
+  for (const tried of hasText ? [longer, recipe] : [recipe]) {
+    const samples = (count: number) => () => sampleFeeds(inputs, kind, count, tried);
+    // One alone first: so many of a slow model would take long.
+    if ((await bestMs(attempt, samples(1), quickMs)) > quickMs) continue;
+    if (rows > 1 && (await bestMs(attempt, samples(rows), quickMs)) > quickMs) continue;
+    const feeds = samples(rows)();
+    return { values: valuesIn(feeds), characters: charactersOf(feeds) };
+  }
+  return undefined;
+}
+
+/** Milliseconds of the best of a few runs, of fewer where they are slow, or one is well within what is enough. */
+async function bestMs(attempt: Attempt, makeFeeds: () => Tensor[], enough = Number.NaN): Promise<number> {
+  let [best, total] = [Number.POSITIVE_INFINITY, 0];
+  for (let i = 0; i < timedRuns && total < mostTimedMs; i++) {
+    const feeds = makeFeeds();
+    const start = performance.now();
+    if (!(await attempt(() => feeds))) break;
+    const ms = performance.now() - start;
+    total += ms;
+    best = Math.min(best, ms);
+    if (best < enough / 2) break;
+  }
+  return best;
+}
