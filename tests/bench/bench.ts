@@ -29,13 +29,12 @@ import { type ServerProcess, startServer } from './server-process.js';
 // from PyPI into node_modules/.cache at the first run. The load is made by wrk where it is installed, else by
 // autocannon, which is slower than a fast server, so that rates come out too low, and counts whole milliseconds.
 
-const usage = `npm run bench -- [TABLE …] [--rounds 3] [--seconds 2] [--warm-up 8] [--peer NAME=COMMAND …]
+const usage = `npm run bench -- [TABLE …] [--rounds 3] [--seconds 2] [--warm-up 4] [--peer NAME=COMMAND …]
   tables: bundled, mlp64, mlp256, cnn, log, processes, models; all without one
   --peer adds a server that is started as COMMAND MODEL, with PORT set, to bundled, the MLPs and the CNN`;
 
-// Node.js 24 reached its full rate after some 20,000 requests; this server runs those that share a run alone as well
-// at first, which on the big MLP took 5 s, and twice as long with two processes.
-const warmUpSeconds = '8';
+// Node.js 24 reached its full rate after some 20,000 requests.
+const warmUpSeconds = '4';
 
 const tables: Record<string, (folder: string, peers: Peer[]) => Scenario> = {
   bundled,
@@ -141,13 +140,15 @@ async function measureEntrant(
   try {
     await wait(1000);
     const idle = server.memory();
+    const first = await measure(requests, connections, Math.min(seconds, warmUp));
     await measure(requests, connections, warmUp);
     // The later load meets a warmer server, so they change places.
     const early = round % 2 === 0 ? await measure(repeated, connections, seconds) : undefined;
     const { rate, cpu, p50, p99, loaded } = await measure(requests, connections, seconds);
     const { rate: repeatedRate } = early ?? (await measure(repeated, connections, seconds));
     const { p50: alone } = await measure(requests, 1, seconds);
-    return { rate, repeated: repeatedRate, cpu, p50, p99, alone, idle, loaded, start: server.firstAnswer };
+    const { firstAnswer: start } = server;
+    return { first: first.rate, rate, repeated: repeatedRate, cpu, p50, p99, alone, idle, loaded, start };
   } finally {
     await server.stop();
   }
