@@ -6,8 +6,8 @@ import { plainRecipe, type Recipe, sampleFeeds, type Tables, variedRecipe } from
 import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { largestQuickRun, paysToShare } from './timing';
 import { elementOf } from './values/elements';
-import { rowsOf, stackFeeds } from './values/rows';
-import { copyOf, type Shape, sameShape, type Tensor } from './values/tensor';
+import { rowsOf } from './values/rows';
+import { type Shape, sameShape, type Tensor } from './values/tensor';
 
 /** What a model shows when made-up rows are run, which decides where the graph does not tell. */
 export interface Observation {
@@ -32,21 +32,14 @@ const numbers = [0, 1];
 /** The outputs of a run, or undefined where it fails or the time is over: then its feeds are not made. */
 export type Attempt = (makeFeeds: () => Tensor[]) => Promise<Tensor[] | undefined>;
 
-/** The shapes that a run of so many rows gave. */
-interface SeenRun {
-  readonly rows: number;
-  readonly shapes: Shape[];
-}
-
-/** An output with what the graph tells of it, and what the runs showed. */
-interface SeenOutput {
-  readonly declared: Fetched;
-  readonly fact: Fact;
-  readonly shapes: Shape[];
-  /** Whether its first dimension was the number of rows in each run. */
-  readonly follows: boolean;
-  /** Whether three different rows gave together what they gave alone, where that was seen. */
-  readonly agrees?: boolean;
+/** What runs showed of all outputs. */
+interface Seen {
+  /** The shapes that runs of so many rows gave. */
+  readonly runs: { rows: number; shapes: Shape[] }[];
+  /** By output, whether three different rows gave together what they gave alone; undefined where that was not seen. */
+  agrees?: boolean[];
+  /** Whether open lengths, if there are any, had several. */
+  severalSizes: boolean;
 }
 
 /**
@@ -63,40 +56,29 @@ export async function observe(
   const fetches = outputs.map(({ fetch }) => fetch);
   const run = (feeds: Tensor[]) => runner.run(feeds, fetches);
   const declared = declaredKind(inputs);
+  const facts = outputs.map(({ fetch }) => factOf(fetch));
+  const seen: Seen = { runs: [], severalSizes: false };
   const first = await firstThatFits(inputs, declared, tables, run);
   if (!first) {
-    const believed = outputs.map((output) =>
-      asDeclared({ declared: output, fact: factOf(output.fetch), shapes: [], follows: false }, declared),
-    );
+    const believed = outputs.map((output, o) => asSeen(output, o, facts[o], inputs, declared, seen));
     return { fits: false, pays: false, signature: { kind: declared, inputs, outputs: believed } };
   }
   const { recipe } = first;
   const attempt = withinTime(run);
-  const runs: SeenRun[] = [{ rows: 1, shapes: shapesOf(first.outputs) }];
-  const agree = await seeThree(inputs, declared, variedRecipe(recipe, tables), attempt, runs);
-  const severalSizes = await seeLonger(inputs, declared, recipe, attempt, runs);
-  const seen = outputs.map(
-    (output, o): SeenOutput => ({
-      declared: output,
-      fact: factOf(output.fetch),
-      shapes: runs.map(({ shapes }) => shapes[o]),
-      follows: runs.every(({ rows, shapes }) => shapes[o][0] === rows),
-      agrees: agree?.[o],
-    }),
-  );
-  const isBatch = declared !== 'batched' || haveOneName(inputs) || seen.every(isIndependent);
+  seen.runs.push({ rows: 1, shapes: first.outputs.map(({ shape }) => shape) });
+  await seeMore(inputs, declared, [recipe, variedRecipe(recipe, tables)], attempt, seen);
+  const isRight = facts.map((_, o) => follows(o, seen) && seen.agrees?.[o] !== false);
+  const isProved = facts.map((fact, o) => isRight[o] && (isRows(fact) || isSeenRows(fact, o, seen)));
+  const isBatch = declared !== 'batched' || haveOneName(inputs) || isProved.every(Boolean);
   const kind = isBatch ? declared : 'whole';
-  const contradicted =
-    kind === 'batched' ? seen.find((output) => isRows(output.fact) && isContradicted(output)) : undefined;
-  const sawRows = runs.some(({ rows }) => rows > 1);
   const samples = (rows: number) => () => sampleFeeds(inputs, kind, rows, recipe);
   return {
     fits: true,
-    contradicted: contradicted?.declared.name,
+    contradicted: outputs.find((_, o) => isRows(facts[o]) && !isRight[o])?.name,
     signature: {
       kind,
       inputs: withExamples(inputs, declared, kind, recipe),
-      outputs: seen.map((output) => asSeen(output, inputs, kind, { sawRows, severalSizes })),
+      outputs: outputs.map((output, o) => asSeen(output, o, facts[o], inputs, kind, seen)),
     },
     pays: kind === 'batched' && maxBatch > 1 && (await paysToShare(attempt, samples)),
     quickRun: timed === undefined ? undefined : await largestQuickRun(attempt, inputs, kind, recipe, timed),
@@ -155,72 +137,50 @@ function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
   };
 }
 
-/**
- * Runs three different rows, noting what shapes they give. Of a batched model, tells by output whether they give together
- * what they give alone; undefined where that is not seen.
- */
-async function seeThree(
+/** Runs three different rows, together and alone, and where lengths are open a row of another length. */
+async function seeMore(
   inputs: readonly Input[],
   declared: Kind,
-  varied: Recipe,
+  [recipe, varied]: readonly [Recipe, Recipe],
   attempt: Attempt,
-  runs: SeenRun[],
-): Promise<boolean[] | undefined> {
-  const rows = declared === 'single' ? 1 : 3;
-  const feeds = sampleFeeds(inputs, declared, rows, varied);
-  const together = await attempt(() => feeds.map(copyOf));
-  if (!together) return undefined;
-  runs.push({ rows, shapes: shapesOf(together) });
-  if (declared !== 'batched') return undefined;
-  const alone: Tensor[][] = [];
-  for (let row = 0; row < rows; row++) {
-    const outputs = await attempt(() => feeds.map((tensor) => copyOf(rowsOf(tensor, row, row + 1))));
-    if (!outputs) return undefined;
-    runs.push({ rows: 1, shapes: shapesOf(outputs) });
-    alone.push(outputs);
+  seen: Seen,
+): Promise<void> {
+  const see = async (rows: number, of: Recipe) => {
+    const outputs = await attempt(() => sampleFeeds(inputs, declared, rows, of));
+    if (outputs) seen.runs.push({ rows, shapes: outputs.map(({ shape }) => shape) });
+    return outputs;
+  };
+  const together = await see(declared === 'single' ? 1 : 3, varied);
+  if (together && declared === 'batched') {
+    const alone: Tensor[][] = [];
+    for (const row of [0, 1, 2]) {
+      const outputs = await see(1, { ...varied, valuesFor: (input) => varied.valuesFor(input, row) });
+      if (outputs) alone.push(outputs);
+    }
+    const agrees = (tensor: Tensor, o: number) =>
+      alone.every((outputs, row) => isClose(outputs[o], rowsOf(tensor, row, row + 1)));
+    if (alone.length === 3) seen.agrees = together.map(agrees);
   }
-  return together.map((tensor, o) => {
-    const each = alone.map((outputs) => outputs[o]);
-    const isEven = each.every(({ shape }) => sameShape(shape, [1, ...tensor.shape.slice(1)]));
-    return isEven && isClose(tensor, stackFeeds(each.map((one) => [one]))[0]);
-  });
-}
-
-/** Runs a row of another length, where lengths are open. Tells whether they all had several, or none is open. */
-async function seeLonger(
-  inputs: readonly Input[],
-  declared: Kind,
-  recipe: Recipe,
-  attempt: Attempt,
-  runs: SeenRun[],
-): Promise<boolean> {
-  if (!hasOpenLength(inputs, declared)) return true;
+  seen.severalSizes = !hasOpenLength(inputs, declared);
   for (const size of sizes.filter((size) => size > recipe.size)) {
     // What the first dimension of a whole model counts is a length like others.
-    for (const rows of declared === 'whole' ? [2, 1] : [1]) {
-      const outputs = await attempt(() => sampleFeeds(inputs, declared, rows, { ...recipe, size }));
-      if (!outputs) continue;
-      runs.push({ rows, shapes: shapesOf(outputs) });
-      return true;
-    }
+    for (const rows of declared === 'whole' ? [2, 1] : [1])
+      seen.severalSizes ||= (await see(rows, { ...recipe, size })) !== undefined;
   }
-  return false;
-}
-
-function shapesOf(tensors: readonly Tensor[]): Shape[] {
-  return tensors.map(({ shape }) => shape);
 }
 
 /** Whether tensors of one shape are the same but for rounding, measured by the largest value. */
 function isClose({ type, data, shape }: Tensor, other: Tensor): boolean {
   if (!sameShape(shape, other.shape)) return false;
   const { get } = elementOf(type);
-  const values = Array.from({ length: data.length }, (_, i) => [get(data, i), get(other.data, i)]);
-  const sizes = values.flat().map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
+  const pairs = Array.from({ length: data.length }, (_, i) => [get(data, i), get(other.data, i)]);
+  const largest = pairs.reduce(
+    (most, [a]) => (typeof a === 'number' ? Math.max(most, Math.abs(a)) : most),
+    0,
+  );
   // Half precision has eleven bits. Integers and texts are exact.
   const rounding = { float16: 4e-3, float32: 1e-4, float64: 1e-4 }[String(type)] ?? 0;
-  const tolerance = rounding * sizes.reduce((most, size) => Math.max(most, size), 0);
-  return values.every(([a, b]) => Object.is(a, b) || Math.abs(Number(a) - Number(b)) <= tolerance);
+  return pairs.every(([a, b]) => Object.is(a, b) || Math.abs(Number(a) - Number(b)) <= rounding * largest);
 }
 
 /** Whether the graph tells that entry i depends on row i alone. */
@@ -228,14 +188,14 @@ export function isRows(fact: Fact): boolean {
   return 'shape' in fact && fact.axis === 0 && fact.shape[0] === 1;
 }
 
-function isContradicted({ follows, agrees }: SeenOutput): boolean {
-  return !follows || agrees === false;
+/** Whether an output's first dimension was the number of rows in each run. */
+function follows(output: number, { runs }: Seen): boolean {
+  return runs.every(({ rows, shapes }) => shapes[output][0] === rows);
 }
 
-/** Whether an output's rows depend on nothing else, by the graph or, where it does not tell, by what was seen. */
-function isIndependent(output: SeenOutput): boolean {
-  if ('loose' in output.fact) return false;
-  return isRows(output.fact) ? !isContradicted(output) : output.follows && output.agrees === true;
+/** Whether runs showed rows that depend on nothing else, where the graph does not tell. */
+function isSeenRows(fact: Fact, output: number, { agrees }: Seen): boolean {
+  return 'unknown' in fact && agrees?.[output] === true;
 }
 
 function withExamples(inputs: readonly Input[], declared: Kind, kind: Kind, recipe: Recipe): Input[] {
@@ -245,41 +205,35 @@ function withExamples(inputs: readonly Input[], declared: Kind, kind: Kind, reci
   });
 }
 
-/** An output as its file declares it, but for what the graph tells. */
-function asDeclared({ declared: { name, type, dims, labels }, fact }: SeenOutput, kind: Kind): Output {
-  const [first] = dims;
-  const isDeclared = kind === 'batched' ? typeof first === 'string' : kind === 'single' && first === 1;
-  const batch =
-    kind !== 'whole' && !('loose' in fact) && (isDeclared || isRows(fact) || labels !== undefined);
-  return { name, type, dims: 'loose' in fact ? dims.map(() => '') : dims, labels, batch };
-}
-
 /**
- * An output as runs showed it. Lengths that were the same at all sizes are fixed, but where they follow the values; the
- * declared names of others are kept where an input bears them too.
+ * An output as runs showed it, else as declared. Lengths that were the same at all sizes are fixed, but where they follow
+ * the values; the declared names of others are kept where an input bears them too.
  */
 function asSeen(
-  output: SeenOutput,
+  { name, type, dims, labels }: Fetched,
+  place: number,
+  fact: Fact,
   inputs: readonly Input[],
   kind: Kind,
-  { sawRows, severalSizes }: { sawRows: boolean; severalSizes: boolean },
+  seen: Seen,
 ): Output {
-  const { fact, shapes, follows } = output;
-  const declared = asDeclared(output, kind);
-  if ('loose' in fact) return declared;
-  const batch = kind === 'batched' && !sawRows ? declared.batch : kind !== 'whole' && follows;
+  if ('loose' in fact) return { name, type, dims: dims.map(() => ''), labels, batch: false };
+  const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;
+  const sawRows = seen.runs.some(({ rows }) => kind !== 'batched' || rows > 1);
+  const isBatch = sawRows ? follows(place, seen) : isDeclared || isRows(fact) || labels !== undefined;
+  const output = { name, type, dims, labels, batch: kind !== 'whole' && isBatch };
+  const shapes = seen.runs.map((run) => run.shapes[place]);
   const [first] = shapes;
-  if (!shapes.every(({ length }) => length === first.length)) return { ...declared, batch };
-  const dims = first.map((length, axis): Dim => {
-    const dim = declared.dims.length === first.length ? declared.dims[axis] : '';
-    const isBatch = axis === 0 && batch && kind === 'batched';
-    const isFixed = !isBatch && shapes.every((shape) => shape[axis] === length);
-    if (isFixed && (dim === length || severalSizes)) return length;
+  if (!first || shapes.some(({ length }) => length !== first.length)) return output;
+  const seenDims = first.map((length, axis): Dim => {
+    const dim = dims.length === first.length ? dims[axis] : '';
+    const isCount = axis === 0 && kind === 'batched';
+    const isFixed = !(isCount && output.batch) && shapes.every((shape) => shape[axis] === length);
+    if (isFixed && (dim === length || seen.severalSizes)) return length;
     // The name of the batch would be a lie.
-    if (axis === 0 && kind === 'batched' && !isBatch) return '';
+    if (isCount && !output.batch) return '';
     return typeof dim === 'string' && inputs.some(({ dims }) => dims.includes(dim)) ? dim : '';
   });
   // Labels of some columns only would leave the others out.
-  const labels = first.at(-1) === declared.labels?.length ? declared.labels : undefined;
-  return { ...declared, batch, dims, labels };
+  return { ...output, dims: seenDims, labels: first.at(-1) === labels?.length ? labels : undefined };
 }
