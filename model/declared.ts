@@ -14,7 +14,7 @@ export interface Declared {
   outputs: Fetched[];
   /** The name of the output that is the prediction. */
   prediction: string;
-  features?: readonly string[];
+  features: readonly string[] | undefined;
   notes: string[];
 }
 
@@ -36,32 +36,47 @@ export function readDeclared(
       `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that by python -m tf2onnx.convert`,
     );
   }
-  const outputNames = graph.outputs.map(({ name }) => name);
-  const wanted = listed('outputs', options.outputs, metadata, path);
-  const outputs = chosen(servable(runner.outputs, outputNames, substitutes, notes), wanted, path);
-  const features = listed('features', options.features, metadata, path);
-  if (features) checkFeatures(features, inputs);
-  const named = wanted ? undefined : outputs.find(({ name }) => name === 'prediction');
-  return { inputs, outputs, prediction: (named ?? outputs[0]).name, features: features?.names, notes };
+  const outputs = servable(runner.outputs, graph.outputs, substitutes, notes);
+  if (outputs.length === 0) {
+    throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
+  }
+  const names = outputs.map(({ name }) => name);
+  const choice = { metadata, notes };
+  const wanted = choose('outputs', options.outputs, (list) => whyNotOutputs(list, names), choice);
+  const features = choose('features', options.features, (list) => whyNotFeatures(list, inputs), choice);
+  const chosen = wanted?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs;
+  const named = wanted ? undefined : chosen.find(({ name }) => name === 'prediction');
+  return { inputs, outputs: chosen, prediction: (named ?? chosen[0]).name, features, notes };
 }
 
-/** Names that the user chose, or else the model's own metadata, and what lists them. */
-interface Listed {
-  names: readonly string[];
-  by: string;
+/**
+ * Names that the user chose, or else the model's own metadata. Throws BootError where the former do not fit; the latter may
+ * be somebody else's, which is a note.
+ */
+function choose(
+  key: 'features' | 'outputs',
+  given: readonly string[] | undefined,
+  whyNot: (names: readonly string[]) => string | undefined,
+  { metadata, notes }: { metadata: ReadonlyMap<string, string>; notes: string[] },
+): readonly string[] | undefined {
+  const names = given ?? listIn(metadata.get(key) ?? '');
+  const why = names && whyNot(names);
+  if (why === undefined) return names;
+  if (given) throw new BootError(`${key.toUpperCase()} ${why}.`);
+  notes.push(`${key} in the metadata are not used: the list ${why}`);
+  return undefined;
 }
 
-function listed(
-  key: string,
-  names: readonly string[] | undefined,
-  metadata: ReadonlyMap<string, string>,
-  path: string,
-): Listed | undefined {
-  if (names) return { names, by: key.toUpperCase() };
-  const text = metadata.get(key)?.trim();
-  return text
-    ? { names: text.split(',').map((name) => name.trim()), by: `${key} in the metadata of ${path}` }
-    : undefined;
+/** The names in a text with commas between them, or in a JSON list; none in other JSON. */
+function listIn(text: string): string[] | undefined {
+  if (text.trim() === '') return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object') return Array.isArray(value) ? value.map(String) : [];
+  } catch {
+    // Not JSON.
+  }
+  return text.split(',').map((name) => name.trim());
 }
 
 function asInput({ name, type, dims }: Value, path: string): Input {
@@ -74,12 +89,12 @@ function asInput({ name, type, dims }: Value, path: string): Input {
 /** The outputs that are tensors, or made of one, in the file's order. */
 function servable(
   values: readonly Value[],
-  names: readonly string[],
+  declared: readonly { name: string }[],
   substitutes: ReadonlyMap<string, readonly Substitute[]>,
   notes: string[],
 ): Fetched[] {
   const byName = new Map(values.map((value) => [value.name, value]));
-  return names.flatMap((output) =>
+  return declared.flatMap(({ name: output }) =>
     (substitutes.get(output) ?? [{ name: output, tensor: output }]).flatMap(({ name, tensor, labels }) => {
       const { type, dims } = byName.get(tensor) ?? { dims: [] };
       if (isElementType(type)) {
@@ -92,48 +107,34 @@ function servable(
   );
 }
 
-/** The outputs that were asked for, in that order. */
-function chosen(outputs: Fetched[], wanted: Listed | undefined, path: string): Fetched[] {
-  const names = outputs.map(({ name }) => name);
-  if (names.length === 0) {
-    throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
-  }
-  if (!wanted) return outputs;
-  const unknown = wanted.names.find((name) => !names.includes(name));
-  if (unknown !== undefined) {
-    throw new BootError(
-      `${wanted.by} names ${unknown}, which ${path} does not give: it gives ${names.join(', ')}.`,
-    );
-  }
-  checkOnce(wanted);
-  return wanted.names.flatMap((name) => outputs.filter((output) => output.name === name));
+/** Why outputs of these names cannot be given. */
+function whyNotOutputs(list: readonly string[], names: readonly string[]): string | undefined {
+  const unknown = list.find((name) => !names.includes(name));
+  if (unknown === undefined) return whyNotOnce(list);
+  return `names ${unknown}, which the model does not give: it gives ${names.join(', ')}`;
 }
 
-function checkOnce({ names, by }: Listed): void {
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new BootError(`${by} names ${twice} twice.`);
-}
-
-function checkFeatures(features: Listed, inputs: readonly Input[]): void {
-  const { names, by } = features;
+/** Why these cannot be the names of a model's columns. */
+function whyNotFeatures(list: readonly string[], inputs: readonly Input[]): string | undefined {
   const [input] = inputs;
   if (inputs.length !== 1 || input.dims.length !== 2) {
-    throw new BootError(
-      `${by} names the columns of one [N,k] input, but the model takes ${inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`}: unset it.`,
-    );
+    const takes = inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`;
+    return `names the columns of one [N,k] input, but the model takes ${takes}: unset it`;
   }
   const [rows, width] = input.dims;
   if (typeof rows === 'number' && rows !== 1) {
-    throw new BootError(
-      `${by} names the columns of one [N,k] input, but the model takes ${rows} rows at once: unset it.`,
-    );
+    return `names the columns of one [N,k] input, but the model takes ${rows} rows at once: unset it`;
   }
-  if (typeof width === 'number' && width !== names.length) {
-    throw new BootError(`${by} names ${names.length} columns, but the input ${input.name} has ${width}.`);
+  if (typeof width === 'number' && width !== list.length) {
+    return `names ${list.length} columns, but the input ${input.name} has ${width}; a name with a comma in it stands in double quotes`;
   }
-  checkOnce(features);
-  if (names.includes('')) throw new BootError(`${by} has an empty name between two commas.`);
-  if (names.includes(input.name)) {
-    throw new BootError(`${by} holds ${input.name}, which is the input's own name: rename the column.`);
-  }
+  if (list.includes('')) return 'has an empty name between two commas';
+  if (list.includes(input.name))
+    return `holds ${input.name}, which is the input's own name: rename the column`;
+  return whyNotOnce(list);
+}
+
+function whyNotOnce(names: readonly string[]): string | undefined {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  return twice === undefined ? undefined : `names ${twice} twice`;
 }

@@ -66,6 +66,7 @@ test.each<[model: string, body: unknown, reply: unknown]>([
   // The model's own metadata name its columns and choose its outputs.
   ['own-metadata', { width: 2, height: 1 }, { prediction: 1, largest: 2 }],
   ['own-metadata', [[1, 2]], { predictions: [1], largest: [2] }],
+  ['matrix', { a: 1, b: 2, c: 3, d: 4 }, { prediction: 2.5 }],
 ])('POST /predict to %s with %j is answered with %j', async (model, body, expected) => {
   const { status, body: reply } = await ask(model, body);
   expect(reply).toEqual(expected);
@@ -320,22 +321,40 @@ describe('answers are bounded', () => {
 });
 
 test.each([
-  ['features', 'a,b,c', /^features in the metadata of .* names 3 columns, but the input x has 2/],
-  ['features', 'a,a', /^features in the metadata of .* names a twice/],
-  ['outputs', 'z', /^outputs in the metadata of .* names z, which .* does not give: it gives y/],
+  ['features', 'a,b', undefined],
+  ['features', '["a", "b"]', undefined],
   ['features', ' ', undefined],
   ['outputs', '', undefined],
-])("A model whose metadata's %s are %p", async (key, value, problem) => {
-  const folder = mkdtempSync(join(tmpdir(), 'metadata-'));
-  const path = join(folder, 'model.onnx');
-  // Protobuf merges what is appended.
-  const entry = message(14, message(1, key), message(2, value));
-  writeFileSync(path, Buffer.concat([readFileSync(modelPath('identity-float32')), entry]));
-  const loading = loadModel(path);
-  if (problem) await expect(loading).rejects.toThrow(problem);
-  else await (await loading).close();
-  rmSync(folder, { recursive: true });
-});
+  // What is somebody else's.
+  [
+    'features',
+    'a,b,c',
+    /^features in the metadata are not used: the list names 3 columns, but the input x has 2/,
+  ],
+  ['features', 'a,a', /^features in the metadata are not used: the list names a twice/],
+  ['features', '2', /^features in the metadata are not used/],
+  ['features', '{"a": 1, "b": 2}', /^features in the metadata are not used/],
+  [
+    'outputs',
+    'z',
+    /^outputs in the metadata are not used: the list names z, which .* does not give: it gives y/,
+  ],
+])(
+  "A model whose metadata's %s are %p is served, with a note where they do not fit",
+  async (key, value, note) => {
+    const folder = mkdtempSync(join(tmpdir(), 'metadata-'));
+    const path = join(folder, 'model.onnx');
+    // Protobuf merges what is appended.
+    const entry = message(14, message(1, key), message(2, value));
+    writeFileSync(path, Buffer.concat([readFileSync(modelPath('identity-float32')), entry]));
+    const model = await loadModel(path);
+    expect(model.notes.filter((line) => line.includes('metadata'))).toEqual(
+      note ? [expect.stringMatching(note)] : [],
+    );
+    await model.close();
+    rmSync(folder, { recursive: true });
+  },
+);
 
 test('A model of many open lengths is not tried with more values than memory holds', async () => {
   const { model } = await serveModel('five-open');
