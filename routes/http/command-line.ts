@@ -53,6 +53,7 @@ Variables of the environment:
   MAX_BATCH        most rows that waiting requests may share in one run: 32
   MAX_QUEUE        most requests in flight in a process: 1000
   TIMEOUT          seconds until 504: 25
+  KEEP_ALIVE       seconds that an idle connection is kept: 95
   WEB_CONCURRENCY  processes: 1
   THREADS          threads of one run: cores by processes
   LOG_FORMAT       json, off, a morgan format name or string: a line a request

@@ -24,6 +24,8 @@ export interface Options {
   maxQueue: number;
   /** Milliseconds from a request's arrival until it gets a 504. */
   timeout: number;
+  /** Milliseconds that an idle connection is kept. */
+  keepAlive: number;
   processes: number;
   /** Threads of one run. */
   threads: number;
@@ -50,9 +52,8 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
     bodyLimit: readSize(env, 'BODY_LIMIT', '10mb'),
     maxBatch: readNumber(env, 'MAX_BATCH', { fallback: 32, min: 1, max: 1e6 }),
     maxQueue: readNumber(env, 'MAX_QUEUE', { fallback: 1000, min: 1, max: 1e6 }),
-    timeout: Math.round(
-      1000 * readNumber(env, 'TIMEOUT', { fallback: 25, min: 0.001, max: 86400, unit: 'seconds' }),
-    ),
+    timeout: readSeconds(env, 'TIMEOUT', 25),
+    keepAlive: readSeconds(env, 'KEEP_ALIVE', 95),
     processes,
     threads: readNumber(env, 'THREADS', {
       fallback: Math.max(1, Math.floor(availableParallelism() / processes)),
@@ -86,6 +87,11 @@ function readNumber(env: NodeJS.ProcessEnv, name: string, { fallback, min, max, 
   return value;
 }
 
+/** Seconds, as milliseconds. */
+function readSeconds(env: NodeJS.ProcessEnv, name: string, fallback: number): number {
+  return Math.round(1000 * readNumber(env, name, { fallback, min: 0.001, max: 86400, unit: 'seconds' }));
+}
+
 function readSize(env: NodeJS.ProcessEnv, name: string, fallback: string): number {
   const text = env[name]?.trim() || fallback;
   const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text);
@@ -117,7 +123,6 @@ function readList(env: NodeJS.ProcessEnv, variable: string): string[] | undefine
 
 function readOrigins(env: NodeJS.ProcessEnv): string[] {
   const origins = readList(env, 'CORS_ORIGIN') ?? [];
-  // Browsers send an origin in one form only, to which it is compared as text.
   const odd = origins.find((origin) => origin !== '*' && !isOrigin(origin));
   if (odd !== undefined) {
     throw new Error(
@@ -127,9 +132,11 @@ function readOrigins(env: NodeJS.ProcessEnv): string[] {
   return origins;
 }
 
+/** Browsers send an origin in one form only, to which it is compared as text. */
 function isOrigin(text: string): boolean {
-  if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
-  return /^[a-z][-+.\w]*:\/\/[^/\s?#]+$/.test(text);
+  if (!URL.canParse(text) || text.includes('*')) return false;
+  const { protocol, host } = new URL(text);
+  return text === `${protocol}//${host}`;
 }
 
 function readKeys(env: NodeJS.ProcessEnv): string[] {
