@@ -65,7 +65,7 @@ export class PendingRequest {
   private bytes = 0;
   private bodyBytes = 0;
   private hasArrived = false;
-  private isOver = false;
+  private hasEnded = false;
 
   constructor(
     private readonly req: Request,
@@ -81,7 +81,7 @@ export class PendingRequest {
 
   /** Counts bytes that are held for the request until its reply is over. */
   hold(bytes: number): void {
-    if (this.isOver) return;
+    if (this.hasEnded) return;
     this.bytes += bytes;
     this.load.bytes += bytes;
   }
@@ -114,7 +114,7 @@ export class PendingRequest {
 
   private arrive(): void {
     const { signal } = this.controller;
-    if (this.isOver || this.res.headersSent) return;
+    if (this.hasEnded || this.res.headersSent) return;
     if (signal.aborted) this.refuse(signal.reason);
     else if (this.load.requests >= this.options.maxQueue) this.refuse(busy());
     else {
@@ -141,7 +141,7 @@ export class PendingRequest {
     clearTimeout(this.timer);
     if (this.hasArrived) load.requests--;
     load.bytes -= this.bytes;
-    this.isOver = true;
+    this.hasEnded = true;
     if (!res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
     // The connection may idle for long, and keeps its last request.
     req.body = undefined;

@@ -1,12 +1,11 @@
 import { isAscii, isUtf8 } from 'node:buffer';
-import { randomUUID } from 'node:crypto';
 import bodyParser from 'body-parser';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { HttpError, tooLarge } from './errors';
-import { notJson, skipString } from './not-json';
+import { deepestNesting, JsonReader, nestsTooDeep } from './json-reader';
 
 /** Larger bodies are parsed one a turn of the event loop, so that others are answered in between. */
 const largeBodyBytes = 1 << 18;
@@ -65,8 +64,8 @@ export function takeBytes(req: Request): Buffer {
 }
 
 /**
- * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers. A bigint stands for an integer that no
- * double is, where the model has 64-bit inputs, and a symbol for another number that none is. Throws BadInput.
+ * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and numbers that no double is for
+ * themselves, as JsonReader gives them. Throws BadInput.
  */
 export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
@@ -77,9 +76,9 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   try {
     if (!mayChange) return JSON.parse(text);
   } catch {
-    if (!/NaN|Infinity/.test(text)) throw notJson(text);
+    // JSON.parse is many times faster, and knows neither the literals nor, always, the place of a mistake.
   }
-  return parseMarked(text, isExact);
+  return new JsonReader(text, isExact).read();
 }
 
 /** The text of UTF-8, without a byte order mark. Throws BadInput. */
@@ -90,8 +89,6 @@ function textOf(bytes: Buffer): string {
   const hasByteOrderMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
   return bytes.toString('utf8', hasByteOrderMark ? 3 : 0);
 }
-
-const deepestNesting = 1000;
 
 /** Throws BadInput for arrays and objects that nest deeper than any tensor: they take a hundred times their size. */
 function checkNesting(bytes: Buffer): void {
@@ -105,7 +102,7 @@ function checkNesting(bytes: Buffer): void {
     else if (inString) continue;
     else if (byte === 0x5d || byte === 0x7d) depth--;
     else if ((byte === 0x5b || byte === 0x7b) && ++depth > deepestNesting) {
-      throw new BadInput('the body nests deeper than any tensor');
+      throw nestsTooDeep();
     }
   }
 }
@@ -121,21 +118,8 @@ function isDense(bytes: Buffer): boolean {
 
 /** Whether a number may be beyond all doubles, which JSON.parse makes infinite without a word. */
 function mayOverflow(text: string, bytes: Buffer): boolean {
-  return hasLargeExponent(text) || hasLongNumber(bytes);
-}
-
-/** Strings that are skipped in a large text: base64 is full of digits and of e. Where they are many, they are short. */
-const mostSkipped = 1000;
-
-function hasLargeExponent(text: string): boolean {
-  for (let at = 0, skipped = 0; at < text.length; skipped++) {
-    const quote = text.length > largeBodyBytes && skipped < mostSkipped ? text.indexOf('"', at) : -1;
-    const end = quote < 0 ? text.length : quote;
-    const piece = text.slice(at, end);
-    if ((piece.includes('e') || piece.includes('E')) && /\d[eE]\+?\d{3,}(?![\w+/])/.test(piece)) return true;
-    at = quote < 0 ? end : skipString(text, quote);
-  }
-  return false;
+  // In base64, more letters follow.
+  return /\d[eE]\+?\d{3,}(?![\w+/])/.test(text) || hasLongNumber(bytes);
 }
 
 /** With no more digits, and an exponent of two digits, a number is finite. */
@@ -150,53 +134,4 @@ function hasLongNumber(bytes: Buffer): boolean {
     end = at + manyDigits + 1;
   }
   return false;
-}
-
-/** What JSON.parse cannot tell: the literals that Python's json writes, and numbers. */
-const tokens = /\bNaN\b|-?\bInfinity\b|-?\d[\d.eE+-]*/g;
-/** A key that no client knows. */
-const mark = randomUUID();
-
-/** As JSON.parse, with objects in place of what it cannot tell, which become their meanings. Throws BadInput. */
-function parseMarked(text: string, isExact: boolean): unknown {
-  const meanings: unknown[] = [];
-  const markToken = (token: string) => {
-    const meaning = meaningOf(token, isExact);
-    return meaning === undefined ? token : `{"${mark}":${meanings.push(meaning) - 1}}`;
-  };
-  let marked = '';
-  for (let at = 0; at < text.length; ) {
-    const quote = text.indexOf('"', at);
-    const end = quote < 0 ? text.length : quote;
-    marked += text.slice(at, end).replaceAll(tokens, markToken);
-    at = quote < 0 ? end : skipString(text, quote);
-    marked += text.slice(end, at);
-  }
-  try {
-    return JSON.parse(marked, (_key, value) => {
-      const index: unknown = typeof value === 'object' && value !== null ? value[mark] : undefined;
-      return typeof index === 'number' ? meanings[index] : value;
-    });
-  } catch {
-    throw notJson(text);
-  }
-}
-
-/** What a token stands for that JSON.parse would change; undefined where it would not, or refuses it. */
-function meaningOf(token: string, isExact: boolean): number | bigint | symbol | undefined {
-  if (/[NI]/.test(token)) return Number(token);
-  const parts = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(token);
-  if (!parts) return undefined;
-  const value = Number(token);
-  if (!Number.isFinite(value)) return Symbol(value);
-  if (!isExact || !Number.isInteger(value)) return undefined;
-  if (Number.isSafeInteger(value) && !/[.eE]/.test(token)) return undefined;
-  const [, sign, whole, fraction = '', exponent = '0'] = parts;
-  // The number is digits × 10^zeros.
-  const digits = `${whole}${fraction}`.replace(/^0+/, '');
-  const zeros = Number(exponent) - fraction.length;
-  if (digits === '') return undefined;
-  if (zeros < 0 && /[1-9]/.test(digits.slice(zeros))) return Symbol(value);
-  const integer = BigInt(sign + (zeros < 0 ? digits.slice(0, zeros) || '0' : digits + '0'.repeat(zeros)));
-  return Number.isSafeInteger(value) ? value : integer;
 }
