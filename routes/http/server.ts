@@ -80,9 +80,10 @@ export async function listen(server: Server, { port, host }: Options): Promise<n
       EADDRINUSE: `port ${port} is taken: set PORT to another, or stop what listens there.`,
       EACCES: `port ${port} is not allowed to this user: set PORT to one above 1023.`,
     };
-    throw new BootError(
-      reasons[code ?? ''] ?? `cannot listen on ${host ?? 'any address'}, port ${port}: ${code}.`,
-    );
+    const otherwise = host
+      ? `HOST must be an address of this machine, not ${JSON.stringify(host)} (${code}): without it, all are listened on.`
+      : `cannot listen on port ${port}: ${code}.`;
+    throw new BootError(reasons[code ?? ''] ?? otherwise);
   });
   return Object(server.address()).port;
 }
