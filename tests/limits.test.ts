@@ -329,7 +329,7 @@ test('A worker that cannot boot any more does not end those that serve', async (
     ...new Set([...server.stdout().matchAll(/^served (\d+)$/gm)].map(([, pid]) => Number(pid))),
   ];
   await until(async () => {
-    await ask(server.port, '/health', undefined, { agent: false });
+    await ask(server.port, '/v2', undefined, { agent: false });
     return pids().length === 2;
   });
   rmSync(path);

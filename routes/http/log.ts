@@ -25,13 +25,18 @@ export function requestLog({ logFormat }: Format): RequestHandler[] {
     next();
   };
   const logError = (id: string, error: unknown) => console.error(formatError(logFormat, id, error));
-  const stream = { write: writeSoon };
+  const options = { stream: { write: writeSoon }, skip: isGoodProbe };
   if (logFormat === 'off') return [identify];
   if (logFormat === undefined || logFormat === 'json') {
-    return [identify, logAtEnd(morgan(logFormat ? json : standard, { stream, immediate: true }))];
+    return [identify, logAtEnd(morgan(logFormat ? json : standard, { ...options, immediate: true }))];
   }
   checkFormat(logFormat);
-  return [identify, morgan(logFormat, { stream })];
+  return [identify, morgan(logFormat, options)];
+}
+
+/** Whether it is a health probe that got what it hopes for: hosts send one every few seconds. */
+function isGoodProbe({ route }: Request, { statusCode, headersSent }: Response): boolean {
+  return statusCode === 200 && headersSent && /\/(health|ping|live|ready)$/.test(String(route?.path));
 }
 
 /** Calls morgan when a reply is over. */
@@ -148,7 +153,11 @@ export function flushLog(): void {
   if (process.stdout.writableLength < mostWaitingBytes) process.stdout.write(text);
 }
 
-/** A closed stdout or stderr must not end the server. */
+/** A stdout or stderr that is closed must not end the server, nor a terminal stop it that nobody reads. */
 export function outliveStdout(): void {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {});
+    // Node.js writes to terminals synchronously: https://nodejs.org/api/process.html#a-note-on-process-io
+    if (stream.isTTY) Object(stream)._handle?.setBlocking(false);
+  }
 }

@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { createServer, IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
+import {
+  createServer,
+  IncomingMessage,
+  type Server,
+  type ServerOptions,
+  ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import net from 'node:net';
 import type { Express, Request, Response } from 'express';
 import { BootError } from '../../model/errors';
@@ -33,6 +40,12 @@ export function createHttpServer(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: net.Socket) => {
+    const isUnused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0;
+    if (!isUnused) return refuse(error, socket);
+    // A load balancer's connection, made in advance, is idle, as one whose request was answered is.
+    setTimeout(() => socket.bytesRead === 0 && socket.destroy(), keepAlive).unref();
+  });
   // A client that asks first need not send a body that is too large.
   server.on('checkContinue', (req, res) => {
     if (Number(req.headers['content-length'] ?? 0) <= bodyLimit) res.writeContinue();
@@ -57,6 +70,23 @@ export function createHttpServer(
   };
   return { server, drain };
 }
+
+/** What Node.js does itself where nobody listens: https://github.com/nodejs/node/blob/v24.0.0/lib/_http_server.js, socketOnError. */
+function refuse(error: NodeJS.ErrnoException, socket: net.Socket): void {
+  const status = refusals[error.code ?? ''] ?? 400;
+  // Not into a reply that has begun.
+  const { _httpMessage: reply } = Object(socket);
+  if (socket.writable && !reply?.headersSent) {
+    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
+  }
+  socket.destroy(error);
+}
+
+const refusals: Record<string, number> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
 
 /**
  * The classes of the app's requests and responses. Express gives plain ones other prototypes, one by one, which slows
