@@ -1,17 +1,14 @@
 import type { Express, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../model/errors';
-import { isOwn, isWrapped, type Model } from '../model/model';
+import { isWrapped, type Model } from '../model/model';
 import { type Asked, takeValues } from './dialects/asked';
 import { readForm, wholeAsColumns } from './dialects/forms';
 import { inferMetadata, modelConfig, modelStatus, servingMetadata } from './dialects/metadata';
 import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
 import { type Answer, isLarge, type Style, sizeOfAnswer, styles, writeReply } from './dialects/styles';
 import { hintFor } from './dialects/usage';
+import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
-import { jsonOf, parseJson, readBody, takeBytes, takeTurns } from './http/json';
-import { needsKey } from './http/key';
-import { sendMetrics } from './http/metrics';
-import type { Options } from './http/options';
 import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
 
 /** Answers a prediction as the clients of one tradition want it. */
@@ -37,8 +34,7 @@ const infer: RequestHandler = async (req, res) => {
 
 /** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
 function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
-  const { pending } = res.locals;
-  const signal = isOwn(model) ? pending : pending?.signal;
+  const { signal } = res.locals;
   if (asked.infer) checkInfer(model);
   // Code that was put around a model, as app.ts shows where, sees every request: `infer` would go past it.
   const wrapped = isWrapped(model);
@@ -71,13 +67,14 @@ async function reply(res: Response, style: Style, answer: Answer, asked: Asked, 
   else sendJson(res, 200, json);
 }
 
+/** What stands before a prediction, and what answers with the metrics. */
+interface Handlers {
+  read: RequestHandler[];
+  metrics: RequestHandler[];
+}
+
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */
-export function predictRoutes(
-  app: Express,
-  models: readonly Model[],
-  options: Options,
-  guard: RequestHandler,
-): void {
+export function predictRoutes(app: Express, models: readonly Model[], { read, metrics }: Handlers): void {
   const byName = new Map(models.map((model) => [model.name, model]));
   const served = `${[...byName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
   const findModel: RequestHandler<{ name?: string; version?: string }> = (
@@ -96,9 +93,6 @@ export function predictRoutes(
     }
     next();
   };
-  // What these throw is answered by sendError, as all errors are; the guard answers itself once it has let a request in.
-  const read = [guard, readBody(options.bodyLimit), takeTurns];
-
   const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
     const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
     const route = app.route(path);
@@ -113,7 +107,7 @@ export function predictRoutes(
 
   serve('post', '/predict{/:name}', ...read, predict(styles.predict));
   serve('get', '/health', checkHealth, sendInfo({ status: 'ok' }));
-  serve('get', '/metrics', needsKey(options.apiKeys), sendMetrics);
+  serve('get', '/metrics', ...metrics);
   serve('get', '/', describeServer);
 
   // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md

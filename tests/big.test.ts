@@ -152,7 +152,7 @@ describe('long base64', () => {
   });
 
   test.each<[string, string, string]>([
-    ['a line end in it', tight.replace('AAAA', 'AA\nAA'), 'b64 is not base64'],
+    ['a line end in it', tight.replace('AAAA', 'AA\nAA'), 'not JSON at position'],
     ['a letter that is none', tight.replace('AAAA', 'AA*AA'), 'b64 is not base64'],
     ['a quote in it', tight.replace('AAAA', 'AA"AA'), 'not JSON at position'],
     ['an escape that is none', tight.replace('AAAA', 'AA\\zA'), 'not JSON at position'],

@@ -1,4 +1,7 @@
-import { ask } from './ask';
+import { gzipSync } from 'node:zlib';
+import express from 'express';
+import request from 'supertest';
+import { ask, serveOnce } from './ask';
 import { closeModels } from './serve';
 
 afterAll(closeModels);
@@ -257,4 +260,65 @@ test.each(
   expect(reply.status).toBe(400);
   for (const word of words) expect(reply.body.error).toContain(word);
   expect(reply.body.error).toMatch(/ The model takes .+\. Try ./);
+});
+
+test.each<[string, string, number, string]>([
+  ['Python’s True', '{"x": True}', 6, 'json.dumps'],
+  ['None among many rows', `{"x": [${'[1, 2],'.repeat(5000)} [1, None]]}`, 35_012, 'json.dumps'],
+  ['False behind NaN', '[NaN, False]', 6, 'json.dumps'],
+  ['single quotes', "{'x': 1}", 1, 'double quotes'],
+  ['a form', 'x=1&y=2', 0, 'json='],
+  ['a form with escapes', 'sepal%20length=5.1&b=2', 0, 'json='],
+  ['a form in parts', '--d74496d66958873e\r\nContent-Disposition: form-data; name="x"\r\n\r\n1', 0, 'json='],
+  ['no end', '{"x": [1, 2', 11, 'ends early'],
+  ['no end of a text', '{"x', 3, 'ends early'],
+  ['an end behind NaN', '{"x": [NaN', 10, 'ends early'],
+  ['nothing but a space', ' ', 1, 'ends early'],
+  ['nan', '[nan, 1]', 1, 'NaN, Infinity'],
+  ['-inf', '[1,-inf]', 3, 'NaN, Infinity'],
+  ['undefined', '{"x": undefined}', 6, ''],
+  ['a number without a digit before its point', '[.5]', 1, ''],
+  ['a number without one behind it', '[5.]', 2, ''],
+  ['a number with a zero before it', '[05]', 2, ''],
+  ['a plus', '[+5]', 1, ''],
+  ['a comma too many', '[1,2,]', 5, ''],
+  ['a name without quotes', '{x: 1}', 1, ''],
+  ['a name alone', '{"x"}', 4, ''],
+  ['a bracket that is not open', '[1]]', 3, ''],
+  ['a brace for a bracket', '[1}', 2, ''],
+  ['two values', '1 2', 2, ''],
+  ['a line end in a text', '{"x": "a\nb"}', 8, ''],
+  ['an escape that is none', '{"x": "a\\qb"}', 9, ''],
+])('POST /predict with a body of %s is a 400 with the position', async (_what, body, position, hint) => {
+  for (const model of ['identity-float32', 'identity-int64']) {
+    const { status, body: reply } = await ask(model, body);
+    expect(status).toBe(400);
+    expect(reply.error).toMatch(new RegExp(`^the body is not JSON at position ${position}[:.] `));
+    expect(reply.error).toContain(hint);
+  }
+});
+
+test.each(['gzip', 'x-gzip', 'X-GZIP'])(
+  'POST /predict with Content-Encoding: %s is read',
+  async (encoding) => {
+    const { agent } = await serveOnce('log');
+    const reply = await agent
+      .post('/predict')
+      .set('Content-Encoding', encoding)
+      .serialize((sent) => sent)
+      .send(gzipSync('[[1],[1]]'));
+    expect(reply.body).toEqual({ predictions: [0, 0] });
+  },
+);
+
+test.each([
+  ['urlencoded', express.urlencoded({ extended: true }), 'application/x-www-form-urlencoded', '{"x":1}'],
+  ['urlencoded, as a form', express.urlencoded(), 'application/x-www-form-urlencoded', 'x=1'],
+])('behind an outer app’s %s a form is a 400 that names the type', async (_what, parse, type, body) => {
+  const { app } = await serveOnce('log');
+  const outer = express().use(parse).use(app);
+  const reply = await request(outer).post('/predict').set('Content-Type', type).send(body);
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toContain('send JSON with Content-Type: application/json');
+  expect(reply.body.error).not.toContain(body);
 });

@@ -181,7 +181,13 @@ const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: st
   ['a map input', [modelPath('map-input')], {}, 'input'],
   ['no output that can be served', [modelPath('sequence-only')], {}, 'output'],
   ['a PORT that is text', [], { PORT: 'http' }, 'PORT'],
-  ['a HOST that is not here', [], { HOST: '203.0.113.1' }, '203.0.113.1'],
+  [
+    'a HOST that is not here',
+    [],
+    { HOST: '203.0.113.1' },
+    'HOST must be an address of this machine, not "203.0.113.1"',
+  ],
+  ['a HOST that conda has set', [], { HOST: 'x86_64-conda-linux-gnu' }, 'HOST must'],
   ['a HOST that does not exist', [], { HOST: 'no-such-host.invalid' }, 'no-such-host.invalid'],
   ['a MODEL_NAME with a slash', [], { MODEL_NAME: 'a/b' }, 'MODEL_NAME'],
   ['a MODEL_NAME with a colon', [], { MODEL_NAME: 'iris:2' }, 'MODEL_NAME'],
@@ -267,6 +273,20 @@ test.each([
   ['CORS_ORIGIN', 'https://example.com/'],
   ['CORS_ORIGIN', 'https://example.com,https://Example.org'],
   ['CORS_ORIGIN', 'https://example.com:443'],
+  ['CORS_ORIGIN', 'https://*.example.com'],
+  ['CORS_ORIGIN', 'https://example.com,*.example.org'],
+  ['KEEP_ALIVE', '0'],
+  ['KEEP_ALIVE', 'long'],
+  ['API_KEY', ' '],
+  ['API_KEY', '"secret"'],
+  ['HOST', "'0.0.0.0'"],
+  ['PORT', '"3000"'],
+  ['MODEL_PATH', '"a.onnx,b.onnx"'],
+  ['MODEL_NAME', '"iris"'],
+  ['FEATURES', "'a,b'"],
+  ['LOG_FORMAT', '"json"'],
+  ['LOG_FORMAT', "':method :url'"],
+  ['CORS_ORIGIN', '"https://example.com"'],
   ['MODEL_PATH', 'a.onnx,,b.onnx'],
 ])('%s=%s makes no sense and is named', (variable, value) => {
   expect(() => readOptions({ [variable]: value })).toThrow(new RegExp(`^[^\\n]*${variable}[^\\n]*$`));
@@ -279,12 +299,33 @@ test.each(['xml', ':method :nonsense', 'none', ':tiny', ':compile', ':status :re
   },
 );
 
+test.each<[string, string, string, unknown]>([
+  ['PORT', ' 8080\r', 'port', 8080],
+  ['HOST', '127.0.0.1\r', 'host', '127.0.0.1'],
+  ['HOST', ' ', 'host', undefined],
+  ['MODEL_PATH', ' a.onnx , b.onnx\r\n', 'modelPaths', ['a.onnx', 'b.onnx']],
+  ['MODEL_NAME', 'iris\r', 'modelName', 'iris'],
+  ['API_KEY', ' old , new\r', 'apiKeys', ['old', 'new']],
+  ['LOG_FORMAT', 'json\r', 'logFormat', 'json'],
+  ['LOG_FORMAT', '":method" ":url"', 'logFormat', '":method" ":url"'],
+  ['KEEP_ALIVE', '610', 'keepAlive', 610_000],
+  ['TIMEOUT', '0.5 ', 'timeout', 500],
+  ['FEATURES', 'a,"age_(20, 30]"', 'features', ['a', 'age_(20, 30]']],
+  ['FEATURES', '"a, b" , "c ""d""",e "f" g', 'features', ['a, b', 'c "d"', 'e "f" g']],
+  ['OUTPUTS', '"label, first",probabilities\r', 'outputs', ['label, first', 'probabilities']],
+  ['OUTPUTS', '"label"', 'outputs', ['label']],
+  ['CORS_ORIGIN', 'http://localhost:5173,capacitor://localhost', 'corsOrigins', ['http://localhost:5173', 'capacitor://localhost']], // biome-ignore format: rows
+])('%s=%j is read', (variable, value, option, expected) => {
+  expect(readOptions({ [variable]: value })).toHaveProperty(option, expected);
+});
+
 test('A variable that is empty is as good as none', () => {
   const variables = ['PORT', 'HOST', 'MODEL_PATH', 'MODEL_NAME', 'FEATURES', 'API_KEY', 'BODY_LIMIT'];
   const more = [
     'MAX_BATCH',
     'MAX_QUEUE',
     'TIMEOUT',
+    'KEEP_ALIVE',
     'WEB_CONCURRENCY',
     'THREADS',
     'LOG_FORMAT',

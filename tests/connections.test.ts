@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { ask, exchange, killServers, repliesIn, type ServerProcess, startServer } from './process';
+import { ask, exchange, killServers, repliesIn, type ServerProcess, startServer, until } from './process';
 
 const setosa = '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}';
 const virginica = '{"sepal_length":6.3,"sepal_width":3.3,"petal_length":6,"petal_width":2.5}';
@@ -66,6 +67,38 @@ test.each([
   if (parts[0].includes('/nowhere')) expect(all[0].status).toBe(404);
   else expect(end?.status).toBe(408);
   for (const { status } of all.slice(0, -1)) expect(status).toBeLessThan(405);
+});
+
+test('A connection on which nothing has come is idle: it gets no 408, and what comes later is answered', async () => {
+  const socket = net.connect(hasty.port, '127.0.0.1').setEncoding('latin1');
+  let closed = false;
+  socket.on('close', () => {
+    closed = true;
+  });
+  let received = '';
+  socket.on('data', (chunk) => {
+    received += chunk;
+  });
+  // By then one that had begun a request is given up.
+  expect(await exchange(hasty.port, 'GET /hea')).toMatch(/^HTTP\/1.1 408 /);
+  await wait(1500);
+  expect({ closed, received }).toEqual({ closed: false, received: '' });
+  socket.write(post(setosa));
+  await until(() => received !== '');
+  expect(received).toMatch(/^HTTP\/1.1 200 /);
+  // Half a head is given up on it, too.
+  received = '';
+  socket.write('GET /hea');
+  await until(() => closed);
+  expect(received).toMatch(/^HTTP\/1.1 408 /);
+});
+
+test('KEEP_ALIVE ends idle connections, those on which nothing has come as well', async () => {
+  const { port } = await startServer('model', { LOG_FORMAT: 'off', KEEP_ALIVE: '1', TIMEOUT: '0.5' });
+  const reply = await ask(port, '/health', undefined, { agent: new http.Agent({ keepAlive: true }) });
+  expect(reply.headers['keep-alive']).toBe('timeout=1');
+  expect(await exchange(port)).toBe('');
+  expect(await exchange(port, 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /);
 });
 
 test('A body that trickles in ends with 408, however steadily', async () => {

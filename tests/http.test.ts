@@ -184,6 +184,19 @@ describe('with API_KEY=old,new', () => {
     expect(reply.body.error).not.toMatch(/old|new/);
   });
 
+  test.each<[string, Record<string, string>, string]>([
+    ['no key', {}, 'this needs a key'],
+    ['an empty token', { Authorization: 'Bearer ' }, 'this needs a key'],
+    ['a password', { Authorization: `Basic ${btoa('old:old')}` }, 'this needs a key'],
+    ['a wrong token', { Authorization: 'Bearer olds' }, 'this key is not one of those that are valid'],
+    ['a wrong key', { 'X-API-Key': 'olds' }, 'this key is not one of those that are valid'],
+  ])('POST /predict with %s is told so', async (_what, headers, words) => {
+    const { agent } = await serveOnce('model', env);
+    const reply = await agent.post('/predict').set(headers).send(flower);
+    expectError(reply, 401);
+    expect(reply.body.error).toContain(words);
+  });
+
   test('a bad body without a key is a 401, not a 400, and one over the limit no 413', async () => {
     expectError(await ask('model', '?', env), 401);
     expectError(await ask('model', flower.padEnd(2000), { ...env, BODY_LIMIT: '1kb' }), 401);

@@ -265,7 +265,7 @@ test('TIMEOUT counts from the arrival of a request, not from that of its body', 
 });
 
 test('Pipelined requests whose client has gone are given up and logged', async () => {
-  const server = await startServer('slow-single', { MAX_QUEUE: '5', LOG_FORMAT: 'logged :id :status' });
+  const server = await startServer('slow-single', { MAX_QUEUE: '5' });
   const body = '{"n":20000}';
   const request = (n: number) =>
     `POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Id: p${n}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -273,33 +273,33 @@ test('Pipelined requests whose client has gone are given up and logged', async (
   socket.write([1, 2, 3, 4, 5].map(request).join(''));
   await until(async () => (await ask(server.port, '/predict', { n: 1 })).status === 503);
   socket.destroy();
-  await server.wrote(/logged p5 -/);
-  for (const n of [1, 2, 3, 4, 5]) expect(server.stdout()).toContain(`logged p${n} -\n`);
+  await server.wrote(/ p5 POST/);
+  for (const n of [1, 2, 3, 4, 5]) expect(server.stdout()).toContain(` p${n} POST /predict - - `);
   await until(async () => (await ask(server.port, '/predict', { n: 1 })).status === 200);
 });
 
 test('Pipelined requests whose client goes are counted and logged once', async () => {
-  const server = await startServer('slow-single', { MAX_QUEUE: '3', LOG_FORMAT: 'logged :id :status' });
+  const server = await startServer('slow-single', { MAX_QUEUE: '3' });
   const slow = '{"n":20000}';
-  const health = (id: string) => `GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`;
+  const info = (id: string) => `GET /v2 HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`;
   const predict = (id: string) =>
     `POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\nContent-Length: ${slow.length}\r\n\r\n${slow}`;
   for (const [i, requests] of [
-    [health('h0'), predict('p0')],
-    [predict('p1'), health('h1')],
-    [health('h2'), predict('p2'), health('i2')],
+    [info('h0'), predict('p0')],
+    [predict('p1'), info('h1')],
+    [info('h2'), predict('p2'), info('i2')],
   ].entries()) {
     const socket = net.connect(server.port, '127.0.0.1');
     socket.write(requests.join(''));
-    await server.wrote(i === 1 ? /$/ : new RegExp(`logged h${i} 200`));
+    await server.wrote(i === 1 ? /$/ : new RegExp(` h${i} GET /v2 200 `));
     await until(async () => (await metric(server.port)) > 1);
     socket.destroy();
-    await server.wrote(new RegExp(`logged p${i} -`));
+    await server.wrote(new RegExp(` p${i} POST /predict - - `));
   }
   // The request that asks is in flight.
   await until(async () => (await metric(server.port)) === 1);
   for (const id of ['h0', 'p0', 'p1', 'h1', 'h2', 'p2', 'i2'])
-    expect(server.stdout().match(new RegExp(`logged ${id} `, 'g'))).toHaveLength(1);
+    expect(server.stdout().match(new RegExp(` ${id} (GET|POST) `, 'g'))).toHaveLength(1);
 });
 
 /** Requests in flight, as the metrics tell. */
@@ -329,7 +329,7 @@ test('A worker that cannot boot any more does not end those that serve', async (
     ...new Set([...server.stdout().matchAll(/^served (\d+)$/gm)].map(([, pid]) => Number(pid))),
   ];
   await until(async () => {
-    await ask(server.port, '/health', undefined, { agent: false });
+    await ask(server.port, '/v2', undefined, { agent: false });
     return pids().length === 2;
   });
   rmSync(path);

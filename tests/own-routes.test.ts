@@ -45,7 +45,6 @@ function expressWith(
 ) {
   const settings = { ...defaults, ...off, ...options };
   const app = express();
-  app.locals.bodyLimit = settings.bodyLimit;
   app.use(requestLog(settings));
   routes(app, createGuard(settings, [model]));
   app.use(notFound);

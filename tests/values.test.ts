@@ -193,7 +193,7 @@ test('POST /predict with a number of a million zeros is exact', async () => {
 
 test.each([
   ['of a body', 'identity-float32', '[1,2 3]', 'at position 5'],
-  ['of a body with integers that no double is', 'identity-int64', '[9007199254740993,2 3]', undefined],
+  ['of a body with integers that no double is', 'identity-int64', '[9007199254740993,2 3]', 'at position 20'],
 ])('A place that is not JSON is told %s as it came', async (_what, model, body, position) => {
   const { error } = (await ask(model, body)).body;
   expect(/at position \d+/.exec(error)?.[0]).toBe(position);

@@ -1,16 +1,21 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import {
   ask,
   freePort,
   killServers,
+  launch,
   launchAndEnd,
   type ServerProcess,
   startLoad,
   startServer,
   until,
 } from './process';
-import { modelPath } from './serve';
+import { modelPath, root } from './serve';
 
 afterEach(killServers);
 
@@ -198,4 +203,51 @@ test('A model that crashes its worker at boot ends the whole with exit code 1', 
   expect(stderr).toMatch(/die|crash/);
   // Few tries, not a loop.
   expect(stderr.split('\n').length).toBeLessThan(10);
+});
+
+describe('under a cluster primary that is not ours', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'primary-'));
+  // As pm2 does, it forks the server, listens to nothing that a worker says, and sends what is no message of ours.
+  const primary = join(folder, 'primary.js');
+  writeFileSync(
+    primary,
+    `const cluster = require('node:cluster');
+    cluster.setupPrimary({ exec: ${JSON.stringify(join(root, 'dist', 'app.js'))}, args: process.argv.slice(2) });
+    for (let i = 0; i < 2; i++) {
+      const worker = cluster.fork();
+      setInterval(() => worker.isConnected() && worker.send(null, () => {}), 20);
+    }
+    cluster.on('exit', () => Object.keys(cluster.workers).length || process.exit());
+    process.on('SIGTERM', () => Object.values(cluster.workers).forEach((worker) => worker.process.kill('SIGTERM')));`,
+  );
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('it logs, answers, tells its own figures and ends as alone', async () => {
+    const server = await startServer('single', { PORT: String(await freePort()) }, { app: primary });
+    await until(() => server.stdout().match(/^Try: /gm)?.length === 2);
+    expect(server.stdout().match(/^Loading /gm)).toHaveLength(2);
+    for (let i = 0; i < 10; i++) {
+      const { status, text } = await ask(server.port, '/metrics', undefined, { agent: false });
+      expect(status).toBe(200);
+      expect(text).toMatch(/^http_requests_in_flight 1$/m);
+    }
+    await wait(100);
+    expect((await ask(server.port, '/predict', { x: [1, 2, 3] })).body).toEqual({ prediction: [2, 4, 6] });
+    server.child.kill('SIGTERM');
+    expect(await server.exited).toEqual({ code: 0, signal: null });
+    expect(server.stdout().match(/^SIGTERM: /gm)).toHaveLength(2);
+    expect(server.stderr()).toBe('');
+  });
+
+  test('it says why it cannot boot', async () => {
+    const child = launch(['no/such.onnx'], {}, { app: primary });
+    expect(await text(child.stderr as NodeJS.ReadableStream)).toMatch(/^(no\/such\.onnx: [^\n]*\n){2}$/);
+  });
+});
+
+test.each(['1', '2'])('SIGHUP ends as SIGTERM does (WEB_CONCURRENCY=%s)', async (processes) => {
+  const server = await startServer('single', { WEB_CONCURRENCY: processes });
+  server.child.kill('SIGHUP');
+  expect(await server.exited).toEqual({ code: 0, signal: null });
+  expect(server.stdout()).toMatch(/^SIGHUP: [^\n]*\n$/m);
 });

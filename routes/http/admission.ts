@@ -1,229 +1,151 @@
-import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
-import type { RequestHandler, Response } from 'express';
-import type { Signal } from '../../model/batcher';
+import type { IncomingHttpHeaders } from 'node:http';
+import { totalmem } from 'node:os';
+import type { Request, RequestHandler, Response } from 'express';
 import type { Model } from '../../model/model';
+import { onceClosed } from './closed';
 import { answerError, HttpError, tooLarge } from './errors';
 import { keyCheck } from './key';
 import type { Options } from './options';
 import { isOver } from './reply';
 
 /** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
-const mostHeld = 256 * 2 ** 20;
-/** A body that announces no more is counted once, when it is there. */
-const small = 1 << 12;
-/** What each chunk costs beside its bytes, as a Buffer of its own. */
-const chunkCost = 400;
+const mostHeldBytes = Math.min(
+  256 * 2 ** 20,
+  (process.constrainedMemory() || totalmem()) / 8,
+  totalmem() / 8,
+);
+/** A body that announces no more counts from the start; a larger one as it arrives, so that who sends nothing takes no room. */
+const smallBodyBytes = 1 << 12;
+/** What a chunk of a body costs beside its bytes, as a Buffer of its own. */
+const chunkBytes = 400;
+/** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
+const mostInflation: Record<string, number> = { gzip: 1032, 'x-gzip': 1032, deflate: 1032 };
 
-/** The key and the admission: what a prediction passes before its body is read. */
+/** What is in flight in a process. */
+interface Load {
+  /** Requests whose body has arrived. */
+  requests: number;
+  /** Bytes that are held for requests. */
+  bytes: number;
+}
+
+/** The key and the admission: what a prediction passes before its body is read. `res.locals.signal` aborts when nobody waits any more. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
   const checkKey = keyCheck(options.apiKeys);
-  const { admit } = new Admission(options, models);
+  const load: Load = { requests: 0, bytes: 0 };
   return (req, res, next) => {
     checkKey(req);
-    admit(req, res, next);
-  };
-}
-
-/** A request that was let in, and what tells that nobody waits for its answer any more. */
-export class PendingRequest implements Signal {
-  aborted = false;
-  reason: unknown;
-  private controller: AbortController | undefined;
-  /** Bytes that are held for it. */
-  bytes = 0;
-  hasArrived = false;
-  isDismissed = false;
-  /** Those that were let in before and after, while it is not answered. */
-  earlier: PendingRequest | undefined;
-  later: PendingRequest | undefined;
-
-  constructor(
-    readonly admission: Admission,
-    readonly res: Response,
-    /** When it gets a 504. */
-    readonly deadline: number,
-  ) {}
-
-  /** The same for code of one's own, which may listen; a model's queue reads it only, and a signal is dear to make. */
-  get signal(): AbortSignal {
-    this.controller ??= new AbortController();
-    if (this.aborted) this.controller.abort(this.reason);
-    return this.controller.signal;
-  }
-
-  abort(reason: Error): void {
-    if (this.aborted) return;
-    this.aborted = true;
-    this.reason = reason;
-    this.controller?.abort(reason);
-  }
-
-  /** Counts bytes that are held for the request until it is answered. */
-  hold(bytes: number): void {
-    if (this.isDismissed) return;
-    this.bytes += bytes;
-    this.admission.held += bytes;
-  }
-}
-
-/**
- * Judges requests before their body is read, and looks after those that were let in, until they are answered.
- * `res.locals.pending` tells that nobody waits for the answer any more.
- */
-class Admission {
-  /** Bytes that are held for all of them. */
-  held = 0;
-  private arrived = 0;
-  /**
-   * The ends of a list in the order of deadlines, which all lie as far ahead. A Set would do, but each time that V8 makes
-   * its table anew the old one, once it has grown old, keeps alive all that the new one holds: a third of a request's CPU.
-   */
-  private oldest: PendingRequest | undefined;
-  private newest: PendingRequest | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private readonly onClose: (this: Response) => void;
-
-  constructor(
-    private readonly options: Options,
-    private readonly models: readonly Model[],
-  ) {
-    const admission = this;
-    // One function for all responses, which it is called with.
-    this.onClose = function () {
-      if (this.locals.pending) admission.dismiss(this.locals.pending);
-    };
-  }
-
-  readonly admit: RequestHandler = (req, res, next) => {
-    // A client may be gone before what stands in front of the admission has let it through.
+    // A client may have disconnected before what stands in front of the guard has let its request through.
     if (isOver(res)) return;
-    const length = Number(req.headers['content-length'] ?? 0);
-    if (length > this.options.bodyLimit) throw new HttpError(413, tooLarge(this.options.bodyLimit));
-    if (this.isFull(length)) throw busy();
-    const pending = new PendingRequest(this, res, performance.now() + this.options.timeout);
-    this.add(pending);
-    this.timer ??= this.schedule(this.options.timeout);
-    // No closure: V8 keeps each that such a property ever held.
-    res.locals.pending = pending;
-    res.on('close', this.onClose);
-    const { 'transfer-encoding': chunked, 'content-encoding': encoding } = req.headers;
-    const isEncoded = (encoding || 'identity').toLowerCase() !== 'identity';
-    if (req.readableEnded || (length === 0 && chunked === undefined)) this.arrive(pending, length);
-    else if (length > 0 && length <= small && !isEncoded) req.once('end', () => this.arrive(pending, length));
-    else {
-      this.watchBody(req, isEncoded, pending);
-      req.once('end', () => this.arrive(pending, 0));
-    }
+    const { bodyLimit, maxQueue } = options;
+    const announced = Number(req.headers['content-length'] ?? 0);
+    if (announced > bodyLimit) throw tooLarge(bodyLimit);
+    const atOnce = bytesAtOnce(req.headers, announced, bodyLimit);
+    const held = models.reduce((sum, { status }) => sum + status.bytes, load.bytes);
+    const isFull = held > 0 && held + Math.max(announced, atOnce) > mostHeldBytes;
+    if (isFull || load.requests >= maxQueue) throw busy();
+    const pending = new PendingRequest(req, res, load, options);
+    pending.holdBody(atOnce);
+    pending.watchBody(announced);
     next();
   };
-
-  private add(pending: PendingRequest): void {
-    pending.earlier = this.newest;
-    if (this.newest) this.newest.later = pending;
-    else this.oldest = pending;
-    this.newest = pending;
-  }
-
-  private remove(pending: PendingRequest): void {
-    const { earlier, later } = pending;
-    if (earlier) earlier.later = later;
-    else if (this.oldest === pending) this.oldest = later;
-    if (later) later.earlier = earlier;
-    else if (this.newest === pending) this.newest = earlier;
-    pending.earlier = undefined;
-    pending.later = undefined;
-  }
-
-  private isFull(more: number): boolean {
-    let held = this.held;
-    for (const { status } of this.models) held += status.bytes;
-    return this.arrived >= this.options.maxQueue || (held > 0 && held + more > mostHeld);
-  }
-
-  private arrive(pending: PendingRequest, bytes: number): void {
-    if (pending.res.headersSent) return;
-    if (performance.now() > pending.deadline) this.expire(pending);
-    else if (this.arrived >= this.options.maxQueue) this.refuse(pending, busy());
-    else {
-      pending.hasArrived = true;
-      this.arrived++;
-      pending.hold(bytes);
-    }
-  }
-
-  /** Counts a body as it arrives: pushed by the parser or, decompressed, by what body-parser pipes it into. */
-  private watchBody(req: IncomingMessage, isEncoded: boolean, pending: PendingRequest): void {
-    if (!isEncoded) {
-      Object.assign(req, { pending, push: pushCounted });
-      return;
-    }
-    const { pipe } = req;
-    req.pipe = (target, options) => {
-      if (target instanceof Readable) Object.assign(target, { pending, push: pushCounted });
-      return pipe.call(req, target, options) as typeof target;
-    };
-  }
-
-  /** Counts a chunk of a body that a stream gives. */
-  receive(pending: PendingRequest, stream: Readable, bytes: number): void {
-    // What comes after a refusal is thrown away.
-    if (pending.res.headersSent) return;
-    pending.hold(bytes + chunkCost);
-    if (this.held <= mostHeld || this.held === pending.bytes) return;
-    this.refuse(pending, busy());
-    pending.hold(-pending.bytes);
-    // Whoever reads the body is to let go of it.
-    setImmediate(() => stream.listenerCount('error') > 0 && stream.emit('error', busy()));
-  }
-
-  private schedule(delay: number): NodeJS.Timeout {
-    return setTimeout(() => this.expireDue(), delay).unref();
-  }
-
-  private expireDue(): void {
-    this.timer = undefined;
-    const now = performance.now();
-    let pending = this.oldest;
-    while (pending && pending.deadline <= now) {
-      this.remove(pending);
-      // What has not arrived by now gets Node's own 408.
-      if (pending.hasArrived || pending.res.req.complete) this.expire(pending);
-      pending = this.oldest;
-    }
-    if (pending) this.timer = this.schedule(pending.deadline - now + 1);
-  }
-
-  private expire(pending: PendingRequest): void {
-    this.refuse(pending, new HttpError(504, `no answer within TIMEOUT, ${this.options.timeout / 1000} s`));
-  }
-
-  /** Answers in place of the handler, whatever it does with the signal. */
-  private refuse(pending: PendingRequest, error: HttpError): void {
-    pending.abort(error);
-    if (!pending.res.headersSent) answerError(pending.res, error);
-  }
-
-  private dismiss(pending: PendingRequest): void {
-    const { res } = pending;
-    pending.isDismissed = true;
-    this.remove(pending);
-    if (pending.hasArrived) this.arrived--;
-    this.held -= pending.bytes;
-    if (!res.writableFinished) pending.abort(new HttpError(499, 'the client closed the connection'));
-    // The connection may idle for long, and keeps its last request.
-    res.req.body = undefined;
-  }
 }
 
-/** One function for all streams: V8 keeps each that such a property ever held, and what it holds. */
-function pushCounted(
-  this: Readable & { pending: PendingRequest },
-  chunk: Buffer | null,
-  encoding?: BufferEncoding,
-): boolean {
-  if (chunk !== null) this.pending.admission.receive(this.pending, this, chunk.length);
-  return Readable.prototype.push.call(this, chunk, encoding);
+/** What a body counts for from the start: a small one for what it announces, a compressed one for what it may become. */
+function bytesAtOnce(headers: IncomingHttpHeaders, announced: number, bodyLimit: number): number {
+  const encoding = (headers['content-encoding'] || 'identity').toLowerCase();
+  if (encoding === 'identity') return announced <= smallBodyBytes ? announced : 0;
+  return announced > 0 ? Math.min(bodyLimit, announced * (mostInflation[encoding] ?? bodyLimit)) : bodyLimit;
+}
+
+/** A request that was let in, until its reply is over. */
+export class PendingRequest {
+  private readonly controller = new AbortController();
+  private readonly timer: NodeJS.Timeout;
+  private bytes = 0;
+  private bodyBytes = 0;
+  private hasArrived = false;
+  private hasEnded = false;
+
+  constructor(
+    private readonly req: Request,
+    private readonly res: Response,
+    private readonly load: Load,
+    private readonly options: Options,
+  ) {
+    this.timer = setTimeout(() => this.expire(), options.timeout);
+    res.locals.pending = this;
+    res.locals.signal = this.controller.signal;
+    onceClosed(res, () => this.end());
+  }
+
+  /** Counts bytes that are held for the request until its reply is over. */
+  hold(bytes: number): void {
+    if (this.hasEnded) return;
+    this.bytes += bytes;
+    this.load.bytes += bytes;
+  }
+
+  /** Counts the body as so many bytes, whatever it counted for before. */
+  holdBody(bytes: number): void {
+    this.hold(bytes - this.bodyBytes);
+    this.bodyBytes = bytes;
+  }
+
+  watchBody(announced: number): void {
+    const { req, bodyBytes } = this;
+    const hasBody = announced > 0 || req.headers['transfer-encoding'] !== undefined;
+    if (!hasBody || req.readableEnded) this.arrive();
+    else req.once('end', () => this.arrive());
+    if (!hasBody || bodyBytes > 0) return;
+    const onData = (chunk: Buffer) => {
+      this.holdBody(this.bodyBytes + chunk.length + chunkBytes);
+      const { load, bytes } = this;
+      if (load.bytes <= mostHeldBytes || load.bytes === bytes) return;
+      req.off('data', onData);
+      this.refuse(busy());
+      // At an error, whoever reads the body lets go of what has come; the rest is thrown away.
+      if (req.listenerCount('error') > 0) req.emit('error', busy());
+      this.holdBody(0);
+    };
+    // Not before somebody reads: a listener for data would set them flowing.
+    req.once('resume', () => req.on('data', onData));
+  }
+
+  private arrive(): void {
+    const { signal } = this.controller;
+    if (this.hasEnded || this.res.headersSent) return;
+    if (signal.aborted) this.refuse(signal.reason);
+    else if (this.load.requests >= this.options.maxQueue) this.refuse(busy());
+    else {
+      this.hasArrived = true;
+      this.load.requests++;
+    }
+  }
+
+  /** What has not arrived by now gets Node's own 408. */
+  private expire(): void {
+    const error = new HttpError(504, `no answer within TIMEOUT, ${this.options.timeout / 1000} s`);
+    if (this.hasArrived || this.req.complete) this.refuse(error);
+    else this.controller.abort(error);
+  }
+
+  /** Answers in place of the handler, whatever that does with the signal. */
+  private refuse(error: HttpError): void {
+    this.controller.abort(error);
+    if (!this.res.headersSent) answerError(this.res, error);
+  }
+
+  private end(): void {
+    const { req, res, load } = this;
+    clearTimeout(this.timer);
+    if (this.hasArrived) load.requests--;
+    load.bytes -= this.bytes;
+    this.hasEnded = true;
+    if (!res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
+    // The connection may idle for long, and keeps its last request.
+    req.body = undefined;
+  }
 }
 
 function busy(): HttpError {

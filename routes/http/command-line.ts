@@ -4,28 +4,23 @@ import { parseArgs } from 'node:util';
 
 /** What the command line asks for: models to serve, or a text to print. Throws an Error that names an unknown option. */
 export function readCommandLine(args: readonly string[]): { paths: string[] } | { text: string } {
-  const { values, positionals } = parse(args);
-  if (values.help) return { text: help };
-  if (values.version) return { text: version() };
-  return { paths: positionals };
+  // Not strict: the parser's own message explains how to name a file that begins with a dash, at length.
+  const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of parsed.tokens) {
+    if (token.kind !== 'option') continue;
+    if (!Object.hasOwn(options, token.name)) {
+      throw new Error(`there is no option ${token.rawName}: see --help.`);
+    }
+    if (token.value !== undefined) throw new Error(`${token.rawName} takes no value: see --help.`);
+  }
+  if (parsed.values.help) return { text: help };
+  return parsed.values.version ? { text: version() } : { paths: parsed.positionals };
 }
 
 const options = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const;
-
-function parse(args: readonly string[]) {
-  // Not strict: the parser's own message explains how to name a file that begins with a dash, at length.
-  const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
-  for (const token of parsed.tokens) {
-    if (token.kind !== 'option') continue;
-    if (!Object.hasOwn(options, token.name))
-      throw new Error(`there is no option ${token.rawName}: see --help.`);
-    if (token.value !== undefined) throw new Error(`${token.rawName} takes no value: see --help.`);
-  }
-  return parsed;
-}
 
 function version(): string {
   const file = join(__dirname, '..', '..', '..', 'package.json');
@@ -53,6 +48,7 @@ Variables of the environment:
   MAX_BATCH        most rows that waiting requests may share in one run: 32
   MAX_QUEUE        most requests in flight in a process: 1000
   TIMEOUT          seconds until 504: 25
+  KEEP_ALIVE       seconds that an idle connection is kept: 95
   WEB_CONCURRENCY  processes: 1
   THREADS          threads of one run: cores by processes
   LOG_FORMAT       json, off, a morgan format name or string: a line a request

@@ -1,17 +1,51 @@
 import { randomUUID } from 'node:crypto';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { inspect } from 'node:util';
 import type { Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { BootError } from '../../model/errors';
-import { timeText, toJsonLine } from './lines';
+import { onceClosed } from './closed';
 import type { Options } from './options';
 import { isOver } from './reply';
 
+type Format = Pick<Options, 'logFormat'>;
 type LogFormat = morgan.FormatFn<Request, Response>;
 
-const formats = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
+/** Gives each request its id, the caller's own if that is sane, and logs it once its reply is over. Throws BootError. */
+export function requestLog({ logFormat }: Format): RequestHandler[] {
+  const identify: RequestHandler = (req, res, next) => {
+    // A client may have disconnected before an outer app lets its request in.
+    if (isOver(res)) return;
+    const given = req.headers['x-request-id'];
+    const id = typeof given === 'string' && /^[\w.:/+=-]{1,128}$/.test(given) ? given : randomUUID();
+    res.setHeader('X-Request-Id', id);
+    res.locals.arrived = performance.now();
+    res.locals.logError = logError;
+    next();
+  };
+  const logError = (id: string, error: unknown) => console.error(formatError(logFormat, id, error));
+  const options = { stream: { write: writeSoon }, skip: isGoodProbe };
+  if (logFormat === 'off') return [identify];
+  if (logFormat === undefined || logFormat === 'json') {
+    return [identify, logAtEnd(morgan(logFormat ? json : standard, { ...options, immediate: true }))];
+  }
+  checkFormat(logFormat);
+  return [identify, morgan(logFormat, options)];
+}
 
-/** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
-const mostWaiting = 1 << 20;
+/** Whether it is a health probe that got what it hopes for: hosts send one every few seconds. */
+function isGoodProbe({ route }: Request, { statusCode, headersSent }: Response): boolean {
+  return statusCode === 200 && headersSent && /\/(health|ping|live|ready)$/.test(String(route?.path));
+}
+
+/** Calls morgan when a reply is over. */
+function logAtEnd(log: RequestHandler): RequestHandler {
+  return (req, res, next) => {
+    onceClosed(res, () => log(req, res, () => {}));
+    next();
+  };
+}
 
 morgan.token('time', timeText);
 morgan.token<Request, Response>('id', (_req, res) => idOf(res));
@@ -35,7 +69,7 @@ const json: LogFormat = (_tokens, req, res) =>
     error: whyOf(res),
   });
 
-/** What a reply came to; a client that has gone was sent nothing. */
+/** What a reply came to; a client that disconnected was sent nothing. */
 function measured(res: Response): { status: number | null; bytes: number | null; ms: number } {
   const length = res.getHeader('Content-Length');
   return {
@@ -43,29 +77,6 @@ function measured(res: Response): { status: number | null; bytes: number | null;
     bytes: res.headersSent && length !== undefined ? Number(length) : null,
     ms: Math.round(10 * (performance.now() - res.locals.arrived)) / 10,
   };
-}
-
-/** Throws BootError for what is neither a format's name nor a string of tokens. */
-function checkFormat(format: string): void {
-  if (formats.includes(format)) return;
-  const tokens = [...format.matchAll(/:([-\w]{2,})(?:\[([^\]]*)\])?/g)];
-  // Formats and morgan's own functions are there beside the tokens.
-  const others = [...formats, 'compile', 'format', 'token'];
-  const isToken = (name: string) =>
-    typeof Object.getOwnPropertyDescriptor(morgan, name)?.value === 'function' && !others.includes(name);
-  const refuse = (why: string): never => {
-    throw new BootError(
-      `LOG_FORMAT must be off, json, ${formats.join(', ')} or a morgan format string: ${why}.`,
-    );
-  };
-  if (tokens.length === 0) refuse('it names no token');
-  for (const [, token, header] of tokens) {
-    if (!isToken(token)) refuse(`there is no token :${token}`);
-    // These two name a header.
-    if (/^re[qs]$/.test(token) && !header) {
-      refuse(`:${token} needs a header's name, as in :${token}[content-type]`);
-    }
-  }
 }
 
 function idOf(res: Response): string {
@@ -76,60 +87,57 @@ function whyOf(res: Response): string | undefined {
   return res.locals.why === undefined ? undefined : String(res.locals.why).slice(0, 300);
 }
 
-/** Gives each request its id, the caller's own if that is sane, and logs it once it is answered. Throws BootError. */
-export function requestLog({ logFormat }: Pick<Options, 'logFormat'>): RequestHandler[] {
-  const stream = { write: writeSoon };
-  if (logFormat === 'off') return [identify, closeWithConnection];
-  if (logFormat !== undefined && logFormat !== 'json') {
-    checkFormat(logFormat);
-    return [identify, morgan(logFormat, { stream }), closeWithConnection];
+const names = ['combined', 'common', 'default', 'dev', 'short', 'tiny'];
+
+/** Throws BootError for what is neither the name of a format nor a format: one is tried on an empty request. */
+function checkFormat(format: string): void {
+  if (names.includes(format)) return;
+  const req = new IncomingMessage(new Socket());
+  const res = Object.assign(new ServerResponse(req), { locals: {} });
+  res.writeHead(200);
+  const tokens: morgan.TokenIndexer = Object(morgan);
+  try {
+    if (morgan.compile(format)(tokens, req, res) !== format) return;
+  } catch {
+    // It names what is no token, or a header without its name.
   }
-  const format = logFormat === 'json' ? json : standard;
-  return [identify, logAtEnd(morgan(format, { stream, immediate: true })), closeWithConnection];
+  throw new BootError(
+    `LOG_FORMAT must be off, json, ${names.join(', ')} or a morgan format string such as ":method :url :status".`,
+  );
 }
 
-/** Calls morgan when a reply has ended: what it does itself to be called then costs a fifth of a small request. */
-function logAtEnd(log: RequestHandler): RequestHandler {
-  // One function for all responses, which it is called with.
-  function onClose(this: Response): void {
-    log(this.req, this, ignore);
-  }
-  return (_req, res, next) => {
-    res.on('close', onClose);
-    next();
-  };
+let written = { at: 0, text: '' };
+
+/** The time of writing, put into words once for all lines of a millisecond. */
+function timeText(): string {
+  const at = Date.now();
+  if (at !== written.at) written = { at, text: new Date(at).toISOString() };
+  return written.text;
 }
 
-function ignore(): void {}
+/** JSON without any character that a reader of logs may take for the end of a line, or a terminal obeys. */
+function toJsonLine(value: object): string {
+  return JSON.stringify(value).replace(/[\x7f-\x9f\u2028\u2029]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
 
-const identify: RequestHandler = (req, res, next) => {
-  // A client may be gone before an outer app lets its request in.
-  if (isOver(res)) return;
-  const given = req.headers['x-request-id'];
-  const id = typeof given === 'string' && /^[\w.:/+=-]{1,128}$/.test(given) ? given : randomUUID();
-  res.setHeader('X-Request-Id', id);
-  res.locals.arrived = performance.now();
-  next();
-};
+/** What the process has to say beside its requests: as it stands, or an object for each line. */
+export function formatLines({ logFormat }: Format, text: string): string {
+  if (logFormat !== 'json') return text;
+  const lines = text.split('\n').map((line) => toJsonLine({ time: timeText(), message: line.trim() }));
+  return lines.join('\n');
+}
 
-/**
- * Closes the replies to pipelined requests with their connection, which Node.js gives to each in its turn, and so closed only
- * the first before Node.js 24. The socket is announced as well, since morgan waits for it (by the package on-finished).
- */
-const closeWithConnection: RequestHandler = ({ socket }, res, next) => {
-  if (!res.socket) {
-    const onClose = () => {
-      if (res.socket || res.destroyed) return;
-      res.destroyed = true;
-      res.emit('close');
-    };
-    socket.setMaxListeners(0);
-    res.emit('socket', socket);
-    socket.once('close', onClose);
-    res.once('close', () => socket.off('close', onClose));
-  }
-  next();
-};
+/** All of an error that a request met, in one line. */
+function formatError(logFormat: string | undefined, id: string, error: unknown): string {
+  const message = error instanceof Error ? String(error.stack) : inspect(error);
+  if (logFormat === 'json') return toJsonLine({ time: timeText(), id, message });
+  return `${id} ${JSON.stringify(message)}`;
+}
+
+/** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
+const mostWaitingBytes = 1 << 20;
 
 let lines: string[] = [];
 
@@ -142,10 +150,14 @@ function writeSoon(line: string): void {
 export function flushLog(): void {
   const text = lines.join('');
   lines = [];
-  if (process.stdout.writableLength < mostWaiting) process.stdout.write(text);
+  if (process.stdout.writableLength < mostWaitingBytes) process.stdout.write(text);
 }
 
-/** A closed stdout or stderr must not end the server. */
+/** A stdout or stderr that is closed must not end the server, nor a terminal stop it that nobody reads. */
 export function outliveStdout(): void {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {});
+    // Node.js writes to terminals synchronously: https://nodejs.org/api/process.html#a-note-on-process-io
+    if (stream.isTTY) Object(stream)._handle?.setBlocking(false);
+  }
 }

@@ -1,9 +1,18 @@
 import cluster from 'node:cluster';
+import { EventEmitter } from 'node:events';
 import type { RequestHandler, Response } from 'express';
+import type * as Prom from 'prom-client';
 import type { Model } from '../../model/model';
-import { shareWithWorkers } from './gather';
-import { type Figure, gauge, histogram, Series } from './histogram';
+import { onceClosed } from './closed';
+import { HttpError } from './errors';
 import { sendText } from './reply';
+import { isOurWorker } from './workers';
+
+// The index of the package loads OpenTelemetry's API, too: 8 MB of memory, and 18 ms of a start that takes 300.
+const AggregatorRegistry: typeof Prom.AggregatorRegistry = require('prom-client/lib/cluster');
+const Gauge: typeof Prom.Gauge = require('prom-client/lib/gauge');
+const Histogram: typeof Prom.Histogram = require('prom-client/lib/histogram');
+const Registry: typeof Prom.Registry = require('prom-client/lib/registry');
 
 const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
 const runSeconds = [0.0001, 0.00025, 0.0005, ...requestSeconds];
@@ -12,112 +21,117 @@ const runRows = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /** Methods that have a label of their own. */
 const methods = ['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE'];
 
-/**
- * Counts and measures requests and runs. It keeps its own numbers, since prom-client's `observe` takes 1 µs, most of it
- * to turn a bucket's bound into a string; the library makes the text.
- */
-export class Metrics {
-  /** The figures of all processes, where there are others. */
-  gather: (() => Promise<object[][]>) | undefined;
-  private inFlight = 0;
-  /** By path pattern, then by method and status: as many as the app's own routes have, whatever is asked. */
-  private readonly requests = new Map<string, Map<number, Series>>();
-  private readonly seconds: Series[] = [];
-  private readonly rows: Series[] = [];
-  private readonly onClose: (this: Response) => void;
-
-  constructor(models: readonly Model[]) {
-    const metrics = this;
-    // One function for all responses, which it is called with.
-    this.onClose = function () {
-      metrics.endRequest(this);
-    };
-    for (const model of models) this.watchRuns(model);
-  }
-
-  /** Measures a request. */
-  readonly measure: RequestHandler = (_req, res, next) => {
-    this.inFlight++;
-    res.on('close', this.onClose);
-    next();
-  };
-
-  /** What all processes have counted, in Prometheus' text. */
-  async text(): Promise<string> {
-    const { textOfOne, textOfAll } = loadLibrary();
-    return this.gather ? textOfAll(await this.gather()) : textOfOne(this.figures());
-  }
-
-  /** What this process has counted. */
-  figures(): Figure[] {
-    const requests = [...this.requests.values()].flatMap((byKey) => [...byKey.values()]);
-    return [
-      histogram('http_request_duration_seconds', 'Seconds from a request to the end of its reply.', requests),
-      gauge('http_requests_in_flight', 'Requests that are not answered yet.', this.inFlight),
-      histogram('model_run_seconds', 'Seconds of a run; their count is the number of runs.', this.seconds),
-      histogram('model_run_rows', 'Rows of a run, of one request or of several that share it.', this.rows),
-    ];
-  }
-
-  private endRequest(res: Response): void {
-    this.inFlight--;
-    const { method, route } = res.req;
-    // A client that has gone was told nothing.
-    const status = res.headersSent ? res.statusCode : 499;
-    // Without a route, a path may be anything.
-    this.seriesOf(method, route?.path ?? 'none', status).observe(
-      (performance.now() - res.locals.arrived) / 1000,
-    );
-  }
-
-  private seriesOf(method: string, path: unknown, status: number): Series {
-    // Of one's own routes it may be a list or a RegExp.
-    const pattern = String(path);
-    let byKey = this.requests.get(pattern);
-    if (!byKey) {
-      byKey = new Map();
-      this.requests.set(pattern, byKey);
-    }
-    const known = methods.indexOf(method);
-    const key = status * (methods.length + 1) + known + 1;
-    let series = byKey.get(key);
-    if (!series) {
-      const labels = { method: methods[known] ?? 'other', path: pattern, status: String(status) };
-      series = new Series(labels, requestSeconds);
-      byKey.set(key, series);
-    }
-    return series;
-  }
-
-  private watchRuns({ name, signature, status }: Model): void {
-    const seconds = new Series({ model: name }, runSeconds);
-    const rows = new Series({ model: name }, runRows);
-    this.seconds.push(seconds);
-    this.rows.push(rows);
-    // Of other kinds, a run is one instance.
-    const isBatched = signature.kind === 'batched';
+/** Counts and measures requests, by `measure`, and the models' runs; `send` answers with the figures in Prometheus' text. */
+export function createMetrics(models: readonly Model[]): { measure: RequestHandler; send: RequestHandler } {
+  const registry = new Registry();
+  const registers = [registry];
+  const requests = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Seconds from a request to the end of its reply.',
+    labelNames: ['method', 'path', 'status'],
+    buckets: requestSeconds,
+    registers,
+  });
+  const inFlight = new Gauge({
+    name: 'http_requests_in_flight',
+    help: 'Requests that are not answered yet.',
+    registers,
+  });
+  const seconds = new Histogram({
+    name: 'model_run_seconds',
+    help: 'Seconds of a run; their count is the number of runs.',
+    labelNames: ['model'],
+    buckets: runSeconds,
+    registers,
+  });
+  const rows = new Histogram({
+    name: 'model_run_rows',
+    help: 'Rows of a run, of one request or of several that share it.',
+    labelNames: ['model'],
+    buckets: runRows,
+    registers,
+  });
+  for (const { name: model, signature, status } of models) {
+    seconds.zero({ model });
+    rows.zero({ model });
     status.watchers.push((length, duration) => {
-      rows.observe(isBatched ? length : 1);
-      seconds.observe(duration);
+      // Of other kinds, a run is one instance.
+      rows.observe({ model }, signature.kind === 'batched' ? length : 1);
+      seconds.observe({ model }, duration);
     });
   }
+  const measure: RequestHandler = (_req, res, next) => {
+    inFlight.inc();
+    onceClosed(res, () => {
+      inFlight.dec();
+      requests.observe(labelsOf(res), (performance.now() - res.locals.arrived) / 1000);
+    });
+    next();
+  };
+  const textOf = isOurWorker ? shareWithPrimary(registry) : textOfOne(registry);
+  const send: RequestHandler = async (_req, res) => {
+    sendText(res, 200, registry.contentType, await textOf());
+  };
+  return { measure, send };
 }
 
-/** Answers with the metrics. */
-export const sendMetrics: RequestHandler = async (_req, res) => {
-  sendText(res, 200, 'text/plain; version=0.0.4; charset=utf-8', await res.app.locals.metrics.text());
-};
-
-/** In a worker: speaks for the others as well. */
-export function shareMetrics(metrics: Metrics): void {
-  if (!cluster.isWorker) return;
-  metrics.gather = shareWithWorkers(async () => [
-    ...(await loadLibrary().usualFigures()),
-    ...metrics.figures(),
-  ]);
+/** As many labels as the app has routes, whatever is asked: without a route, a path may be anything. */
+function labelsOf({ req, headersSent, statusCode }: Response) {
+  return {
+    method: methods.includes(req.method) ? req.method : 'other',
+    path: String(req.route?.path ?? 'none'),
+    // A client that disconnected was told nothing.
+    status: String(headersSent ? statusCode : 499),
+  };
 }
 
-/** Loaded when first asked, which takes 46 ms: who does not scrape never pays. */
-function loadLibrary(): typeof import('./prometheus') {
-  return require('./prometheus');
+/** The text of one process; the process' own figures are there once it was asked for. */
+function textOfOne(registry: Prom.Registry): () => Promise<string> {
+  return () => {
+    if (!registry.getSingleMetric('process_cpu_seconds_total')) collectDefaults(registry);
+    return registry.metrics();
+  };
+}
+
+function collectDefaults(register: Prom.Registry): void {
+  const { collectDefaultMetrics }: typeof Prom = require('prom-client');
+  collectDefaultMetrics({ register });
+}
+
+/** In a worker: tells the primary its figures when asked, and gives what asks the primary for those of all workers. */
+function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
+  collectDefaults(registry);
+  AggregatorRegistry.setRegistries(registry);
+  // It listens for the primary from then on.
+  new AggregatorRegistry();
+  const answers = new EventEmitter();
+  process.on('message', ({ scrape, text }: ScrapeMessage) => {
+    if (scrape !== undefined) answers.emit(scrape, text);
+  });
+  let scrapes = 0;
+  return async () => {
+    const scrape = String(++scrapes);
+    const answer = new Promise<string | undefined>((resolve) => answers.once(scrape, resolve));
+    process.send?.({ scrape });
+    const text = await answer;
+    if (text === undefined) throw new HttpError(503, 'not all processes tell their figures: try again later');
+    return text;
+  };
+}
+
+/** What a worker asks, under a number of its own, and what the primary answers: undefined where a worker did not tell. */
+interface ScrapeMessage {
+  scrape?: string;
+  text?: string;
+}
+
+/** In the primary: answers workers that ask for the figures of all of them. */
+export function answerScrapes(): void {
+  const workers = new AggregatorRegistry();
+  cluster.on('message', async (worker, { scrape }: ScrapeMessage) => {
+    if (scrape === undefined) return;
+    const text = await workers.clusterMetrics().catch(() => undefined);
+    // A worker that has died meanwhile needs no answer.
+    worker.send({ scrape, text }, () => {});
+  });
 }

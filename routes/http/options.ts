@@ -24,6 +24,8 @@ export interface Options {
   maxQueue: number;
   /** Milliseconds from a request's arrival until it gets a 504. */
   timeout: number;
+  /** Milliseconds that an idle connection is kept. */
+  keepAlive: number;
   processes: number;
   /** Threads of one run. */
   threads: number;
@@ -36,36 +38,65 @@ export interface Options {
 /** The bundled model, beside the compiled code. */
 const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
 
+const variables = [
+  ...[
+    'PORT',
+    'HOST',
+    'MODEL_PATH',
+    'MODEL_NAME',
+    'FEATURES',
+    'OUTPUTS',
+    'API_KEY',
+    'BODY_LIMIT',
+    'MAX_BATCH',
+  ],
+  ...['MAX_QUEUE', 'TIMEOUT', 'KEEP_ALIVE', 'WEB_CONCURRENCY', 'THREADS', 'LOG_FORMAT', 'CORS_ORIGIN'],
+];
+
+/** The variables that are set, by name. */
+type Variables = Record<string, string | undefined>;
+
 /** Reads the environment, with the models that the command line names. Throws an Error that names a variable which makes no sense. */
 export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
-  const processes = readNumber(env, 'WEB_CONCURRENCY', { fallback: 1, min: 1, max: 512 });
+  const values = readVariables(env);
+  const processes = readNumber(values, 'WEB_CONCURRENCY', { fallback: 1, min: 1, max: 512 });
   return {
-    port: readNumber(env, 'PORT', { fallback: 3000, min: 0, max: 65535 }),
-    host: env.HOST || undefined,
-    modelPaths: paths.length > 0 ? paths : (readList(env, 'MODEL_PATH') ?? [ownModel]),
-    modelName: readName(env),
-    features: readList(env, 'FEATURES'),
-    outputs: readList(env, 'OUTPUTS'),
-    apiKeys: readKeys(env),
-    bodyLimit: readSize(env, 'BODY_LIMIT', '10mb'),
-    maxBatch: readNumber(env, 'MAX_BATCH', { fallback: 32, min: 1, max: 1e6 }),
-    maxQueue: readNumber(env, 'MAX_QUEUE', { fallback: 1000, min: 1, max: 1e6 }),
-    timeout: Math.round(
-      1000 * readNumber(env, 'TIMEOUT', { fallback: 25, min: 0.001, max: 86400, unit: 'seconds' }),
-    ),
+    port: readNumber(values, 'PORT', { fallback: 3000, min: 0, max: 65535 }),
+    host: values.HOST || undefined,
+    modelPaths: paths.length > 0 ? paths : (readList(values, 'MODEL_PATH') ?? [ownModel]),
+    modelName: readName(values),
+    features: readList(values, 'FEATURES'),
+    outputs: readList(values, 'OUTPUTS'),
+    apiKeys: readKeys(values),
+    bodyLimit: readSize(values, 'BODY_LIMIT', '10mb'),
+    maxBatch: readNumber(values, 'MAX_BATCH', { fallback: 32, min: 1, max: 1e6 }),
+    maxQueue: readNumber(values, 'MAX_QUEUE', { fallback: 1000, min: 1, max: 1e6 }),
+    timeout: readSeconds(values, 'TIMEOUT', 25),
+    keepAlive: readSeconds(values, 'KEEP_ALIVE', 95),
     processes,
-    threads: readNumber(env, 'THREADS', {
+    threads: readNumber(values, 'THREADS', {
       fallback: Math.max(1, Math.floor(availableParallelism() / processes)),
       min: 1,
       max: 1024,
     }),
-    logFormat: env.LOG_FORMAT || undefined,
-    corsOrigins: readOrigins(env),
+    logFormat: values.LOG_FORMAT || undefined,
+    corsOrigins: readOrigins(values),
   };
 }
 
 /** What holds where nothing is set. */
 export const defaults: Options = readOptions();
+
+/** Files of variables leave spaces and carriage returns around a value, and `docker --env-file` quotes. */
+function readVariables(env: NodeJS.ProcessEnv): Variables {
+  const set = variables.flatMap((name) => (env[name] ? [[name, env[name].trim()] as const] : []));
+  for (const [name, value] of set) {
+    // In lists of names, double quotes are those of CSV.
+    const quotes = ['FEATURES', 'OUTPUTS'].includes(name) ? /^'[^']*'$/ : /^("[^"]*"|'[^']*')$/;
+    if (quotes.test(value)) throw new Error(`${name} has quotes around its value: remove them.`);
+  }
+  return Object.fromEntries(set);
+}
 
 /** What a number may be; one without a unit is whole. */
 interface NumberRange {
@@ -75,8 +106,8 @@ interface NumberRange {
   unit?: string;
 }
 
-function readNumber(env: NodeJS.ProcessEnv, name: string, { fallback, min, max, unit }: NumberRange): number {
-  const text = env[name]?.trim();
+function readNumber(values: Variables, name: string, { fallback, min, max, unit }: NumberRange): number {
+  const text = values[name];
   if (!text) return fallback;
   const value = Number(text);
   if (!(value >= min && value <= max) || (!unit && !Number.isInteger(value))) {
@@ -86,8 +117,13 @@ function readNumber(env: NodeJS.ProcessEnv, name: string, { fallback, min, max, 
   return value;
 }
 
-function readSize(env: NodeJS.ProcessEnv, name: string, fallback: string): number {
-  const text = env[name]?.trim() || fallback;
+/** Seconds, as milliseconds. */
+function readSeconds(values: Variables, name: string, fallback: number): number {
+  return Math.round(1000 * readNumber(values, name, { fallback, min: 0.001, max: 86400, unit: 'seconds' }));
+}
+
+function readSize(values: Variables, name: string, fallback: string): number {
+  const text = values[name] || fallback;
   const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text);
   const bytes = match
     ? Math.floor(Number(match[1]) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf((match[2] ?? 'b').toLowerCase()))
@@ -98,26 +134,27 @@ function readSize(env: NodeJS.ProcessEnv, name: string, fallback: string): numbe
   return bytes;
 }
 
-function readName(env: NodeJS.ProcessEnv): string | undefined {
-  const name = env.MODEL_NAME?.trim();
-  if (name && /[/:\s]/.test(name)) {
+function readName({ MODEL_NAME }: Variables): string | undefined {
+  if (MODEL_NAME && /[/:\s]/.test(MODEL_NAME)) {
     throw new Error('MODEL_NAME is part of paths and cannot hold a slash, a colon or a space.');
   }
-  return name || undefined;
+  return MODEL_NAME || undefined;
 }
 
-function readList(env: NodeJS.ProcessEnv, variable: string): string[] | undefined {
-  if (!env[variable]?.trim()) return undefined;
-  const names = env[variable].split(',').map((name) => name.trim());
+/** A list as in CSV: what holds a comma stands in double quotes. */
+function readList(values: Variables, variable: string): string[] | undefined {
+  const text = values[variable];
+  if (!text) return undefined;
+  const fields = text.matchAll(/(?<=^|,)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?=,|$)/g);
+  const names = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
   if (names.includes('')) throw new Error(`${variable} has an empty name between two commas.`);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) throw new Error(`${variable} names ${twice} twice.`);
   return names;
 }
 
-function readOrigins(env: NodeJS.ProcessEnv): string[] {
-  const origins = readList(env, 'CORS_ORIGIN') ?? [];
-  // Browsers send an origin in one form only, to which it is compared as text.
+function readOrigins(values: Variables): string[] {
+  const origins = readList(values, 'CORS_ORIGIN') ?? [];
   const odd = origins.find((origin) => origin !== '*' && !isOrigin(origin));
   if (odd !== undefined) {
     throw new Error(
@@ -127,14 +164,16 @@ function readOrigins(env: NodeJS.ProcessEnv): string[] {
   return origins;
 }
 
+/** Browsers send an origin in one form only, to which it is compared as text. */
 function isOrigin(text: string): boolean {
-  if (/^https?:/i.test(text)) return URL.canParse(text) && new URL(text).origin === text;
-  return /^[a-z][-+.\w]*:\/\/[^/\s?#]+$/.test(text);
+  if (!URL.canParse(text) || text.includes('*')) return false;
+  const { protocol, host } = new URL(text);
+  return text === `${protocol}//${host}`;
 }
 
-function readKeys(env: NodeJS.ProcessEnv): string[] {
-  if (env.API_KEY === undefined || env.API_KEY === '') return [];
-  const keys = env.API_KEY.split(',').map((key) => key.trim());
+function readKeys({ API_KEY }: Variables): string[] {
+  if (API_KEY === undefined) return [];
+  const keys = API_KEY.split(',').map((key) => key.trim());
   // What Node.js' own parser lets into a header; and an empty key would let everybody in.
   if (keys.some((key) => !/^[\x21-\x7e]+$/.test(key)))
     throw new Error('API_KEY must be keys of printable ASCII without spaces, with a comma between two.');

@@ -1,36 +1,42 @@
 import cluster, { type Worker } from 'node:cluster';
-import { onSignal } from './end';
-import { answerWorkers } from './gather';
-import { formatLines } from './lines';
+import { formatLines } from './log';
 import type { Options } from './options';
 
 /** What a worker tells the primary: its boot log, or why it could not boot. */
-interface Message {
+interface BootMessage {
   bootLog?: string;
   bootError?: string;
 }
 
-/** Milliseconds before a worker that could not boot is tried again, doubled each time. */
-const firstPause = 500;
-const longestPause = 30_000;
-/** Boots that fail before any worker ever listened. */
-const fewBoots = 3;
+/** Set for our own workers: the primary of a process manager, such as pm2's, knows nothing of our messages. */
+const workerMark = 'ONNX_MODEL_SERVER_WORKER';
 
-/** Says what a process has to say of its boot: a worker's primary prints it once for all. Resolves when it is sent. */
-export function report(message: Message, options: Partial<Options>): Promise<void> {
-  if (!cluster.isWorker) {
+/** Whether the primary of this process is one of ours. */
+export const isOurWorker = cluster.isWorker && process.env[workerMark] === '1';
+
+/** Milliseconds before a worker that could not boot is tried again, doubled each time. */
+const firstPauseMs = 500;
+const longestPauseMs = 30_000;
+/** Boots that may fail before any worker has ever listened. */
+const mostFailedBoots = 3;
+
+/** Says what a process has to say of its boot: for a worker, its primary does, once for all. Resolves when it is sent. */
+export function report(message: BootMessage, options: Partial<Options>): Promise<void> {
+  if (!isOurWorker) {
     if (message.bootLog !== undefined) console.log(formatLines(options, message.bootLog));
     if (message.bootError !== undefined) console.error(formatLines(options, message.bootError));
     return Promise.resolve();
   }
   return new Promise((resolve) => {
-    if (!process.send) return resolve();
-    process.send(message, undefined, undefined, () => resolve());
+    process.send?.(message, undefined, undefined, () => resolve());
   });
 }
 
-/** Starts so many workers on one port, replaces those that die, and ends when all have ended. */
-export function supervise(options: Options): void {
+/**
+ * Starts so many workers on one port, replaces those that die, and ends the process when all have ended. Gives what lets
+ * them end, and what kills them.
+ */
+export function supervise(options: Options): { end(): void; kill(): void } {
   let ending = false;
   let exitCode = 0;
   let everListened = false;
@@ -38,10 +44,15 @@ export function supervise(options: Options): void {
   let logged = false;
   const listening = new Set<number>();
   const complain = (message: string) => console.error(formatLines(options, message));
+  const fork = () => cluster.fork({ [workerMark]: '1' });
   const end = () => {
     ending = true;
     for (const worker of alive()) worker.process.kill('SIGTERM');
     if (alive().length === 0) process.exit(exitCode);
+  };
+  const kill = () => {
+    for (const worker of alive()) worker.process.kill('SIGKILL');
+    process.exit(1);
   };
   const fail = (message: string) => {
     if (!ending) complain(message);
@@ -53,7 +64,7 @@ export function supervise(options: Options): void {
     failedBoots = 0;
     listening.add(id);
   });
-  cluster.on('message', (_worker, { bootLog, bootError }: Message) => {
+  cluster.on('message', (_worker, { bootLog, bootError }: BootMessage) => {
     if (bootLog !== undefined && !logged) {
       logged = true;
       console.log(formatLines(options, bootLog));
@@ -70,22 +81,19 @@ export function supervise(options: Options): void {
       return;
     }
     complain(`worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
-    if (booted) return void cluster.fork();
+    if (booted) return void fork();
     failedBoots++;
-    if (!everListened && failedBoots >= fewBoots) return fail('The workers die before they can listen.');
+    if (!everListened && failedBoots >= mostFailedBoots) {
+      return fail('The workers die before they can listen.');
+    }
     // Others serve meanwhile, and are not to pay for one that cannot boot.
-    const pause = everListened ? Math.min(longestPause, firstPause * 2 ** (failedBoots - 1)) : 0;
-    setTimeout(() => ending || cluster.fork(), pause);
+    const pause = everListened ? Math.min(longestPauseMs, firstPauseMs * 2 ** (failedBoots - 1)) : 0;
+    setTimeout(() => ending || fork(), pause);
   });
-  answerWorkers(listening);
-  const giveUp = () => {
-    for (const worker of alive()) worker.process.kill('SIGKILL');
-    process.exit(1);
-  };
-  onSignal(end, giveUp, options);
   // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
   cluster.schedulingPolicy = cluster.SCHED_NONE;
-  for (let i = 0; i < options.processes; i++) cluster.fork();
+  for (let i = 0; i < options.processes; i++) fork();
+  return { end, kill };
 }
 
 function alive(): Worker[] {

@@ -1,0 +1,137 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+import bodyParser from 'body-parser';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { BadInput } from '../../model/errors';
+import type { Signature } from '../../model/signature';
+import { elementOf } from '../../model/values/elements';
+import { HttpError, tooLarge } from './errors';
+import { deepestNesting, JsonReader, nestsTooDeep } from './json-reader';
+
+/** Larger bodies are parsed one a turn of the event loop, so that others are answered in between. */
+const largeBodyBytes = 1 << 18;
+
+/** Reads a body of at most so many bytes, whatever its type says. */
+export function readBody(limit: number): RequestHandler[] {
+  const raw = bodyParser.raw({
+    type: () => true,
+    limit,
+    verify: (_req, res: Response, bytes) => res.locals.pending?.holdBody(bytes.length),
+  });
+  const read: RequestHandler = (req, res, next) => {
+    // Another name of it: https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3
+    if (/^x-gzip$/i.test(req.headers['content-encoding'] ?? '')) req.headers['content-encoding'] = 'gzip';
+    raw(req, res, (error) => next(error?.type === 'entity.too.large' ? tooLarge(limit) : error));
+  };
+  return [read, takeTurns];
+}
+
+let turns: { res: Response; next: NextFunction }[] = [];
+
+/** Lets requests with large bodies go on one after another, but for those for whose answer nobody waits any more. */
+const takeTurns: RequestHandler = (req, res, next) => {
+  if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
+  if (turns.push({ res, next }) === 1) setImmediate(goOn);
+};
+
+function goOn(): void {
+  const at = turns.findIndex(({ res }) => !res.locals.signal?.aborted);
+  turns[at]?.next();
+  turns = at < 0 ? [] : turns.slice(at + 1);
+  if (turns.length > 0) setImmediate(goOn);
+}
+
+/** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
+export function jsonOf(req: Request, signature: Signature): unknown {
+  const isParsed = req.body !== undefined && typeof req.body !== 'string' && !Buffer.isBuffer(req.body);
+  if (!isParsed) return parseJson(takeBytes(req), signature);
+  if (!req.is(['urlencoded', 'multipart'])) return req.body;
+  throw new BadInput('the body was read as a form: send JSON with Content-Type: application/json');
+}
+
+/**
+ * Takes the bytes of a body from its request, so that nothing keeps them; empty where there was none. Throws HttpError
+ * for a charset that JSON does not have.
+ */
+export function takeBytes(req: Request): Buffer {
+  const type = req.headers['content-type'] ?? '';
+  const charset = type.includes(';') && /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type)?.[1];
+  if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
+  }
+  const { body } = req;
+  req.body = undefined;
+  return Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : '');
+}
+
+/**
+ * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and numbers that no double is for
+ * themselves, as JsonReader gives them. Throws BadInput.
+ */
+export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
+  if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
+  checkNesting(bytes);
+  const text = textOf(bytes);
+  const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles);
+  const mayChange = mayOverflow(text, bytes) || (isExact && /[\d.]{16}|\d[eE]/.test(text));
+  try {
+    if (!mayChange) return JSON.parse(text);
+  } catch {
+    // JSON.parse is many times faster, and knows neither the literals nor, always, the place of a mistake.
+  }
+  return new JsonReader(text, isExact).read();
+}
+
+/** The text of UTF-8, without a byte order mark. Throws BadInput. */
+function textOf(bytes: Buffer): string {
+  // As nearly all JSON is.
+  if (isAscii(bytes)) return bytes.toString('latin1');
+  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
+  const hasByteOrderMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  return bytes.toString('utf8', hasByteOrderMark ? 3 : 0);
+}
+
+/** Throws BadInput for arrays and objects that nest deeper than any tensor: they take a hundred times their size. */
+function checkNesting(bytes: Buffer): void {
+  if (bytes.length < largeBodyBytes || !isDense(bytes)) return;
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === 0x5c) at++;
+    else if (byte === 0x22) inString = !inString;
+    else if (inString) continue;
+    else if (byte === 0x5d || byte === 0x7d) depth--;
+    else if ((byte === 0x5b || byte === 0x7b) && ++depth > deepestNesting) {
+      throw nestsTooDeep();
+    }
+  }
+}
+
+/** Whether one byte in sixteen opens an array or an object: where fewer do, nesting takes a few times the size only. */
+function isDense(bytes: Buffer): boolean {
+  let left = bytes.length / 16;
+  for (const bracket of [0x5b, 0x7b]) {
+    for (let at = bytes.indexOf(bracket); at >= 0 && left > 0; at = bytes.indexOf(bracket, at + 1)) left--;
+  }
+  return left <= 0;
+}
+
+/** Whether a number may be beyond all doubles, which JSON.parse makes infinite without a word. */
+function mayOverflow(text: string, bytes: Buffer): boolean {
+  // In base64, more letters follow.
+  return /\d[eE]\+?\d{3,}(?![\w+/])/.test(text) || hasLongNumber(bytes);
+}
+
+/** With no more digits, and an exponent of two digits, a number is finite. */
+const manyDigits = 200;
+
+/** Whether more digits than that follow each other: read backwards from where such a run would end, to skip most. */
+function hasLongNumber(bytes: Buffer): boolean {
+  for (let end = manyDigits; end < bytes.length; ) {
+    let at = end;
+    while (at >= end - manyDigits && bytes[at] >= 0x30 && bytes[at] <= 0x39) at--;
+    if (at < end - manyDigits) return true;
+    end = at + manyDigits + 1;
+  }
+  return false;
+}
