@@ -187,10 +187,19 @@ function rowCount(feeds: Feeds): number {
 }
 
 function isSmall(feeds: Feeds): boolean {
-  return feeds.every(({ shape, data }) => data.length <= largestRow * shape[0] && sizeOf(shape) > 0);
+  return (
+    feeds.every(({ shape, data }) => data.length <= largestRow * shape[0] && sizeOf(shape) > 0) &&
+    isEven(feeds)
+  );
+}
+
+/** Whether all have as many rows: whole tensors may come with different ones. */
+function isEven(feeds: Feeds): boolean {
+  return feeds.every(({ shape }) => shape[0] === feeds[0].shape[0]);
 }
 
 function fitTogether(one: Feeds, other: Feeds): boolean {
+  if (!isEven(other)) return false;
   for (let i = 0; i < one.length; i++)
     if (!sameShape(one[i].shape.slice(1), other[i].shape.slice(1))) return false;
   return true;

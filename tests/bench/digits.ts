@@ -1,4 +1,4 @@
-import { TensorColumn } from '../../model/values/decode';
+import { Column } from '../../model/values/column';
 import { shortenFloat32 } from '../../model/values/digits';
 
 // How long float32 take to be written as JSON, in pieces with the shortest digits, against JSON.stringify of the same
@@ -18,9 +18,9 @@ function main(count: number, rounds: number): void {
   for (const [kind, next] of Object.entries(kinds)) {
     const data = Float32Array.from({ length: count }, next);
     const [doubles, shortest] = [Array.from(data), Array.from(data, shortenFloat32)];
-    const column = new TensorColumn({ type: 'float32', shape: [1, count], data });
+    const column = Column.ofRows({ type: 'float32', shape: [1, count], data });
     const writers = [
-      () => lengthOf(column.pieces()),
+      () => lengthOf(column.rows().pieces()),
       () => JSON.stringify(doubles).length,
       () => JSON.stringify(shortest).length,
     ];

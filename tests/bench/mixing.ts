@@ -3,7 +3,6 @@ import path from 'node:path';
 import { loadModel, type Model } from '../../app';
 import { readGraph } from '../../model/runtime/onnx';
 import type { Input } from '../../model/signature';
-import type { Column } from '../../model/values/decode';
 
 // Whether models whose rows depend on each other are found, and those whose rows do not go on to share runs:
 // node dist/tests/bench/mixing.js [rows a model] [rows before the first rare value] [models by name, with commas]
@@ -108,7 +107,7 @@ async function together(client: () => Promise<void>): Promise<void> {
 async function answerOf(model: Model, row: Row): Promise<string> {
   const answer = await model.predict(row).catch((error) => String(error));
   if (typeof answer === 'string') return answer;
-  return JSON.stringify(Object.values(answer).map((column: Column) => column.at(0)));
+  return JSON.stringify(Object.values(answer).map((column) => column.at(0)));
 }
 
 /** Whether two answers are the same, floats within a tolerance that is given the row's magnitudes and the value's. */

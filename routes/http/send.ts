@@ -1,0 +1,151 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Request, Response } from 'express';
+import { writeJson } from '../../model/values/json';
+import type { Reply } from '../dialects/dialect';
+
+/** Characters of JSON that are written at once; a larger reply is written in such pieces as its reader takes it. */
+const pieceLength = 1 << 16;
+/** Bytes that may lie in a socket without anybody looking whether its reader takes them. */
+const watchedBytes = 1 << 16;
+
+// Without a charset, which JSON has none of: KServe's client looks for exactly this.
+const jsonType = 'application/json';
+
+/** Ends a reply: as JSON, in pieces where it is large, or as JSON and bytes. */
+export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
+  const pieces = inPieces(writeJson(json));
+  const text = pieces.next().value ?? '';
+  if (binary.length > 0) return sendBinary(res, [text, ...pieces].join(''), binary);
+  const next = pieces.next();
+  if (next.done) sendText(res, 200, jsonType, `${text}\n`);
+  else await sendPieces(res, [text, next.value], pieces, bytes);
+}
+
+/** Ends a reply with JSON. */
+export function sendJson(res: Response, status: number, value: unknown): void {
+  sendText(res, status, jsonType, `${JSON.stringify(value)}\n`);
+}
+
+/** Ends a reply with text; one whose client is gone, or that has begun already, is left. */
+export function sendText(res: Response, status: number, type: string, body: string): void {
+  const length = Buffer.byteLength(body);
+  if (!begin(res, status, type, length)) return;
+  // ASCII, as nearly all replies are, is written faster as what it also is.
+  const encoding = length === body.length ? 'latin1' : 'utf8';
+  if (!isArriving(res.req)) {
+    res.end(body, encoding);
+    watchReader(res);
+    return;
+  }
+  // Closing now would reset the connection while its client still sends, and so the answer would be lost.
+  res.write(body, encoding);
+  res.req.once('end', () => res.end()).resume();
+}
+
+/** Whether a reply has ended, or its client has gone, so that nothing will tell any more that it is closed. */
+export function isOver({ closed, req }: Response): boolean {
+  return closed || req.socket.destroyed;
+}
+
+/** Sets a reply's head; false where its client is gone, or it has begun already. */
+function begin(res: Response, status: number, type: string, length?: number): boolean {
+  if (res.headersSent || res.destroyed) return false;
+  res.statusCode = status;
+  res.setHeader('Content-Type', type);
+  if (length !== undefined) res.setHeader('Content-Length', length);
+  closeIfDraining(res);
+  return true;
+}
+
+/** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
+function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]): void {
+  const header = Buffer.from(json);
+  const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
+  if (!begin(res, 200, 'application/octet-stream', length)) return;
+  res.setHeader('Inference-Header-Content-Length', header.length);
+  if (length > watchedBytes) res.locals.pending?.hold(length);
+  res.cork();
+  res.write(header);
+  for (const bytes of binary) res.write(bytes);
+  res.end();
+  watchReader(res);
+}
+
+/** Ends a reply that tells the methods of a path. */
+export function sendOptions(res: Response, allow: string): void {
+  res.setHeader('Allow', allow);
+  closeIfDraining(res);
+  res.status(204).end();
+}
+
+/** While the process drains, a connection ends with its reply; not before its request has been read. */
+function closeIfDraining(res: Response): void {
+  if (res.app.locals.draining && !isArriving(res.req)) res.setHeader('Connection', 'close');
+}
+
+/** Whether a body is still to come; a request without one is not complete yet when it is answered. */
+function isArriving({ complete, headers }: Request): boolean {
+  return (
+    !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+  );
+}
+
+/** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
+async function sendPieces(
+  res: Response,
+  first: readonly string[],
+  rest: Iterable<string>,
+  bytes: number,
+): Promise<void> {
+  if (!begin(res, 200, jsonType)) return;
+  // Counted by the admission until its reader has it all.
+  res.locals.pending?.hold(bytes);
+  const write = async (piece: string) => {
+    if (!res.write(piece)) await drained(res);
+    // The kernel may take it at once, and drain within this turn.
+    await nextTurn();
+  };
+  for (const piece of first) await write(piece);
+  for (const piece of rest) {
+    if (res.destroyed) return;
+    await write(piece);
+  }
+  res.end('\n');
+}
+
+/** Gives up a reader that has taken nothing of a large reply for TIMEOUT. */
+function watchReader(res: Response): void {
+  const { socket } = res;
+  if (!socket || socket.writableLength < watchedBytes) return;
+  let left = socket.writableLength;
+  const timer = setInterval(() => {
+    if (socket.writableLength >= left) res.destroy();
+    left = socket.writableLength;
+  }, res.app.locals.timeout);
+  res.once('close', () => clearInterval(timer));
+}
+
+/** Resolves when a reply's buffer has been taken; a reader that has not taken it within TIMEOUT is given up. */
+function drained(res: Response): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => res.destroy(), res.app.locals.timeout);
+    const done = () => {
+      clearTimeout(timer);
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.on('drain', done).on('close', done);
+  });
+}
+
+/** Short pieces put together. */
+function* inPieces(pieces: Iterable<string>): Generator<string, undefined> {
+  let text = '';
+  for (const piece of pieces) {
+    text += piece;
+    if (text.length < pieceLength) continue;
+    yield text;
+    text = '';
+  }
+  if (text !== '') yield text;
+}
