@@ -44,12 +44,12 @@ test('The boot log shows the inputs, the outputs and a request', async () => {
 /** Runs the boot log's `Try:` line as a user would who pastes it, and gives status and reply. */
 async function paste(log: string, env: NodeJS.ProcessEnv = {}) {
   const line = /^Try: (.*)$/m.exec(log)?.[1] ?? 'false';
-  const { stdout } = await shell(
+  const { stdout, stderr } = await shell(
     'bash',
-    ['-c', `curl() { command curl -sS -w '%{http_code}' "$@"; }; set -o pipefail; ${line}`],
+    ['-c', `curl() { command curl -sS -w '%{stderr}%{http_code}' "$@"; }; set -o pipefail; ${line}`],
     { env: { PATH: process.env.PATH, ...env } },
   );
-  return { line, status: Number(stdout.slice(-3)), body: JSON.parse(stdout.slice(0, -3)) };
+  return { line, status: Number(stderr.slice(-3)), body: JSON.parse(stdout) };
 }
 
 /** A model's bytes with some of them replaced by as many others. */
