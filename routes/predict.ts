@@ -24,14 +24,16 @@ const answer =
     const { columns, ...query } = read(bodyOf(req, model.signature), model.signature); // parses JSON,
     return model
       .predict(columns, pending?.signal) // runs the model,
-      .catch((error) => throwInWords(error, query, model.signature))
-      .then((outputs) => send(res, write(outputs, query, model))); // returns JSON.
+      .then(
+        (outputs) => send(res, write(outputs, query, model)), // returns JSON.
+        (error) => throwInWords(error, query, model.signature),
+      );
   };
 
 /** The JSON of a request and, where a header says how long it is, the bytes behind it. Throws BadInput or HttpError. */
 function bodyOf(req: Request, signature: Signature): Body {
-  const header = req.get('Inference-Header-Content-Length');
-  if (header === undefined) return { json: jsonOf(req, signature) };
+  const header = req.headers['inference-header-content-length'];
+  if (typeof header !== 'string') return { json: jsonOf(req, signature) };
   const { json, binary } = splitBody(takeBytes(req), header);
   return { json: parseJson(json, signature), binary };
 }

@@ -1,7 +1,7 @@
 import { RunError } from '../errors';
 import { showDims } from '../signature';
 import { elementOf } from './elements';
-import { JsonText, writeList } from './json';
+import { JsonText, writeJson } from './json';
 import { recordOf } from './record';
 import { stack } from './rows';
 import { bytesIn, bytesOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
@@ -86,19 +86,26 @@ export class Column implements Iterable<unknown> {
   /** The JSON of one row's value. */
   row(row: number): JsonText {
     const { block, from, shape } = this.placeOf(row);
-    return new JsonText(() => block.write(from, shape));
+    return block.write(from, shape);
   }
 
   /** The JSON of all rows, as a list. */
   rows(): JsonText {
-    const { stacked, labels, length } = this;
-    if (!stacked) return new JsonText(() => writeList(length, (row) => this.row(row)));
-    return new JsonText(() => new Block(stacked, labels).write(0, stacked.shape));
+    const { stacked, labels } = this;
+    return stacked ? new Block(stacked, labels).write(0, stacked.shape) : new JsonText(this.pieces());
   }
 
   /** The JSON of what a run gave or, of several, of the list of it. */
   whole(): JsonText {
     return this.isStacked || this.length > 1 ? this.rows() : this.row(0);
+  }
+
+  private *pieces(): Generator<string> {
+    for (let row = 0; row < this.length; row++) {
+      yield row === 0 ? '[' : ',';
+      yield* writeJson(this.row(row));
+    }
+    yield ']';
   }
 
   private placeOf(row: number): { block: Block; from: number; shape: Shape } {
@@ -135,16 +142,19 @@ class Block {
     return values;
   }
 
-  /** The JSON of these values, many in pieces. */
-  *write(from: number, shape: Shape): Generator<string> {
-    const [length, ...inner] = shape;
-    const atOnce = this.valuesAtOnce();
-    if (sizeOf(shape) <= atOnce || (this.labels && shape.length === 1)) return yield this.text(from, shape);
+  /** The JSON of these values, of many in pieces. */
+  write(from: number, shape: Shape): JsonText {
+    const isShort = sizeOf(shape) <= this.valuesAtOnce() || (this.labels && shape.length === 1);
+    return new JsonText(isShort ? this.text(from, shape) : this.pieces(from, shape));
+  }
+
+  private *pieces(from: number, [length, ...inner]: Shape): Generator<string> {
     const size = sizeOf(inner);
+    const atOnce = this.valuesAtOnce();
     const step = Math.max(1, Math.floor(atOnce / size));
     for (let i = 0; i < length; i += step) {
       yield i === 0 ? '[' : ',';
-      if (size > atOnce) yield* this.write(from + i * size, inner);
+      if (size > atOnce && !(this.labels && inner.length === 1)) yield* this.pieces(from + i * size, inner);
       else yield this.text(from + i * size, [Math.min(step, length - i), ...inner]).slice(1, -1);
     }
     yield ']';

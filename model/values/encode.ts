@@ -1,5 +1,13 @@
 import { BadInput, kindOf, type Place } from '../errors';
-import { type Input, instanceDims, type Kind, runsTogether, type Signature, showDims } from '../signature';
+import {
+  type Dim,
+  type Input,
+  instanceDims,
+  type Kind,
+  runsTogether,
+  type Signature,
+  showDims,
+} from '../signature';
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
@@ -91,9 +99,13 @@ function rowsOfColumn(column: Columns[string]): readonly unknown[] {
 function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind): Tensor {
   const place = { input: name, path: [] };
   if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
-  const whole = dims.length === 0 ? undefined : ['', ...dims];
-  const shape = fitShape(tensor.shape, { type, dims: kind === 'whole' ? whole : dims }, place);
+  const shape = fitShape(tensor.shape, { type, dims: kind === 'whole' ? dimsOfRows(dims) : dims }, place);
   return { ...copyOf(tensor), shape };
+}
+
+/** Of whole values, one behind another. */
+function dimsOfRows(dims: readonly Dim[]): readonly Dim[] | undefined {
+  return dims.length === 0 ? undefined : ['', ...dims];
 }
 
 function encodeRows(values: readonly unknown[], input: Input, kind: Kind): Tensor[] {

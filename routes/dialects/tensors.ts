@@ -44,8 +44,8 @@ function readTensor(value: unknown, input: Input, kind: Kind): Column {
 /** A whole tensor as an input's column: a whole value is one row, and rows of a single value are bare as in instances. */
 export function columnOf(tensor: Tensor, { dims }: Input, kind: Kind): Column {
   if (kind === 'whole') return Column.ofRows({ ...tensor, shape: [1, ...tensor.shape] });
-  const rows = Column.ofRows(tensor);
-  return dims.length === 2 && dims[1] === 1 ? rows.bare() : rows;
+  const isBare = dims.length === 2 && dims[1] === 1;
+  return Column.ofRows(isBare ? { ...tensor, shape: tensor.shape.slice(0, 1) } : tensor);
 }
 
 /** A feature's values: a list, upright or flat, or bytes. */

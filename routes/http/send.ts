@@ -3,8 +3,6 @@ import type { Request, Response } from 'express';
 import { writeJson } from '../../model/values/json';
 import type { Reply } from '../dialects/dialect';
 
-/** Characters of JSON that are written at once; a larger reply is written in such pieces as its reader takes it. */
-const pieceLength = 1 << 16;
 /** Bytes that may lie in a socket without anybody looking whether its reader takes them. */
 const watchedBytes = 1 << 16;
 
@@ -13,7 +11,7 @@ const jsonType = 'application/json';
 
 /** Ends a reply: as JSON, in pieces where it is large, or as JSON and bytes. */
 export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
-  const pieces = inPieces(writeJson(json));
+  const pieces = writeJson(json);
   const text = pieces.next().value ?? '';
   if (binary.length > 0) return sendBinary(res, [text, ...pieces].join(''), binary);
   const next = pieces.next();
@@ -136,16 +134,4 @@ function drained(res: Response): Promise<void> {
     };
     res.on('drain', done).on('close', done);
   });
-}
-
-/** Short pieces put together. */
-function* inPieces(pieces: Iterable<string>): Generator<string, undefined> {
-  let text = '';
-  for (const piece of pieces) {
-    text += piece;
-    if (text.length < pieceLength) continue;
-    yield text;
-    text = '';
-  }
-  if (text !== '') yield text;
 }
