@@ -51,7 +51,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
   app.use(requestLog(settings));
   app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, all, {
-    read: [guard, ...readBody(settings.bodyLimit)],
+    guarded: [guard, ...readBody(settings.bodyLimit)],
     metrics: [needsKey(settings.apiKeys), metrics.send],
   });
   // Routes of your own go here.

@@ -111,7 +111,7 @@ export class Batcher {
     }
     const [head] = this.queue.splice(0, first + 1).slice(-1);
     const taken = [head];
-    if (this.batches && this.queue.length > 0) this.fillBatch(taken);
+    if (this.batches && this.queue.length > 0 && isEven(head.feeds)) this.fillBatch(taken);
     for (const { bytes } of taken) this.bytes -= bytes;
     return taken;
   }
@@ -122,7 +122,7 @@ export class Batcher {
     for (const entry of this.queue) {
       if (this.rejectAborted(entry)) continue;
       const more = rowCount(entry.feeds);
-      const fits = rows + more <= this.options.maxBatch;
+      const fits = rows + more <= this.options.maxBatch && isEven(entry.feeds);
       if (fits) rows += more;
       (fits ? taken : left).push(entry);
     }
@@ -168,4 +168,9 @@ export class Batcher {
 
 function rowCount(feeds: Feeds): number {
   return feeds[0].shape[0];
+}
+
+/** Whether all have as many rows: whole tensors may come with different ones. */
+function isEven(feeds: Feeds): boolean {
+  return feeds.every(({ shape }) => shape[0] === feeds[0].shape[0]);
 }

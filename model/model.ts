@@ -15,16 +15,13 @@ import { mayRunInline, runInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import { type Signature, whyUnbatchable } from './signature';
-import { type Column, decode, noRows } from './values/decode';
-import { type Columns, type Encoded, encode, encodeTensors, type GivenTensor } from './values/encode';
-import { byName } from './values/record';
+import type { Column, Columns } from './values/column';
+import { decode, noRows } from './values/decode';
+import { type Encoded, encode } from './values/encode';
 import { bytesIn, type Tensor } from './values/tensor';
 
-/** Whole tensors by name. */
-export type Tensors = Record<string, Tensor>;
-
-/** A plain object whose functions use no `this`, so that `{ ...model, predict }` wraps it. */
-export interface Model {
+/** A plain object whose functions use no `this`, so that `{ ...model, predict }` wraps it: a wrapper may give plain arrays. */
+export interface Model<Answer extends Columns = Columns> {
   readonly name: string;
   /** The file that was loaded. */
   readonly path: string;
@@ -34,15 +31,16 @@ export interface Model {
   /** What it is doing at the moment. */
   readonly status: Status;
   /**
-   * A column for each output, given for each input one value a row. Throws BadInput with the place that does not fit,
-   * RunError where the model fails, or the signal's reason.
+   * A column for each output, given one for each input. Throws BadInput with the place that does not fit, RunError where
+   * the model fails, or the signal's reason.
    */
-  predict(columns: Columns, signal?: Signal): Promise<Record<string, Column>>;
-  /** Whole tensors in one run, for the protocol that states type and shape itself. Throws as `predict` does. */
-  infer(tensors: Record<string, GivenTensor>, signal?: Signal): Promise<Tensors>;
+  predict(columns: Columns, signal?: Signal): Promise<Answer>;
   /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;
 }
+
+/** A model around which nothing was put. */
+export type LoadedModel = Model<Record<string, Column>>;
 
 interface Status {
   /** Bytes of the tensors that wait for a run. */
@@ -69,7 +67,7 @@ export interface ModelOptions {
 }
 
 /** Loads a model, and sees what it takes and gives. Throws BootError where it cannot be served. */
-export async function loadModel(path: string, options: ModelOptions = {}): Promise<Model> {
+export async function loadModel(path: string, options: ModelOptions = {}): Promise<LoadedModel> {
   const { maxBatch = 32, threads = 1 } = options;
   const file = readOnnx(path);
   checkTypes(file);
@@ -93,7 +91,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   }
 }
 
-interface LoadedModel {
+interface Loaded {
   path: string;
   declared: Declared;
   seen: Observation;
@@ -101,7 +99,7 @@ interface LoadedModel {
 }
 
 /** Why requests do not share runs; undefined where they may. */
-function whyNotShared({ declared, seen, factOf }: LoadedModel): string | undefined {
+function whyNotShared({ declared, seen, factOf }: Loaded): string | undefined {
   const why = whyUnbatchable(seen.signature);
   if (why !== undefined || seen.signature.kind !== 'batched') return why;
   for (const { name, fetch } of declared.outputs) {
@@ -119,9 +117,9 @@ function whyNotShared({ declared, seen, factOf }: LoadedModel): string | undefin
 /** The model around what runs it. */
 function serveRunner(
   runner: Runner,
-  loaded: LoadedModel,
+  loaded: Loaded,
   { name = basename(loaded.path).replace(/\.onnx$/i, ''), maxBatch }: ModelOptions & { maxBatch: number },
-): Model {
+): LoadedModel {
   const { path, declared, seen } = loaded;
   const { prediction, features, notes } = declared;
   const signature: Signature = { ...seen.signature, prediction, ...(features && { features }) };
@@ -137,17 +135,9 @@ function serveRunner(
     checkSize(answerBytes(feeds, signature));
     return batcher.run(feeds, signal);
   };
-  let closing: Promise<void> | undefined;
-  const checkOpen = () => {
-    if (closing) throw new Error(`the model ${name} is closed`);
-  };
-  // Its values may be large: they are not kept while the runs go on.
-  const predict: Model['predict'] = async (columns, signal) => {
-    checkOpen();
-    return answerRuns(encode(columns, signature), signal);
-  };
-  const answerRuns = async ({ runs, rows }: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
-    if (rows === 0) return decode([noRows(signature)], rows, signature);
+  const answerRuns = async (encoded: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
+    const { runs } = encoded;
+    if (runs.length === 0) return decode([noRows(signature)], encoded, signature);
     if (runs.length > 1) for (const [row, feeds] of runs.entries()) checkLengths(feeds, signature, row);
     const answers: Tensor[][] = [];
     let bytes = 0;
@@ -157,43 +147,25 @@ function serveRunner(
       bytes += bytesIn(outputs);
       checkSize(bytes);
     }
-    return decode(answers, rows, signature);
+    return decode(answers, encoded, signature);
   };
-  const infer: Model['infer'] = async (tensors, signal) => {
-    checkOpen();
-    return nameOutputs(answer(encodeTensors(tensors, signature), signal));
-  };
-  const nameOutputs = async (pending: Promise<Tensor[]>): Promise<Tensors> => {
-    const outputs = await pending;
-    checkSize(bytesIn(outputs));
-    return byName(signature.outputs, (_, i) => outputs[i]);
-  };
-  predictOf.set(infer, predict);
+  let closing: Promise<void> | undefined;
   return {
     name,
     path,
     signature,
     notes,
     status: batcher,
-    predict,
-    infer,
+    // Its values may be large: they are not kept while the runs go on.
+    async predict(columns, signal) {
+      if (closing) throw new Error(`the model ${name} is closed`);
+      return answerRuns(encode(columns, signature), signal);
+    },
     close() {
       closing ??= batcher.idle().then(() => runner.close());
       return closing;
     },
   };
-}
-
-const predictOf = new WeakMap<Model['infer'], Model['predict']>();
-
-/** Whether nothing was put around a model. */
-export function isOwn({ predict, infer }: Model): boolean {
-  return predictOf.get(infer) === predict;
-}
-
-/** Whether `predict` was replaced and `infer` was not, so that `infer` would leave out what the wrapper does. */
-export function isWrapped({ predict, infer }: Model): boolean {
-  return predictOf.has(infer) && predictOf.get(infer) !== predict;
 }
 
 async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]): Promise<Tensor[]> {

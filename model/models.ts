@@ -1,13 +1,16 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BootError } from './errors';
-import { loadModel, type Model, type ModelOptions } from './model';
+import { type LoadedModel, loadModel, type Model, type ModelOptions } from './model';
 
 /**
  * Loads the models of files and folders, in their order; in a folder, by name. Throws BootError for a folder without
  * models, or options that are for one model only.
  */
-export async function loadModels(paths: readonly string[], options: ModelOptions = {}): Promise<Model[]> {
+export async function loadModels(
+  paths: readonly string[],
+  options: ModelOptions = {},
+): Promise<LoadedModel[]> {
   const files = paths.flatMap(filesOf);
   const { name, features, outputs } = options;
   const forOne = Object.entries({ MODEL_NAME: name, FEATURES: features, OUTPUTS: outputs }).find(
@@ -16,7 +19,7 @@ export async function loadModels(paths: readonly string[], options: ModelOptions
   if (files.length > 1 && forOne) {
     throw new BootError(`${forOne[0]} is for one model, but ${files.length} are served: unset it.`);
   }
-  const models: Model[] = [];
+  const models: LoadedModel[] = [];
   for (const file of files) models.push(await loadModel(file, options));
   return models;
 }

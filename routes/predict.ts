@@ -1,80 +1,56 @@
-import type { Express, Request, RequestHandler, Response } from 'express';
+import type { Express, Request, RequestHandler } from 'express';
 import { BadInput } from '../model/errors';
-import { isWrapped, type Model } from '../model/model';
-import { type Asked, takeValues } from './dialects/asked';
-import { readForm, wholeAsColumns } from './dialects/forms';
+import type { Model } from '../model/model';
+import type { Signature } from '../model/signature';
+import type { AskedFor, Body, Dialect } from './dialects/dialect';
+import { flask, mlflow } from './dialects/flask';
 import { inferMetadata, modelConfig, modelStatus, servingMetadata } from './dialects/metadata';
-import { readInferBody, splitBody, writeInferReply } from './dialects/open-inference';
-import { type Answer, isLarge, type Style, sizeOfAnswer, styles, writeReply } from './dialects/styles';
-import { hintFor } from './dialects/usage';
+import { openInference, splitBody } from './dialects/open-inference';
+import { tensorflow } from './dialects/tensorflow';
+import { exampleBody, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
-import { sendBinary, sendJson, sendOptions, sendPieces } from './http/reply';
+import { send, sendJson, sendOptions } from './http/send';
 
-/** Answers a prediction as the clients of one tradition want it. */
-const predict =
-  (style: Style): RequestHandler =>
-  async (req, res) => {
-    const { model } = res.locals;
-    const asked = readForm(jsonOf(req, model.signature), model.signature); // parses JSON,
-    const answer = await ask(model, asked, res); // runs the model,
-    await reply(res, style, answer, asked, model); // returns JSON.
+/** Answers a prediction as the clients of one tradition ask and are answered. */
+const answer =
+  ({ read, write }: Dialect): RequestHandler =>
+  (req, res) => {
+    const { model, signal } = res.locals;
+    // The columns are not kept while the model runs: a body may be large.
+    const { columns, ...query } = read(bodyOf(req, model.signature), model.signature); // parses JSON,
+    return model
+      .predict(columns, signal) // runs the model,
+      .then(
+        (outputs) => send(res, write(outputs, query, model)), // returns JSON.
+        (error) => throwInWords(error, query, model.signature),
+      );
   };
 
-/** Answers a request of the Open Inference Protocol, whose tensors may follow the JSON as bytes. */
-const infer: RequestHandler = async (req, res) => {
-  const { model } = res.locals;
-  checkInfer(model);
-  const header = req.get('Inference-Header-Content-Length');
-  const { json, binary } = header === undefined ? {} : splitBody(takeBytes(req), header);
-  const body = json ? parseJson(json, model.signature) : jsonOf(req, model.signature);
-  const asked = readInferBody(body, binary, model.signature);
-  await reply(res, styles.predict, await ask(model, asked, res), asked, model);
-};
-
-/** What the model answers. Throws BadInput in the body's own words, or what the model throws. */
-function ask(model: Model, asked: Asked, res: Response): Promise<Answer> {
-  const { signal } = res.locals;
-  if (asked.infer) checkInfer(model);
-  // Code that was put around a model, as app.ts shows where, sees every request: `infer` would go past it.
-  const wrapped = isWrapped(model);
-  const values = takeValues(asked);
-  const given = wrapped && 'tensors' in values ? wholeAsColumns(values.tensors, model.signature) : values;
-  const answer: Promise<Answer> =
-    'tensors' in given
-      ? model.infer(given.tensors, signal).then((tensors) => ({ tensors }))
-      : model.predict(given.columns, signal).then((columns) => ({ columns }));
-  return answer.catch((error) => {
-    if (!(error instanceof BadInput && error.place) || wrapped) throw error;
-    throw new BadInput(`${asked.nameOf(error.place)} ${error.problem}`);
-  });
+/** The JSON of a request and, where a header says how long it is, the bytes behind it. Throws BadInput or HttpError. */
+function bodyOf(req: Request, signature: Signature): Body {
+  const header = req.headers['inference-header-content-length'];
+  if (typeof header !== 'string') return { json: jsonOf(req, signature) };
+  const { json, binary } = splitBody(takeBytes(req), header);
+  return { json: parseJson(json, signature), binary };
 }
 
-/** Throws HttpError for a model around whose `predict` alone code was put. */
-function checkInfer(model: Model): void {
-  if (!isWrapped(model)) return;
-  throw new HttpError(501, 'this model is asked by its columns only, not in the Open Inference Protocol');
-}
-
-async function reply(res: Response, style: Style, answer: Answer, asked: Asked, model: Model): Promise<void> {
-  const { json, binary } =
-    asked.infer && 'tensors' in answer
-      ? writeInferReply(model, asked.infer, answer.tensors)
-      : { json: writeReply(style, answer, asked, model.signature), binary: [] };
-  const size = sizeOfAnswer(answer);
-  if (binary.length > 0) sendBinary(res, json, binary);
-  else if (isLarge(size)) await sendPieces(res, json, size.bytes);
-  else sendJson(res, 200, json);
+/** Throws what does not fit in the body's own words; in a column that only a wrapper knows, in the column's. */
+function throwInWords(error: unknown, { nameOf }: AskedFor, { inputs }: Signature): never {
+  if (!(error instanceof BadInput && error.place)) throw error;
+  const { place, problem } = error;
+  if (!inputs.some(({ name }) => name === place.input)) throw error;
+  throw new BadInput(`${nameOf(place)} ${problem}`);
 }
 
 /** What stands before a prediction, and what answers with the metrics. */
 interface Handlers {
-  read: RequestHandler[];
+  guarded: RequestHandler[];
   metrics: RequestHandler[];
 }
 
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */
-export function predictRoutes(app: Express, models: readonly Model[], { read, metrics }: Handlers): void {
+export function predictRoutes(app: Express, models: readonly Model[], { guarded, metrics }: Handlers): void {
   const byName = new Map(models.map((model) => [model.name, model]));
   const served = `${[...byName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
   const findModel: RequestHandler<{ name?: string; version?: string }> = (
@@ -93,11 +69,12 @@ export function predictRoutes(app: Express, models: readonly Model[], { read, me
     }
     next();
   };
-  const serve = (method: 'get' | 'post', path: string, ...handlers: RequestHandler[]) => {
-    const allow = method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS';
+  const serve = (path: string, handlers: Partial<Record<Method, RequestHandler[]>>) => {
     const route = app.route(path);
     route.all(findModel as RequestHandler);
-    route[method](...handlers);
+    const methods = Object.keys(handlers) as Method[];
+    for (const method of methods) route[method](...(handlers[method] ?? []));
+    const allow = [...methods.flatMap((method) => allowed[method]), 'OPTIONS'].join(', ');
     route.all((req, res) => {
       if (req.method === 'OPTIONS') return sendOptions(res, allow);
       res.setHeader('Allow', allow);
@@ -105,40 +82,48 @@ export function predictRoutes(app: Express, models: readonly Model[], { read, me
     });
   };
 
-  serve('post', '/predict{/:name}', ...read, predict(styles.predict));
-  serve('get', '/health', checkHealth, sendInfo({ status: 'ok' }));
-  serve('get', '/metrics', ...metrics);
-  serve('get', '/', describeServer);
+  serve('/predict{/:name}', { get: [sendExample], post: [...guarded, answer(flask)] });
+  serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
+  serve('/metrics', { get: metrics });
+  serve('/', { get: [describeServer] });
 
-  // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
-  serve('post', '/v1/models/:name{/versions/:version}\\:predict', ...read, predict(styles.tensorflow));
+  // TensorFlow Serving, and KServe v1.
+  app.use('/v1/models', readColon);
+  serve('/v1/models/:name{/versions/:version}\\:predict', { post: [...guarded, answer(tensorflow)] });
   app.all('/v1/models/:name{/versions/:version}\\::verb', findModel as RequestHandler, () => {
     throw new HttpError(404, 'of the verbs, only :predict is served');
   });
-  serve('get', '/v1/models/:name{/versions/:version}', sendInfo(modelStatus));
-  serve('get', '/v1/models/:name{/versions/:version}/metadata', sendInfo(servingMetadata));
-  serve('get', '/v1/models', sendInfo({ models: [...byName.keys()] }));
+  serve('/v1/models/:name{/versions/:version}', { get: [sendInfo(modelStatus)] });
+  serve('/v1/models/:name{/versions/:version}/metadata', { get: [sendInfo(servingMetadata)] });
+  serve('/v1/models', { get: [sendInfo({ models: [...byName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  serve('post', '/v2/models/:name{/versions/:version}/infer', ...read, infer);
-  serve('get', '/v2/models/:name{/versions/:version}', sendInfo(inferMetadata));
-  serve('get', '/v2/models/:name{/versions/:version}/config', sendInfo(modelConfig));
-  serve(
-    'get',
-    '/v2/models/:name{/versions/:version}/ready',
-    checkHealth,
-    sendInfo(({ name }) => ({ name, ready: true })),
-  );
+  serve('/v2/models/:name{/versions/:version}/infer', { post: [...guarded, answer(openInference)] });
+  serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
+  serve('/v2/models/:name{/versions/:version}/config', { get: [sendInfo(modelConfig)] });
+  serve('/v2/models/:name{/versions/:version}/ready', {
+    get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],
+  });
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
-  serve('get', '/v2', sendInfo(server));
-  serve('get', '/v2/health/live', sendInfo({ live: true }));
-  serve('get', '/v2/health/ready', checkHealth, sendInfo({ live: true, ready: true }));
+  serve('/v2', { get: [sendInfo(server)] });
+  serve('/v2/health/live', { get: [sendInfo({ live: true })] });
+  serve('/v2/health/ready', { get: [checkHealth, sendInfo({ live: true, ready: true })] });
 
-  // TorchServe, MLflow, SageMaker.
-  serve('post', '/predictions/:name{/:version}', ...read, predict(styles.predict));
-  serve('post', '/invocations', ...read, predict(styles.mlflow));
-  serve('get', '/ping', checkHealth, sendInfo({ status: 'Healthy' }));
+  // TorchServe, whose page shows curl -T, a PUT; MLflow, SageMaker.
+  const asked = [...guarded, answer(flask)];
+  serve('/predictions/:name{/:version}', { post: asked, put: asked });
+  serve('/invocations', { post: [...guarded, answer(mlflow)] });
+  serve('/ping', { get: [checkHealth, sendInfo({ status: 'Healthy' })] });
 }
+
+type Method = 'get' | 'post' | 'put';
+const allowed: Record<Method, string[]> = { get: ['GET', 'HEAD'], post: ['POST'], put: ['PUT'] };
+
+/** Encoders of URLs write a colon as %3A, which a path with a literal one does not match. */
+const readColon: RequestHandler = (req, _res, next) => {
+  req.url = req.url.replace(/^([^?]*)%3a(?=\w+(\?|$))/i, '$1:');
+  next();
+};
 
 /** What is said of the server, or of a model. */
 type Info = object | ((model: Model) => object);
@@ -154,6 +139,13 @@ const checkHealth: RequestHandler = (_req, res, next) => {
   if (stuck) throw new HttpError(503, 'a run does not end');
   if (draining) throw new HttpError(503, 'the server is shutting down');
   next();
+};
+
+/** A body that the model takes, to be piped to where it is asked. */
+const sendExample: RequestHandler = (_req, res) => {
+  const example = exampleBody(res.locals.model.signature);
+  if (!example) throw new HttpError(404, 'no body is known that this model takes');
+  sendJson(res, 200, example);
 };
 
 /** KServe's clients look for `alive`, a person for how to ask. */

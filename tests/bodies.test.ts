@@ -83,6 +83,8 @@ const answered: Record<string, [body: string, reply: string][]> = {
     ['{"feature1":[[1],[2.5]],"feature2":[[3],[-4]]}', '{"predictions":[4,-1.5]}'],
     ['{"feature1":[],"feature2":[]}', '{"predictions":[]}'],
     ['[]', '{"predictions":[]}'],
+    // Whole tensors go to the run as they are.
+    ['{"inputs":{"feature1":[1,2],"feature2":[3]}}', '{"outputs":[[4],[5]]}'],
   ],
   unnamed: [['{"feature1":[[1],[2.5]],"feature2":[[3],[-4]]}', '{"predictions":[4,-1.5]}']],
   ids: [
@@ -222,7 +224,6 @@ const refused: Record<string, [body: string, ...words: string[]][]> = {
     ['{"feature1":[[1],[2]],"feature2":3}', 'feature1', 'feature2', 'batch'],
     ['{"feature1":[[1],[2]],"feature2":[3,4]}', 'feature1', 'feature2', 'batch'],
     ['{"feature1":[[1],[2]],"feature2":[[3]]}', 'feature2 has 1', 'feature1 has 2'],
-    ['{"inputs":{"feature1":[1,2],"feature2":[3]}}', 'feature2 has 1', 'feature1 has 2'],
   ],
   column: [
     ['["a","b"]', 'x must', '[["a"],["b"]]'],

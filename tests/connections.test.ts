@@ -290,7 +290,8 @@ test.each(['/health', '/v2', '/ping'])('HEAD %s is GET without the body', async 
 });
 
 test.each([
-  ['HEAD', '/predict', 405],
+  ['HEAD', '/invocations', 405],
+  ['HEAD', '/predict', 200],
   ['HEAD', '/nowhere', 404],
 ])('%s %s is %i without a body, and the connection goes on', async (method, path, status) => {
   const request = `${method} ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
@@ -301,7 +302,7 @@ test.each([
 });
 
 test.each([
-  ['/predict', ['OPTIONS', 'POST']],
+  ['/predict', ['GET', 'HEAD', 'OPTIONS', 'POST']],
   ['/health', ['GET', 'HEAD', 'OPTIONS']],
 ])('OPTIONS %s says what is allowed', async (path, allowed) => {
   const reply = await ask(server.port, path, undefined, { method: 'OPTIONS' });
@@ -315,7 +316,7 @@ test('OPTIONS * is about the server', async () => {
   expect(reply.head).toMatch(/^Allow: .*POST/m);
 });
 
-test.each(['DELETE', 'PUT', 'PATCH', 'GET', 'PROPFIND'])(
+test.each(['DELETE', 'PUT', 'PATCH', 'PROPFIND'])(
   '%s /predict is a 405 that says what is allowed',
   async (method) => {
     const reply = await ask(server.port, '/predict', undefined, { method });

@@ -107,7 +107,8 @@ test.each([
 });
 
 describe.each([
-  ['/predict', ['POST', 'OPTIONS'], ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND']],
+  ['/predict', ['GET', 'HEAD', 'POST', 'OPTIONS'], ['PUT', 'PATCH', 'DELETE', 'TRACE', 'PROPFIND']],
+  ['/invocations', ['POST', 'OPTIONS'], ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE']],
   ['/health', ['GET', 'HEAD', 'OPTIONS'], ['POST', 'PUT', 'PATCH', 'DELETE']],
 ])('%s', (path, allowed, others) => {
   const request = async (method: string) => {

@@ -48,7 +48,7 @@ test.each<['get' | 'post' | 'head' | 'delete', string, object | undefined, strin
   ['post', '/predict/model', setosa, requests('POST', '/predict{/:name}', 200)],
   ['post', '/predict', {}, requests('POST', '/predict{/:name}', 400)],
   ['post', '/predict/other', setosa, requests('POST', '/predict{/:name}', 404)],
-  ['get', '/predict', undefined, requests('GET', '/predict{/:name}', 405)],
+  ['get', '/predict', undefined, requests('GET', '/predict{/:name}', 200)],
   ['delete', '/predict', undefined, requests('DELETE', '/predict{/:name}', 405)],
   ['get', '/health', undefined, requests('GET', '/health', 200)],
   ['head', '/health', undefined, requests('HEAD', '/health', 200)],

@@ -7,6 +7,7 @@ import express from 'express';
 import request from 'supertest';
 import { createApp, loadModel } from '../app';
 import type { Model } from '../model/model';
+import type { Columns } from '../model/values/column';
 import { createGuard } from '../routes/http/admission';
 import { notFound, sendError } from '../routes/http/errors';
 import { requestLog } from '../routes/http/log';
@@ -150,17 +151,6 @@ describe('predict, for code', () => {
     expect(rows.at(2)).toBeUndefined();
   });
 
-  test.each([
-    [{ shape: [1, 3], data: Float32Array.of(1, 2, 3) }, 'must have the shape'],
-    [
-      { type: 'float64' as const, shape: [1, 2], data: Float64Array.of(1, 2) },
-      'must be float32, not float64',
-    ],
-  ])('refuses, as a whole tensor, %j', async (x, message) => {
-    const model = await openModel(modelPath('identity-float32'));
-    await expect(model.infer({ x })).rejects.toThrow(message);
-  });
-
   test('rejects with the reason of a signal that is aborted', async () => {
     const model = await openModel(modelPath('add'));
     await expect(
@@ -174,7 +164,6 @@ describe('predict, for code', () => {
     await model.close();
     const columns = Object.fromEntries(model.signature.inputs.map((input) => [input.name, [1]]));
     await expect(model.predict(columns)).rejects.toThrow(/is closed/);
-    await expect(model.infer({})).rejects.toThrow(/is closed/);
   });
 
   test('is served to a worker thread of one’s own, too', async () => {
@@ -188,22 +177,26 @@ describe('predict, for code', () => {
     await worker.terminate();
   });
 
-  test('reads typed arrays of whole tensors at once', async () => {
+  test('reads typed arrays at once, whose memory is still the caller’s', async () => {
     const model = await openModel(modelPath('identity-float32'));
     const all = new Float32Array([1, 2, 3, 4]);
-    for (const data of [all, all.subarray(0, 2)]) {
-      const answer = model.infer({ x: { shape: [data.length / 2, 2], data } });
-      const expected = [...data];
-      all.fill(9);
-      expect([...(await answer).y.data]).toEqual(expected);
-      all.set([1, 2, 3, 4]);
-    }
-    const doubles = model.infer({ x: { shape: [1, 2], data: new Float64Array([1, 2]) } });
-    expect([...(await doubles).y.data]).toEqual([1, 2]);
-    const odd = { type: 'float32' as const, shape: [2], data: new Float64Array([1, 2]) };
-    await expect(model.predict({ x: [odd] })).rejects.toThrow(
-      'x[0] must be a tensor whose data is of its type',
-    );
+    const answer = model.predict({ x: [all.subarray(0, 2), all.subarray(2)] });
+    all.fill(9);
+    expect((await answer).y.toJSON()).toEqual([[1, 2], [3, 4]]); // biome-ignore format: rows
+    expect([...all]).toEqual([9, 9, 9, 9]);
+  });
+
+  test('takes a column that it has given, all rows in one piece', async () => {
+    const model = await openModel(modelPath('identity-float32'));
+    const { y } = await model.predict({ x: [[1, 2], [3, 4]] }); // biome-ignore format: rows
+    const again = await model.predict({ x: y });
+    expect(again.y.toJSON()).toEqual([[1, 2], [3, 4]]); // biome-ignore format: rows
+    expect(y.at(1)).toEqual([3, 4]);
+    const doubles = await openModel(modelPath('identity-float64'));
+    await expect(doubles.predict({ x: y })).rejects.toThrow('x must be float64, not float32');
+    const wider = await openModel(modelPath('four_features'));
+    const [{ name }] = wider.signature.inputs;
+    await expect(wider.predict({ [name]: y })).rejects.toThrow('must be an array of shape');
   });
 
   test('lets the run in progress end before it closes', async () => {
@@ -450,7 +443,7 @@ describe('a wrapped model', () => {
         model.predict(
           {
             ...columns,
-            feature1: half.map((value) => (typeof value === 'string' ? value : 2 * Number(value))),
+            feature1: [...half].map((value) => (typeof value === 'string' ? value : 2 * Number(value))),
           },
           signal,
         ),
@@ -494,15 +487,37 @@ describe('a wrapped model', () => {
     expect((await agent.get('/v2/models/add')).body.inputs[0].name).toBe('half');
   });
 
-  test('is never left out: the Open Inference Protocol is a 501', async () => {
-    const tensor = (name: string) => ({ name, datatype: 'FP32', shape: [1, 1], data: [1] });
-    const inputs = [tensor('half'), tensor('feature2')];
+  test('has its code in the Open Inference Protocol, as JSON and as bytes', async () => {
+    const tensor = (name: string, ...data: number[]) => ({
+      name,
+      datatype: 'FP32',
+      shape: [data.length, 1],
+      data,
+    });
+    const inputs = [tensor('half', 2, 3), tensor('feature2', 1, 1)];
     for (const path of ['/v2/models/add/infer', '/predict']) {
-      const reply = await agent.post(path).send({ inputs });
-      expectError(reply, 501);
-      // Before what is wrong with it, of which there would be no end.
-      if (path !== '/predict') expectError(await agent.post(path).send('{"inputs":'), 501);
+      const reply = await agent.post(path).send({ inputs, outputs: [{ name: 'sum' }] });
+      expect(reply.body.outputs).toEqual([{ name: 'sum', datatype: 'FP32', shape: [2, 1], data: [5, 7] }]);
     }
+    const sizes = inputs.map((input) => ({ ...input, data: undefined, parameters: { binary_data_size: 8 } }));
+    const header = JSON.stringify({ inputs: sizes, parameters: { binary_data_output: true } });
+    const bytes = Buffer.from(Float32Array.of(2, 3, 1, 1).buffer);
+    const reply = await agent
+      .post('/v2/models/add/infer')
+      .set('Inference-Header-Content-Length', String(header.length))
+      .buffer(true)
+      .parse((stream, done) => {
+        const chunks: Buffer[] = [];
+        stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+        stream.on('end', () => done(null, Buffer.concat(chunks)));
+      })
+      .send(Buffer.concat([Buffer.from(header), bytes]));
+    expect(reply.body.subarray(-8)).toEqual(Buffer.from(Float32Array.of(5, 7).buffer));
+    const odd = await agent
+      .post('/v2/models/add/infer')
+      .send({ inputs: [tensor('half', 2), { ...inputs[1], shape: [1, 1], data: ['x'] }] });
+    expectError(odd, 400);
+    expect(odd.body.error).toMatch(/^inputs\[1\]\.data\[0\] must be a number/);
   });
 
   test.each<[string, string, unknown]>([
@@ -522,38 +537,22 @@ describe('a wrapped model', () => {
     expect(other.body).toEqual(own.body);
   });
 
-  test.each<[string, string, unknown, string]>([
-    ['rows whose mean is asked', 'mean-of-all', [[1, 2, 3], [4, 5, 6]], 'mean is one value for all rows'], // biome-ignore format: rows
-    ['two rows of a model that takes one', 'single', [[1, 2, 3], [4, 5, 6]], 'x must have a first dimension of 1'], // biome-ignore format: rows
-    ['no row of a model that takes one', 'single', [], 'x must have a first dimension of 1'],
-  ])('refuses whole tensors of %s, which would get another answer', async (_what, name, inputs, words) => {
+  test.each<[string, string, unknown, unknown]>([
+    ['rows whose mean is asked', 'mean-of-all', [[1, 2, 3], [4, 5, 6]], [2.5, 3.5, 4.5]], // biome-ignore format: rows
+    ['rows as bytes', 'identity-float32', { b64: 'AACAPwAAAEA=', shape: [1, 2] }, [[1, 2]]],
+  ])('asks whole tensors of %s in one run', async (_what, name, inputs, outputs) => {
     const model = await openModel(modelPath(name));
-    const wrapped: Model = { ...model, predict: (columns, signal) => model.predict(columns, signal) };
-    const reply = await request(createApp(wrapped, off)).post('/predict').send({ inputs });
-    expectError(reply, 400);
-    expect(reply.body.error).toContain(words);
-  });
-
-  test('whose infer is wrapped, too, answers the Open Inference Protocol', async () => {
-    const model = await openModel(modelPath('add'));
-    const logged: string[] = [];
-    const told: Model = {
+    const seen: unknown[] = [];
+    const wrapped: Model = {
       ...model,
       predict: (columns, signal) => {
-        logged.push('predict');
+        seen.push([...columns.x]);
         return model.predict(columns, signal);
       },
-      infer: (tensors, signal) => {
-        logged.push('infer');
-        return model.infer(tensors, signal);
-      },
     };
-    const tensor = (name: string) => ({ name, datatype: 'FP32', shape: [1, 1], data: [1] });
-    const reply = await request(createApp(told, off))
-      .post('/v2/models/add/infer')
-      .send({ inputs: [tensor('feature1'), tensor('feature2')] });
-    expect(reply.body).toMatchObject({ outputs: [{ name: 'sum', data: [2] }] });
-    expect(logged).toEqual(['infer']);
+    const reply = await request(createApp(wrapped, off)).post('/predict').send({ inputs });
+    expect(Object.values(reply.body.outputs.mean ?? reply.body.outputs)).toEqual(outputs);
+    expect(seen).toHaveLength(1);
   });
 
   test('whose answer cannot be written is a 500, and the server serves on', async () => {
@@ -563,8 +562,7 @@ describe('a wrapped model', () => {
       ...model,
       predict: async (columns, signal) => {
         const { sum } = await model.predict(columns, signal);
-        const values = [...sum].map(() => 1n);
-        return { sum, big: Object.assign(values, { toJSON: () => values }) } as never;
+        return { sum, big: [...sum].map(() => 1n) };
       },
     };
     const server = request(createApp(odd, off));
@@ -580,18 +578,13 @@ describe('a wrapped model', () => {
     expect(log.mock.calls.flat().join()).toContain('BigInt');
   });
 
-  test.each([2, 30_000])('may give a column of its own around the model’s, of %i rows', async (rows) => {
+  test.each([2, 30_000])('may give a list beside the model’s column, of %i rows', async (rows) => {
     const model = await openModel(modelPath('add'));
     const negative: Model = {
       ...model,
       predict: async (columns, signal) => {
         const { sum } = await model.predict(columns, signal);
-        const at = (row: number) => -Number(sum.at(row));
-        const toJSON = () => Array.from(sum, (_, row) => at(row));
-        return {
-          sum,
-          negative: { sum, length: sum.length, at, toJSON, [Symbol.iterator]: () => toJSON().values() },
-        };
+        return { sum, negative: [...sum].map((value) => -Number(value)) };
       },
     };
     const ones = Array(rows).fill([1]);
@@ -601,12 +594,47 @@ describe('a wrapped model', () => {
     expect(reply.body).toEqual({ predictions: Array(rows).fill(2), negative: Array(rows).fill(-2) });
   });
 
-  test('may give a column of its own in place of the model’s', async () => {
+  test.each<[string, object, object]>([
+    ['/predict', { feature1: 1, feature2: 1 }, { prediction: 5 }],
+    ['/predict', { instances: [{ feature1: 1, feature2: 1 }] }, { predictions: [5] }],
+    ['/predict', { inputs: { feature1: [1], feature2: [1] } }, { outputs: [5] }],
+    ['/v1/models/add:predict', { instances: [{ feature1: 1, feature2: 1 }] }, { predictions: [5] }],
+    [
+      '/v2/models/add/infer',
+      {
+        inputs: ['feature1', 'feature2'].map((name) => ({
+          name,
+          datatype: 'FP32',
+          shape: [1, 1],
+          data: [1],
+        })),
+      },
+      { model_name: 'add', outputs: [{ name: 'sum', datatype: 'FP32', shape: [1, 1], data: [5] }] },
+    ],
+  ])('may give a list in place of the model’s column: %s %j', async (path, body, expected) => {
     const model = await openModel(modelPath('add'));
-    const five = { length: 1, at: () => 5, toJSON: () => [5], [Symbol.iterator]: () => [5].values() };
-    const fixed: Model = { ...model, predict: async () => ({ sum: five }) };
-    const reply = await request(createApp(fixed, off)).post('/predict').send({ feature1: 1, feature2: 1 });
-    expect(reply.body).toEqual({ prediction: 5 });
+    const fixed: Model = { ...model, predict: async () => ({ sum: [5] }) };
+    const reply = await request(createApp(fixed, off)).post(path).send(body);
+    expect(reply.body).toEqual(expected);
+  });
+
+  test('that gives what is not of an output’s type is a 500 in the Open Inference Protocol', async () => {
+    const log = jest.spyOn(console, 'error').mockImplementation(() => {});
+    const model = await openModel(modelPath('add'));
+    const inputs = ['feature1', 'feature2'].map((name) => ({
+      name,
+      datatype: 'FP32',
+      shape: [1, 1],
+      data: [1],
+    }));
+    const answers: Columns[] = [{ sum: ['five'] }, {}];
+    for (const answer of answers) {
+      const odd: Model = { ...model, predict: async () => answer };
+      expectError(await request(createApp(odd, off)).post('/v2/models/add/infer').send({ inputs }), 500);
+    }
+    expect(log.mock.calls.flat().join(' ').replaceAll('\n', ' ')).toMatch(
+      /sum\[0\] must be a number.*no output sum/,
+    );
   });
 
   test('may give a column whose rows are nothing, beside a large one', async () => {
@@ -615,8 +643,7 @@ describe('a wrapped model', () => {
       ...model,
       predict: async (columns, signal) => {
         const { same } = await model.predict(columns, signal);
-        const notes = [undefined, 'b'];
-        return { note: Object.assign(notes, { toJSON: () => notes }), same };
+        return { note: [undefined, 'b'], same };
       },
     };
     const row = Array.from({ length: 30_000 }, (_, i) => i);
@@ -650,8 +677,7 @@ describe('a wrapped model', () => {
       ...model,
       predict: async (columns, signal) => {
         const { sum } = await model.predict(columns, signal);
-        const values = sum.toJSON().map((value) => Math.round(Number(value)));
-        return { sum, rounded: Object.assign(values, { toJSON: () => [...values] }) };
+        return { sum, rounded: [...sum].map((value) => Math.round(Number(value))) };
       },
     };
     const reply = await request(createApp(rounded, off))

@@ -369,6 +369,101 @@ describe('POST /v2/models/:name/infer', () => {
     expect(two.body.error).toContain(`"${name}"`);
   });
 
+  test('takes null for what is left out, as MLServer’s client writes it', async () => {
+    const body = { id: null, parameters: null, outputs: null, inputs: [{ ...x, parameters: null }] };
+    expect((await infer('identity-float32', body)).body).toEqual({
+      model_name: 'identity-float32',
+      outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [1, 2] }],
+    });
+  });
+
+  test('takes the shape [N] for a column, as JSON and as bytes', async () => {
+    const column = { datatype: 'FP64', shape: [2], data: [1, 2] };
+    const inputs = ['feature1', 'feature2'].map((name) => ({ ...column, name }));
+    const { body } = await infer('add', { inputs });
+    expect(body.outputs).toMatchObject([{ shape: [2, 1], data: [2, 4] }]);
+    const sizes = inputs.map(({ name }) => ({
+      name,
+      datatype: 'FP32',
+      shape: [2],
+      parameters: { binary_data_size: 8 },
+    }));
+    const header = JSON.stringify({ inputs: sizes });
+    const bytes = Buffer.from(Float32Array.of(1, 2, 3, 4).buffer);
+    const reply = await infer(
+      'add',
+      {},
+      {
+        headers: { 'Inference-Header-Content-Length': String(header.length) },
+        bodyBase64: Buffer.concat([Buffer.from(header), bytes]).toString('base64'),
+      },
+    );
+    expect(reply.body.outputs).toMatchObject([{ data: [4, 6] }]);
+  });
+
+  test.each<[string, object]>([
+    ['flat', { shape: [2], data: [1, 3] }],
+    ['upright', { shape: [2, 1], data: [1, 3] }],
+    ['nested', { shape: [2, 1], data: [[1], [3]] }],
+    ['of another datatype', { shape: [2], data: [1, 3], datatype: 'INT64' }],
+  ])('takes columns one by one, where FEATURES names them, %s', async (_what, column) => {
+    const a = { name: 'a', datatype: 'FP32', ...column };
+    const b = { name: 'b', datatype: 'FP64', shape: [2], data: [2, 4] };
+    const reply = await infer('identity-float32', { inputs: [b, a] }, { env: { FEATURES: 'a,b' } });
+    expect(reply.body.outputs).toMatchObject([{ shape: [2, 2], data: [1, 2, 3, 4] }]);
+  });
+
+  test.each<[object[], string]>([
+    [[{ name: 'a', shape: [1], data: ['x'] }], '"b"'],
+    [
+      [
+        { name: 'a', shape: [1], data: ['x'] },
+        { name: 'b', shape: [1], data: [1] },
+      ],
+      'inputs[0].data[0] must be a number',
+    ],
+    [
+      [
+        { name: 'a', shape: [1], data: [1] },
+        { name: 'b', shape: [2], data: [1, 2] },
+      ],
+      'b has 2 rows but a has 1',
+    ],
+    [
+      [
+        { name: 'a', shape: [1], data: [1] },
+        { name: 'x', shape: [1, 2], data: [1, 2] },
+      ],
+      '"a" is a part of "x"',
+    ],
+  ])('names what does not fit in columns by feature: %j', async (columns, words) => {
+    const inputs = columns.map((column) => ({ datatype: 'FP32', ...column }));
+    const reply = await infer('identity-float32', { inputs }, { env: { FEATURES: 'a,b' } });
+    expectError(reply, 400);
+    expect(reply.body.error).toContain(words);
+  });
+
+  test('takes inputs that share a dimension’s name, but not its length, as they are', async () => {
+    const tensors = { image: [[1, 2]], text: [[6, 0], [0, 13], [6, 20]] }; // biome-ignore format: rows
+    const logits = [[6, 26, 46]];
+    const { post } = await serveOnce('images-texts');
+    const ask = () => post('/predict', { inputs: tensors });
+    // Beside others, whose run it does not share.
+    const replies = await Promise.all([
+      ask(),
+      ask(),
+      post('/predict', { inputs: { image: [[1, 2]], text: [[1, 1]] } }),
+      ask(),
+    ]);
+    expect(replies.map(({ body }) => body.outputs)).toEqual([logits, logits, [[3]], logits]);
+    const inputs = [
+      { name: 'image', datatype: 'FP32', shape: [1, 2], data: [1, 2] },
+      { name: 'text', datatype: 'INT64', shape: [3, 2], data: tensors.text.flat() },
+    ];
+    const { body } = await infer('images-texts', { inputs });
+    expect(body.outputs).toMatchObject([{ shape: [1, 3], data: [6, 26, 46] }]);
+  });
+
   test.each<[string, object, string]>([
     ['no inputs', { inputs: [] }, 'inputs'],
     ['no inputs at all', { instances: [[1, 2]] }, 'inputs'],
@@ -436,6 +531,25 @@ describe('POST /v2/models/:name/infer', () => {
     });
     expectError(await infer('add', { inputs: [of('feature1', 2), of('feature2', 3)] }), 400);
   });
+});
+
+// pytorch/serve: docs/inference_api.md shows `curl URL -T file`.
+test.each(['/predictions/add', '/predictions/add/1.0'])('PUT %s is answered as POST is', async (path) => {
+  const { agent } = await serveOnce('add');
+  const reply = await agent.put(path).send({ feature1: 1, feature2: 2 });
+  expect(reply.body).toEqual({ prediction: 3 });
+});
+
+test.each([
+  ['/v1/models/add%3Apredict', 200],
+  ['/v1/models/add%3apredict?a=b%3Ac', 200],
+  ['/v1/models/add/versions/1%3Apredict', 200],
+  ['/v1/models/add%3Aclassify', 404],
+])('POST %s, as URL encoders write a colon, is a %i', async (path, status) => {
+  const { post } = await serveOnce('add');
+  const reply = await post(path, { instances: [{ feature1: 1, feature2: 2 }] });
+  expect(reply.status).toBe(status);
+  if (status === 200) expect(reply.body).toEqual({ predictions: [[3]] });
 });
 
 describe('what paths make of the same body', () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import request from 'supertest';
 import { createApp } from '../app';
-import type { Model } from '../model/model';
+import type { LoadedModel } from '../model/model';
 import { loadModels } from '../model/models';
 import { readOptions } from '../routes/http/options';
 
@@ -12,10 +12,10 @@ export function modelPath(name: string): string {
   return name === 'model' ? join(root, 'model', 'model.onnx') : join(root, 'tests', 'models', `${name}.onnx`);
 }
 
-const opened: Model[] = [];
+const opened: LoadedModel[] = [];
 
 /** The one model of a path, loaded as the server does. */
-export async function openModel(path: string, env: NodeJS.ProcessEnv = {}): Promise<Model> {
+export async function openModel(path: string, env: NodeJS.ProcessEnv = {}): Promise<LoadedModel> {
   const options = readOptions(env, [path]);
   const [model] = await loadModels(options.modelPaths, { ...options, name: options.modelName });
   opened.push(model);

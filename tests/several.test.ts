@@ -71,7 +71,7 @@ test.each([
 test.each([
   ['post', '/predict/single', 400],
   ['post', '/v2/models/single/infer', 400],
-  ['get', '/predict/single', 405],
+  ['put', '/predict/single', 405],
   ['post', '/v1/models/single:classify', 404],
   ['get', '/v1/models/single/versions/2', 404],
 ] as const)('%s %s, a %i, is told what its own model takes', async (method, path, status) => {

@@ -1,6 +1,6 @@
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
 import { type Base64, decodeBase64, decodeText, isBase64 } from './base64';
-import { shortenFloat16, shortenFloat32, writeFloats } from './digits';
+import { shortenFloat16, shortenFloat32 } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
 export type Data = Numbers | BigInts | string[];
@@ -36,12 +36,12 @@ export interface Element {
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
   get(data: Data, at: number): unknown;
-  /** The JSON of what is stored from one index to another, with commas between: of `mostFloats` values or fewer. */
-  write(data: Data, from: number, to: number): string;
+  /** The JSON values of what is stored from one index to another. */
+  list(data: Data, from: number, to: number): unknown[];
   /** What is stored as a number, to tell what is like and unlike; of a string its length. */
   number(data: Data, at: number): number;
-  /** Copies all of `source`, of this type, to `at`. */
-  copy(data: Data, at: number, source: Data): void;
+  /** Copies all of `source`, of this type, to `at` and, where a step is given, on from it in such steps. */
+  copy(data: Data, at: number, source: Data, step?: number): void;
 }
 
 interface Rounding {
@@ -82,18 +82,15 @@ const same = (value: number) => value;
 const elements = {
   float16: numbers('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: {
-    ...numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
-    write: (data: Data, from: number, to: number) => writeFloats(data as Numbers, from, to),
-  },
+  float32: numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
   float64: numbers('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
-  int8: numbers('INT8', Int8Array, whole(-(2 ** 7), 2 ** 7 - 1)),
-  int16: numbers('INT16', Int16Array, whole(-(2 ** 15), 2 ** 15 - 1)),
-  int32: numbers('INT32', Int32Array, whole(-(2 ** 31), 2 ** 31 - 1)),
+  int8: numbers('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
+  int16: numbers('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
+  int32: numbers('INT32', Int32Array, integer(-(2 ** 31), 2 ** 31 - 1)),
   int64: bigInts('INT64', BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)),
-  uint8: numbers('UINT8', Uint8Array, whole(0, 2 ** 8 - 1)),
-  uint16: numbers('UINT16', Uint16Array, whole(0, 2 ** 16 - 1)),
-  uint32: numbers('UINT32', Uint32Array, whole(0, 2 ** 32 - 1)),
+  uint8: numbers('UINT8', Uint8Array, integer(0, 2 ** 8 - 1)),
+  uint16: numbers('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
+  uint32: numbers('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
   uint64: bigInts('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
   bool: numbers('BOOL', Uint8Array, {
     takes: 'true or false',
@@ -158,9 +155,18 @@ function typed<Value extends number | bigint>(
       return -1;
     },
     get: (data, at) => write(own(data)[at]),
-    write: (data, from, to) => writeValues(to - from, (i) => write(own(data)[from + i])),
+    list(data, from, to) {
+      const stored = own(data);
+      const values = new Array<unknown>(to - from);
+      for (let i = from; i < to; i++) values[i - from] = write(stored[i]);
+      return values;
+    },
     number: (data, at) => number(own(data)[at]),
-    copy: (data, at, source) => own(data).set(own(source), at),
+    copy(data, at, source, step = 1) {
+      const [target, values] = [own(data), own(source)];
+      if (step === 1) target.set(values, at);
+      else for (let i = 0; i < values.length; i++) target[at + i * step] = values[i];
+    },
   };
 }
 
@@ -184,17 +190,13 @@ function strings(): Element {
       return -1;
     },
     get: (data, at) => own(data)[at],
-    write: (data, from, to) => writeValues(to - from, (i) => own(data)[from + i]),
+    list: (data, from, to) => own(data).slice(from, to),
     number: (data, at) => own(data)[at].length,
-    copy(data, at, source) {
+    copy(data, at, source, step = 1) {
       const [target, texts] = [own(data), own(source)];
-      for (let i = 0; i < texts.length; i++) target[at + i] = texts[i];
+      for (let i = 0; i < texts.length; i++) target[at + i * step] = texts[i];
     },
   };
-}
-
-function writeValues(length: number, valueAt: (i: number) => unknown): string {
-  return JSON.stringify(Array.from({ length }, (_, i) => valueAt(i))).slice(1, -1);
 }
 
 function textOf({ b64, shape }: Base64): string | undefined {
@@ -248,7 +250,7 @@ function half(): Codec<number> {
   };
 }
 
-function whole(min: number, max: number): Codec<number> {
+function integer(min: number, max: number): Codec<number> {
   return {
     takes: `a whole number from ${min} to ${max}`,
     read: (value) => {

@@ -11,16 +11,8 @@ export function rowsOf({ type, shape, data }: Tensor, from: number, to: number):
   return { type, shape: [to - from, ...shape.slice(1)], data: part };
 }
 
-/** All rows of a batch in one tensor, each as a tensor of its own, sharing memory. */
-export function rowsApart(tensor: Tensor): Tensor[] {
-  return Array.from({ length: tensor.shape[0] }, (_, row) => {
-    const { type, shape, data } = rowsOf(tensor, row, row + 1);
-    return { type, shape: shape.slice(1), data };
-  });
-}
-
 /** Tensors of the same type and trailing shape, one behind another along the first dimension. */
-function stack(tensors: readonly Tensor[]): Tensor {
+export function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
   if (tensors.length === 1) return first;
   let [rows, length] = [0, 0];

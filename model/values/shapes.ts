@@ -1,5 +1,5 @@
 import { BadInput, type Place } from '../errors';
-import { type Dim, type Input, showDims } from '../signature';
+import { type Dim, showDims } from '../signature';
 import type { ElementType } from './elements';
 import { type Shape, sizeOf } from './tensor';
 
@@ -23,7 +23,7 @@ export function fitShape(own: Shape, expected: Expected, place: Place): Shape {
     if (own[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
     return fitShape(own.slice(1), { type, dims }, place);
   }
-  return fitted(own, dims) ?? misfit(own, expected, place);
+  return completeShape(own, dims) ?? misfit(own, expected, place);
 }
 
 function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never {
@@ -36,19 +36,10 @@ function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never 
   );
 }
 
-/** Throws BadInput for a value of another rank than the input's; `[N]` serves for `[N,1]`. */
-export function checkRank(value: unknown, { name, type, dims }: Input): void {
-  const own = measure(value);
-  const full = own.length === dims.length || own.at(-1) === 0;
-  if (!full && !(own.length === dims.length - 1 && dims.at(-1) === 1)) {
-    misfit(own, { type, dims }, { input: name, path: [] });
-  }
-}
-
 /** The shape of a value that nests as `own`, with what it may leave out; undefined where it does not fit. */
-export function fitted(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
+export function completeShape(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
   if (!dims) return isShape(own) ? own : undefined;
-  if (own.length > dims.length || !fits(own, dims.slice(0, own.length))) return undefined;
+  if (own.length > dims.length || !matches(own, dims.slice(0, own.length))) return undefined;
   if (own.length === dims.length) return own;
   const missing = dims.slice(own.length);
   if (own.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
@@ -56,7 +47,7 @@ export function fitted(own: Shape, dims: readonly Dim[] | undefined): Shape | un
 }
 
 /** Whether a shape is one of these dimensions. */
-export function fits(shape: Shape, dims: readonly Dim[]): boolean {
+export function matches(shape: Shape, dims: readonly Dim[]): boolean {
   return (
     shape.length === dims.length &&
     shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)

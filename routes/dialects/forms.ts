@@ -2,31 +2,19 @@ import { BadInput, kindOf, nameOf, showPath } from '../../model/errors';
 import { type Input, runsTogether, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
-import { elementOf } from '../../model/values/elements';
-import type { Columns, GivenTensor } from '../../model/values/encode';
+import type { Columns } from '../../model/values/column';
 import { checkRows, hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
-import { rowsApart } from '../../model/values/rows';
-import { checkRank, isShape, measure } from '../../model/values/shapes';
-import { type Asked, isObject } from './asked';
+import { measure } from '../../model/values/shapes';
+import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
-import { checkWrapper, matchInputs, matchNames } from './names';
+import { byFeature, checkWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
-import {
-  adviseFrame,
-  type Body,
-  byFeature,
-  byFeatures,
-  byInputs,
-  inputsOf,
-  isKeyed,
-  namer,
-  placeIn,
-  readRows,
-} from './rows';
+import { byFeatures, byInputs, inputsOf, isKeyed, type Keyed, namer, placeIn, readRows } from './rows';
+import { columnOf, readTensors } from './tensors';
 
 /** Reads a body that is of its form; gives undefined for others. */
-type Form = (body: unknown, signature: Signature) => Asked | undefined;
+type Form = (json: unknown, signature: Signature, binary?: Uint8Array) => Query | undefined;
 
 /** The first form that fits a body reads it. A new form goes here, and its wrapper's name into names.ts. */
 const forms: Form[] = [
@@ -34,39 +22,39 @@ const forms: Form[] = [
   form(has('dataframe_records'), readRecords),
   form(has('dataframe_split'), readSplit),
   form(isInferRequest, readInferRequest),
-  form(has('inputs'), readWhole),
+  form(has('inputs'), readTensors),
   form(isListOfObjects, (list, signature) => readRows(list, signature, placeIn(''))),
   form(isKeyed, readKeyed),
 ];
 
-/** Reads a body without looking at a number. Throws BadInput. */
-export function readForm(body: unknown, signature: Signature): Asked {
-  if (isObject(body)) checkWrapper(body);
+/** Reads a body of any form. Throws BadInput. */
+export function readForm({ json, binary }: Body, signature: Signature): Query {
+  if (isObject(json)) checkWrapper(json);
   for (const read of forms) {
-    const asked = read(body, signature);
-    if (asked) return asked;
+    const query = read(json, signature, binary);
+    if (query) return query;
   }
-  return readBare(body, signature);
+  return readBare(json, signature);
 }
 
 function form<T>(
-  fits: (body: unknown, signature: Signature) => body is T,
-  read: (body: T, signature: Signature) => Asked,
+  fits: (json: unknown, signature: Signature) => json is T,
+  read: (json: T, signature: Signature, binary?: Uint8Array) => Query,
 ): Form {
-  return (body, signature) => (fits(body, signature) ? read(body, signature) : undefined);
+  return (json, signature, binary) => (fits(json, signature) ? read(json, signature, binary) : undefined);
 }
 
 function has(wrapper: string) {
-  return (body: unknown): body is Body => isObject(body) && Object.hasOwn(body, wrapper);
+  return (json: unknown): json is Keyed => isObject(json) && Object.hasOwn(json, wrapper);
 }
 
 /** Told by the first, so that an odd one among them is named by its place. */
-function isListOfObjects(body: unknown, signature: Signature): body is unknown[] {
-  if (!Array.isArray(body)) return false;
-  return body.length === 0 ? signature.inputs.length !== 1 : isKeyed(body[0], signature);
+function isListOfObjects(json: unknown, signature: Signature): json is unknown[] {
+  if (!Array.isArray(json)) return false;
+  return json.length === 0 ? signature.inputs.length !== 1 : isKeyed(json[0], signature);
 }
 
-function readInstances({ instances }: Body, signature: Signature): Asked {
+function readInstances({ instances }: Keyed, signature: Signature): Query {
   if (!Array.isArray(instances)) throw new BadInput(`instances must be an array, not ${kindOf(instances)}`);
   return readRows(instances, signature, placeIn('instances'));
 }
@@ -75,10 +63,9 @@ function readInstances({ instances }: Body, signature: Signature): Asked {
 const atTop = () => '';
 
 /** An object keyed by feature or by input: one instance, or a batch where its values have the inputs' full rank. */
-function readKeyed(body: Body, signature: Signature): Asked {
+function readKeyed(body: Keyed, signature: Signature): Query {
   const { inputs, kind } = signature;
   const values = hasJust(body, inputs) ? inputs.map(({ name }) => body[name]) : inputsOf(body, signature, '');
-  if (isObject(values[0])) adviseFrame(body, Object.keys(body), signature);
   const isRow = signature.features !== undefined && byFeature(Object.keys(body), signature);
   const holdBatch = inputs.map((input, i) => kind === 'batched' && !isRow && holdsBatch(values[i], input));
   const batch = holdBatch.indexOf(true);
@@ -91,128 +78,42 @@ function readKeyed(body: Body, signature: Signature): Asked {
     }
     return readBatch(values, signature);
   }
-  const columns = inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]);
   return {
-    form: 'one',
-    values: { columns },
+    columns: inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]),
+    reply: 'one',
     nameOf: namer(signature, atTop, isRow ? byFeatures : byInputs),
   };
 }
 
-/** A batch for each input; bytes stay whole where all are, and their rows may run together. */
-function readBatch(values: readonly unknown[], signature: Signature): Asked {
-  const { inputs } = signature;
-  const bytes = values.every(isBase64) ? values[0] : undefined;
-  const rows = isShape(bytes?.shape) ? bytes.shape[0] : undefined;
-  const tensors = byName(inputs, (_, i) => ({ data: values[i] }));
-  const isWhole = rows !== undefined && runsTogether(signature);
-  return { form: 'many', rows, values: isWhole ? { tensors } : columnsOf(tensors, signature), nameOf };
-}
-
-/** A batch for each input as columns. Throws BadInput. */
-function columnsOf(tensors: Record<string, GivenTensor>, { inputs }: Signature): { columns: Columns } {
-  return { columns: byName(inputs, (input) => rowsOfBatch(tensors[input.name].data, input)) };
-}
-
-/** Whole tensors as columns: for a model of which only columns are asked. Throws BadInput where these would not be the same. */
-export function wholeAsColumns(
-  tensors: Record<string, GivenTensor>,
-  signature: Signature,
-): { columns: Columns } {
-  const { inputs, outputs, kind } = signature;
-  if (kind === 'whole') return { columns: byName(inputs, ({ name }) => [tensors[name].data]) };
-  const { columns } = columnsOf(tensors, signature);
-  const odd = inputs.find(({ name }) => columns[name].length !== 1);
-  if (!odd) return { columns };
-  if (kind === 'single') {
-    throw new BadInput(`${odd.name} must have a first dimension of 1, not ${columns[odd.name].length}`);
-  }
-  const mixed = outputs.find(({ batch }) => !batch);
-  if (mixed) {
-    throw new BadInput(
-      `${mixed.name} is one value for all rows, of which this model is asked one by one: send instances`,
-    );
-  }
-  return { columns };
-}
-
-function readBare(value: unknown, signature: Signature): Asked {
+function readBare(value: unknown, signature: Signature): Query {
   const { inputs, kind } = signature;
   if (inputs.length !== 1) {
     throw new BadInput(`a body for a model with ${inputs.length} inputs is an object, not ${kindOf(value)}`);
   }
   const [input] = inputs;
   if (kind === 'batched' && holdsBatch(value, input)) return readBatch([value], signature);
-  return { form: 'one', values: { columns: { [input.name]: [value] } }, nameOf: nameOfBare };
+  return { columns: { [input.name]: [value] }, reply: 'one', nameOf: nameOfBare };
 }
 
-const nameOfBare: Asked['nameOf'] = ({ input, path }) => `${input}${showPath(path)}`;
+const nameOfBare: Query['nameOf'] = ({ input, path }) => `${input}${showPath(path)}`;
 
-/** Whole tensors, keyed by input, by feature as columns, or bare for a one-input model. */
-function readWhole({ inputs: value }: Body, signature: Signature): Asked {
-  const { inputs, features } = signature;
-  const whole = wholeValues(value, signature);
-  for (const [i, input] of inputs.entries()) {
-    if (input.dims.length > 0 && !isBase64(whole[i])) checkRank(whole[i], input);
-  }
-  const tensors = byName(inputs, (_, i) => ({ data: whole[i] }));
-  const isByFeature = isObject(value) && features && !Object.hasOwn(value, inputs[0].name);
-  return { form: 'whole', values: { tensors }, nameOf: isByFeature ? nameOfFeature(features) : nameOf };
+/** A batch for each input. */
+function readBatch(values: readonly unknown[], signature: Signature): Query {
+  const { inputs } = signature;
+  const columns = byName(inputs, (input, i) => readColumn(values[i], input, signature));
+  const [{ name: first }] = inputs;
+  const rows = columns[first].length;
+  for (const { name } of inputs) checkRows(name, columns[name].length, first, rows);
+  return { columns, reply: 'many', rows, nameOf };
 }
 
-/** Names places in columns that were given by feature. */
-function nameOfFeature(features: readonly string[]): Asked['nameOf'] {
-  return (place) => {
-    const [row, column] = [place.row, ...place.path].filter((step) => step !== undefined);
-    const feature = features[Number(column)];
-    return feature === undefined ? nameOf(place) : `${feature}[${row}]`;
-  };
-}
-
-function wholeValues(value: unknown, signature: Signature): unknown[] {
-  const { inputs, features } = signature;
-  if (!isKeyed(value, signature)) {
-    if (inputs.length === 1) return [value];
-    throw new BadInput(`inputs must be an object keyed by input, not ${kindOf(value)}`);
-  }
-  const given = Object.keys(value);
-  if (features && byFeature(given, signature)) {
-    const names = matchNames(given, features, 'inputs');
-    return [
-      rowsOfColumns(
-        names.map((name, i) => featureColumn(value[name], features[i], inputs[0])),
-        features,
-      ),
-    ];
-  }
-  return matchInputs(given, inputs, 'inputs').map((name) => value[name]);
-}
-
-/** A feature's values: a list, upright or flat, or bytes. */
-function featureColumn(value: unknown, feature: string, { type }: Input): readonly unknown[] {
-  if (isBase64(value) && type !== 'string') {
-    const { data } = readBase64(value, type, [''], { input: feature, path: [] });
-    return Array.from({ length: data.length }, (_, i) => elementOf(type).get(data, i));
-  }
-  if (!Array.isArray(value)) throw new BadInput(`${feature} must be an array, not ${kindOf(value)}`);
-  const isUpright = value.every((item) => Array.isArray(item) && item.length === 1);
-  if (isUpright) return value.map(([item]) => item);
-  const list = value.findIndex(Array.isArray);
-  if (list >= 0) throw new BadInput(`${feature}[${list}] must be one value, not an array`);
-  return value;
-}
-
-function rowsOfColumns(columns: readonly (readonly unknown[])[], names: readonly string[]): unknown[][] {
-  const [{ length }] = columns;
-  for (const [i, column] of columns.entries()) checkRows(names[i], column.length, names[0], length);
-  return Array.from({ length }, (_, row) => columns.map((column) => column[row]));
-}
-
-/** The rows of a batch: arrays as they are, bytes taken apart. */
-function rowsOfBatch(value: unknown, { name, type, dims }: Input): readonly unknown[] {
+/** The rows of a batch: arrays as they are; bytes in one piece where rows may run together, else taken apart. */
+function readColumn(value: unknown, input: Input, signature: Signature): Columns[string] {
   if (Array.isArray(value)) return value;
+  const { name, type, dims } = input;
   if (!isBase64(value)) throw new BadInput(`${name} must be an array, not ${kindOf(value)}`);
-  return rowsApart(readBase64(value, type, dims, { input: name, path: [] }));
+  const column = columnOf(readBase64(value, type, dims, { input: name, path: [] }), input, signature.kind);
+  return runsTogether(signature) ? column : [...column];
 }
 
 /** Whether a value for an input of a batched model holds a batch, told by its rank. */

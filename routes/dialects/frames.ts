@@ -1,13 +1,13 @@
 import { BadInput, kindOf, nameOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { byName } from '../../model/values/record';
-import { type Asked, isObject } from './asked';
-import { matchNames, plain, show } from './names';
-import { type Body, byFeature, byFeatures, byInputs, namer, placeIn, readRows } from './rows';
+import { isObject, type Query } from './dialect';
+import { byFeature, matchNames, plain, show } from './names';
+import { byFeatures, byInputs, type Keyed, namer, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
-export function readRecords({ dataframe_records: records }: Body, signature: Signature): Asked {
+export function readRecords({ dataframe_records: records }: Keyed, signature: Signature): Query {
   if (!Array.isArray(records))
     throw new BadInput(`dataframe_records must be an array, not ${kindOf(records)}`);
   const where = placeIn('dataframe_records');
@@ -19,7 +19,7 @@ export function readRecords({ dataframe_records: records }: Body, signature: Sig
   return readRows(rows, signature, where);
 }
 
-export function readSplit({ dataframe_split: split }: Body, signature: Signature): Asked {
+export function readSplit({ dataframe_split: split }: Keyed, signature: Signature): Query {
   if (!isObject(split)) throw new BadInput(`dataframe_split must be an object, not ${kindOf(split)}`);
   const unknown = Object.keys(split).find((key) => !['columns', 'data', 'index'].includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} in dataframe_split`);
@@ -42,14 +42,14 @@ export function readSplit({ dataframe_split: split }: Body, signature: Signature
   if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
   if (byPosition) return readRows(data, signature, where);
   // Without inputs, rows are still counted.
-  if (inputs.length === 0) return { form: 'many', values: { columns: { data } }, nameOf };
+  if (inputs.length === 0) return { columns: { data }, reply: 'many', nameOf };
   const places = own.map((name) => names.indexOf(name));
   const columns = features
     ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
     : byName(inputs, (_, i) => data.map((row) => row[places[i]]));
   return {
-    form: 'many',
-    values: { columns },
+    columns,
+    reply: 'many',
     nameOf: namer(signature, where, features ? byFeatures : byInputs),
   };
 }

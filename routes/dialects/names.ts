@@ -77,6 +77,15 @@ export function matchInputs(given: readonly string[], inputs: readonly Input[], 
   );
 }
 
+/** Whether an object's keys are features, and not the input's own name. Throws BadInput where they are both. */
+export function byFeature(given: readonly string[], { inputs, features = [] }: Signature): boolean {
+  const [{ name: own }] = inputs;
+  if (!given.includes(own)) return true;
+  const feature = given.find((name) => features.includes(name));
+  if (feature === undefined) return false;
+  throw new BadInput(`${show(feature)} is a part of ${show(own)}: give one of the two`);
+}
+
 /** Throws BadInput for two wrappers in one body, or for a key that cannot stand beside one. */
 export function checkWrapper(body: Record<string, unknown>): void {
   const found = wrappers.filter((name) => Object.hasOwn(body, name));

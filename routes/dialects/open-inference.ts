@@ -1,16 +1,17 @@
-import { BadInput, showPath } from '../../model/errors';
-import type { Model, Tensors } from '../../model/model';
-import { type Dim, exampleOf, type Input, type Signature, valueAt } from '../../model/signature';
+import { BadInput, messageOf, nameOf, RunError, showPath } from '../../model/errors';
+import type { Model } from '../../model/model';
+import type { Dim, Input, Output, Signature } from '../../model/signature';
 import { decodeText } from '../../model/values/base64';
 import { readBytes } from '../../model/values/bytes';
-import { TensorColumn } from '../../model/values/decode';
+import { Column, type Columns } from '../../model/values/column';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
-import type { GivenTensor } from '../../model/values/encode';
+import { encodeValue } from '../../model/values/encode';
 import { byName } from '../../model/values/record';
-import { fits, isShape } from '../../model/values/shapes';
+import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
-import { type Asked, type InferRequest, isObject } from './asked';
-import { checkWrapper, matchInputs, show } from './names';
+import { type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
+import { byFeature, checkWrapper, matchInputs, matchNames, show } from './names';
+import { columnOf, joinFeatures } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
 // extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -26,6 +27,18 @@ interface InferInput {
   data?: unknown;
   parameters?: unknown;
 }
+
+/** The dialect of the `infer` paths, whose tensors may follow the JSON as bytes. */
+export const openInference: Dialect = {
+  read({ json, binary }, signature) {
+    if (!isInferRequest(json, signature)) {
+      throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
+    }
+    checkWrapper(json);
+    return readInferRequest(json, signature, binary);
+  },
+  write: (answer, { wanted = { outputs: [] } }, model) => writeInferReply(answer, wanted, model),
+};
 
 /** Whether a body is in the protocol's form: `inputs` is a list whose elements name themselves and their datatype. */
 export function isInferRequest(body: unknown, { inputs }: Signature): body is InferBody {
@@ -47,46 +60,58 @@ export function splitBody(bytes: Buffer, header: string): { json: Buffer; binary
   return { json: Buffer.from(bytes.subarray(0, Number(header))), binary: bytes.subarray(Number(header)) };
 }
 
-/** Reads the body of an `infer` path. Throws BadInput. */
-export function readInferBody(body: unknown, binary: Uint8Array | undefined, signature: Signature): Asked {
-  if (!isInferRequest(body, signature)) {
-    throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
-  }
-  checkWrapper(body);
-  return readInferRequest(body, signature, binary);
-}
-
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */
 export function readInferRequest(
   body: InferBody,
   signature: Signature,
   binary: Uint8Array = new Uint8Array(),
-): Asked {
-  const { inputs } = signature;
-  const given = body.inputs.map(({ name }) => name);
-  // The names in KServe's documented requests and of MLServer's codecs stand for the one input of any name.
-  const isDocumented =
-    inputs.length === 1 && given.length === 1 && (given[0] === 'input-0' || given[0] === 'input-1');
-  const names = isDocumented ? given : matchInputs(given, inputs, '');
-  const places = names.map((name) => given.indexOf(name));
-  const chunks = cutBinary(body.inputs, binary);
-  const tensors = byName(inputs, (input, i) => {
-    const place = places[i];
-    return readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
-  });
+): Query {
   const { id, outputs, parameters } = body;
-  if (id !== undefined && typeof id !== 'string') throw new BadInput('id must be a string');
+  if (!isAbsent(id) && typeof id !== 'string') throw new BadInput('id must be a string');
   const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
-    form: 'whole',
-    values: { tensors },
-    infer: { id, outputs: readOutputs(outputs, signature, isBinary) },
-    nameOf: nameInData(inputs, places),
+    ...readColumns(body, binary, signature),
+    reply: 'tensors',
+    wanted: { ...(id && { id }), outputs: readOutputs(outputs, signature, isBinary) },
   };
 }
 
+/** Clients of MLServer write null for what they leave out. */
+function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+function readColumns(
+  body: InferBody,
+  binary: Uint8Array,
+  signature: Signature,
+): Pick<Query, 'columns' | 'nameOf'> {
+  const { inputs, features, kind } = signature;
+  const given = body.inputs.map(({ name }) => name);
+  const chunks = cutBinary(body.inputs, binary);
+  const read = (place: number, input: Input) =>
+    readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
+  const [first] = inputs;
+  if (features && !isDocumented(given, inputs) && byFeature(given, signature)) {
+    const places = matchNames(given, features, '').map((name) => given.indexOf(name));
+    const columns = places.map((place, i) =>
+      read(place, { name: features[i], type: first.type, dims: ['', 1] }),
+    );
+    return { columns: { [first.name]: Column.ofRows(joinFeatures(columns, features)) }, nameOf };
+  }
+  const names = isDocumented(given, inputs) ? given : matchInputs(given, inputs, '');
+  const places = names.map((name) => given.indexOf(name));
+  const columns = byName(inputs, (input, i) => columnOf(read(places[i], input), input, kind));
+  return { columns, nameOf: nameInData(inputs, places) };
+}
+
+/** The names in KServe's documented requests and of MLServer's codecs stand for the one input of any name. */
+function isDocumented(given: readonly string[], inputs: readonly Input[]): boolean {
+  return inputs.length === 1 && given.length === 1 && ['input-0', 'input-1'].includes(given[0]);
+}
+
 /** Names places in the data of inputs, which stand at these places of the request. */
-function nameInData(inputs: readonly Input[], places: readonly number[]): Asked['nameOf'] {
+function nameInData(inputs: readonly Input[], places: readonly number[]): Query['nameOf'] {
   return ({ input, path }) =>
     `inputs[${places[inputs.findIndex(({ name }) => name === input)]}].data${showPath(path)}`;
 }
@@ -100,7 +125,7 @@ function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Arr
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
       throw new BadInput(`inputs[${i}].parameters.binary_data_size must be a whole number of bytes`);
     }
-    if (data !== undefined) throw new BadInput(`inputs[${i}] has both data and binary_data_size`);
+    if (!isAbsent(data)) throw new BadInput(`inputs[${i}] has both data and binary_data_size`);
     at += size;
     return binary.subarray(at - size, at);
   });
@@ -116,27 +141,27 @@ function parameter(parameters: unknown, name: string): unknown {
   return isObject(parameters) ? parameters[name] : undefined;
 }
 
-function readTensor(
-  given: InferInput,
-  input: Input,
-  where: string,
-  bytes: Uint8Array | undefined,
-): GivenTensor {
+function readTensor(given: InferInput, input: Input, where: string, bytes: Uint8Array | undefined): Tensor {
   const { type, dims, name } = input;
   checkDatatype(given.datatype, input, where, bytes !== undefined);
-  const { shape } = given;
-  if (!isShape(shape)) {
+  const { shape: stated, data } = given;
+  if (!isShape(stated)) {
     throw new BadInput(`${where}.shape must be an array of lengths that a tensor can have`);
   }
-  if (dims.length > 0 && !fits(shape, dims))
-    throw new BadInput(`${where}.shape must be [${dims.map(protocolDim)}] for ${name}`);
+  // As [N] for [N,1].
+  const shape = completeShape(stated, dims.length === 0 ? undefined : dims);
+  if (!shape) throw new BadInput(`${where}.shape must be [${dims.map(protocolDim)}] for ${name}`);
   if (!bytes) {
-    if (!Array.isArray(given.data)) throw new BadInput(`${where}.data must be an array`);
-    return { shape, data: given.data };
+    if (!Array.isArray(data)) throw new BadInput(`${where}.data must be an array`);
+    const nests = data.some(Array.isArray) ? stated : [sizeOf(shape)];
+    return { ...encodeValue(data, { type, dims: nests }, { input: `${where}.data`, path: [] }), shape };
   }
-  const place = { input: `the binary data of ${where}`, path: [] };
-  if (type === 'string') return { shape, data: readTexts(bytes, sizeOf(shape), where) };
-  return { shape, data: readBytes(bytes, type, shape, place) };
+  if (type === 'string') return { type, shape, data: readTexts(bytes, sizeOf(shape), where) };
+  return {
+    type,
+    shape,
+    data: readBytes(bytes, type, shape, { input: `the binary data of ${where}`, path: [] }),
+  };
 }
 
 /** JSON numbers of another datatype are read as the input's, value by value; bytes are not. */
@@ -168,8 +193,8 @@ function readTexts(bytes: Uint8Array, count: number, where: string): string[] {
   return texts;
 }
 
-function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): InferRequest['outputs'] {
-  if (wanted === undefined || (Array.isArray(wanted) && wanted.length === 0)) {
+function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
+  if (isAbsent(wanted) || (Array.isArray(wanted) && wanted.length === 0)) {
     return outputs.map(({ name }) => ({ name, binary }));
   }
   if (!Array.isArray(wanted)) throw new BadInput('outputs must be an array of objects with a name');
@@ -190,28 +215,66 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
   });
 }
 
-/** The reply to a request, given the model's outputs: JSON and, where some were asked for as bytes, what follows it. */
+/** The reply to a request. Throws RunError where an output that was asked for is missing, or not of its type. */
 export function writeInferReply(
+  answer: Columns,
+  { id, outputs: wanted }: Wanted,
   { name: model_name, signature }: Model,
-  { id, outputs }: InferRequest,
-  tensors: Tensors,
-): { json: object; binary: Uint8Array[] } {
+): Reply {
   const binary: Uint8Array[] = [];
-  const written = outputs.map(({ name, binary: asBytes }) => {
-    const tensor = tensors[name];
-    const labels = signature.outputs.find((output) => output.name === name)?.labels;
-    const parameters = labels && { labels: JSON.stringify(labels) };
-    const head = { name, datatype: elementOf(tensor.type).datatype, shape: tensor.shape };
-    if (!asBytes) return { ...head, ...(parameters && { parameters }), data: flat(tensor) };
-    const bytes = toBinary(tensor);
-    binary.push(bytes);
-    return { ...head, parameters: { ...parameters, binary_data_size: bytes.length } };
+  const outputs = wanted.map(({ name, binary: asBytes }) => {
+    const output = signature.outputs.find((one) => one.name === name);
+    if (!output || !Object.hasOwn(answer, name)) throw new RunError(`the answer has no output ${name}`);
+    const tensor = tensorOf(answer[name], output, signature);
+    const written = new Map<string, unknown>([
+      ['name', name],
+      ['datatype', elementOf(tensor.type).datatype],
+      ['shape', tensor.shape],
+    ]);
+    const labels = output.labels && { labels: JSON.stringify(output.labels) };
+    if (asBytes) {
+      const bytes = toBinary(tensor);
+      binary.push(bytes);
+      return written.set('parameters', { ...labels, binary_data_size: bytes.length });
+    }
+    return written.set('parameters', labels).set('data', flat(tensor).rows());
   });
-  return { json: { model_name, ...(id !== undefined && { id }), outputs: written }, binary };
+  const json = new Map<string, unknown>([
+    ['model_name', model_name],
+    ['id', id],
+    ['outputs', outputs],
+  ]);
+  return { json, binary, bytes: bytesOf(answer) };
 }
 
-function flat(tensor: Tensor): TensorColumn {
-  return new TensorColumn({ ...tensor, shape: [tensor.data.length] });
+/** What the tensors of an answer take in memory; what a wrapper made counts for nothing. */
+export function bytesOf(answer: Columns): number {
+  let bytes = 0;
+  for (const column of Object.values(answer)) if (column instanceof Column) bytes += column.bytes;
+  return bytes;
+}
+
+/** An output's tensor; a wrapper's list becomes one of the output's declared type. */
+function tensorOf(
+  column: Columns[string],
+  { name, type, dims, batch, labels }: Output,
+  { kind }: Signature,
+): Tensor {
+  if (column instanceof Column) return column.tensor();
+  const rows = labels ? [...column].map((row) => labels.map((label) => Object(row)[label])) : [...column];
+  const value = batch && kind !== 'whole' ? rows : rows[0];
+  const shape = completeShape(measure(value), dims);
+  try {
+    const tensor = encodeValue(value, { type, dims: shape && dims }, { input: name, path: [] });
+    return shape ? { ...tensor, shape } : tensor;
+  } catch (error) {
+    throw new RunError(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** The values of a tensor in one list. */
+function flat(tensor: Tensor): Column {
+  return Column.ofRows({ ...tensor, shape: [tensor.data.length] });
 }
 
 function toBinary({ data }: Tensor): Uint8Array {
@@ -224,21 +287,6 @@ function toBinary({ data }: Tensor): Uint8Array {
     at += 4 + length;
   }
   return bytes;
-}
-
-/** A request that the model takes; of an input with more values than `most`, just one more. */
-export function exampleRequest({ inputs, kind }: Signature, most: number): object {
-  return {
-    inputs: inputs.map((input) => {
-      const { name, type } = input;
-      const example = exampleOf(input, kind);
-      const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
-      const element = elementOf(type);
-      const data = element.create(Math.min(sizeOf(shape), most + 1));
-      for (let i = 0; i < data.length; i++) element.fill(data, i, [valueAt(example, i)]);
-      return { name, datatype: element.datatype, shape, data: flat({ type, shape, data }) };
-    }),
-  };
 }
 
 /** A dimension as the protocol shows it. */

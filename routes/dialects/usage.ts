@@ -1,6 +1,5 @@
 import {
   type Example,
-  exampleOf,
   type Input,
   instanceDims,
   type Signature,
@@ -10,12 +9,13 @@ import {
 import { elementOf } from '../../model/values/elements';
 import { type Shape, sizeOf } from '../../model/values/tensor';
 import { wrappers } from './names';
-import { exampleRequest } from './open-inference';
 
 // How to ask a model: in messages, and in the boot log in place of a page of documentation.
 
 const mostNamed = 6;
+/** Characters of an example in a message. */
 const longestExample = 300;
+/** Characters of a body in the boot log. */
 const longestLine = 1024;
 
 /** What the inputs are, cut where there are many. */
@@ -39,51 +39,61 @@ export function inferHintFor(signature: Signature): string {
   return hintWith(exampleRequest(signature, longestExample), signature);
 }
 
-function hintWith(example: object, signature: Signature): string {
+function hintWith(example: object | undefined, signature: Signature): string {
+  const takes = `The model takes ${showInputs(signature, mostNamed)}`;
+  if (!example) return takes;
   const json = JSON.stringify(example);
-  return `The model takes ${showInputs(signature, mostNamed)}. Try ${json.length <= longestExample ? json : shorten(JSON.parse(json))}`;
+  return `${takes}. Try ${json.length <= longestExample ? json : shorten(JSON.parse(json))}`;
 }
 
-/** A shell command that asks with a whole body, made by node where that is long. */
-export function curlLine(signature: Signature, url: string, keys: number): string {
+/** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
+export function curlLine(signature: Signature, url: string, keys: number): string | undefined {
+  const example = exampleBody(signature);
+  if (!example) return undefined;
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
   const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;
-  const body = JSON.stringify(exampleBody(signature));
-  if (body.length <= longestLine) return `curl${key} -d ${quote(body)} ${url}`;
-  const bytes: Record<string, string> = {};
-  const whole = { ...signature, features: undefined };
-  const named = exampleBody(whole, Number.POSITIVE_INFINITY, (input) => {
-    const code = bytesCode(input);
-    if (code === undefined) return undefined;
-    bytes[`@${input.name}`] = code;
-    return `@${input.name}`;
-  });
-  const code = Object.entries(bytes).reduce(
-    (text, [mark, expression]) => text.replace(JSON.stringify(mark), () => expression),
-    JSON.stringify(named),
-  );
-  return `node -p ${quote(`JSON.stringify(${code})`)} | curl${key} -d @- ${url}`;
+  const body = JSON.stringify(example);
+  if (body.length > longestLine) return `curl -s ${url} | curl${key} -d @- ${url}`;
+  return `curl${key} -d ${quote(body)} ${url}`;
 }
 
-/** A body that the model takes; of an input with more values than `most`, as many as show that there are more. */
-function exampleBody(
-  { inputs, kind, features }: Signature,
-  most = Number.POSITIVE_INFINITY,
-  instead: (input: Input) => unknown = () => undefined,
-): object {
+/**
+ * A body that the model is known to take, undefined where there is none; of an input with more values than `most`, as many
+ * as show that there are more.
+ */
+export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINITY): object | undefined {
+  const { kind, features } = signature;
+  const known = examplesOf(signature);
+  if (!known) return undefined;
   const entries = features
-    ? features.map((name, i): [string, unknown] => [name, valueAt(exampleOf(inputs[0], kind), i)])
-    : inputs.map((input): [string, unknown] => {
-        const example = exampleOf(input, kind);
+    ? features.map((name, i): [string, unknown] => [name, valueAt(known[0].example, i)])
+    : known.map(({ input, example }): [string, unknown] => {
         const shape = [...example.shape];
         const dims = instanceDims(input, kind) ?? [];
         // Dimensions that are always 1 may be left out at the end.
         while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-        return [input.name, (sizeOf(shape) > 32 && instead(input)) || nest(example, cut(shape, most))];
+        return [input.name, nest(example, cut(shape, most))];
       });
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
+}
+
+/** The same for the Open Inference Protocol. */
+function exampleRequest(signature: Signature, most: number): object | undefined {
+  const { kind } = signature;
+  const inputs = examplesOf(signature)?.map(({ input: { name, type }, example }) => {
+    const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
+    const data = Array.from({ length: Math.min(sizeOf(shape), most + 1) }, (_, i) => valueAt(example, i));
+    return { name, datatype: elementOf(type).datatype, shape, data };
+  });
+  return inputs && { inputs };
+}
+
+/** Each input with an instance that was run; undefined where one has none. */
+function examplesOf({ inputs }: Signature): { input: Input; example: Example }[] | undefined {
+  const known = inputs.flatMap((input) => (input.example ? [{ input, example: input.example }] : []));
+  return known.length === inputs.length ? known : undefined;
 }
 
 /** A shape of little more than so many values, with as many dimensions, 1 where the whole has 1. */
@@ -101,17 +111,6 @@ function cut(shape: Shape, most: number): Shape {
 function nest(example: Example, [length, ...inner]: Shape, from = 0): unknown {
   if (length === undefined) return valueAt(example, from);
   return Array.from({ length }, (_, i) => nest(example, inner, from + i * sizeOf(inner)));
-}
-
-/** JavaScript that makes the bytes of an example of one value; undefined for texts, which have none. */
-function bytesCode({ type, example }: Input): string | undefined {
-  if (type === 'string' || example?.values.length !== 1) return undefined;
-  const element = elementOf(type);
-  const one = element.create(1);
-  element.fill(one, 0, example.values);
-  const value = typeof one[0] === 'bigint' ? `${one[0]}n` : String(one[0]);
-  const array = `new ${one.constructor.name}(${sizeOf(example.shape)}).fill(${value})`;
-  return `{b64: Buffer.from(${array}.buffer).toString("base64"), shape: ${JSON.stringify(example.shape)}}`;
 }
 
 /** An example with only the first of what repeats. */

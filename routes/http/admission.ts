@@ -6,7 +6,7 @@ import { onceClosed } from './closed';
 import { answerError, HttpError, tooLarge } from './errors';
 import { keyCheck } from './key';
 import type { Options } from './options';
-import { isOver } from './reply';
+import { isOver } from './send';
 
 /** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeldBytes = Math.min(

@@ -26,13 +26,12 @@ function linesOf({ name, path, signature, notes }: Model, url: string, options: 
   ];
   const other = outputs.find((output) => output.name !== prediction);
   const chosen = other ? `; the prediction is ${prediction} (OUTPUTS=${other.name} chooses another)` : '';
-  // What no made-up instance could show is not to be pasted.
-  const isKnown = inputs.every(({ example }) => example);
+  const line = curlLine(signature, url, options.apiKeys.length);
   return [
     `${name} (${kind}) on ${url}, ${options.processes} × ${options.threads} threads, from ${path}`,
     `  takes ${showInputs(signature)}`,
     `  gives ${showOutputs(signature)}${chosen}`,
     ...all.map((note) => `  note: ${note}`),
-    ...(isKnown ? [`Try: ${curlLine(signature, url, options.apiKeys.length)}`] : []),
+    ...(line ? [`Try: ${line}`] : []),
   ];
 }

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
 import { hintFor, inferHintFor } from '../dialects/usage';
-import { sendJson, sendOptions } from './reply';
+import { sendJson, sendOptions } from './send';
 
 /** What went wrong, for the caller: `status` and `expose` as https://github.com/jshttp/http-errors has them. */
 export class HttpError extends Error {

@@ -7,7 +7,7 @@ import morgan from 'morgan';
 import { BootError } from '../../model/errors';
 import { onceClosed } from './closed';
 import type { Options } from './options';
-import { isOver } from './reply';
+import { isOver } from './send';
 
 type Format = Pick<Options, 'logFormat'>;
 type LogFormat = morgan.FormatFn<Request, Response>;

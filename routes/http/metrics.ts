@@ -5,7 +5,7 @@ import type * as Prom from 'prom-client';
 import type { Model } from '../../model/model';
 import { onceClosed } from './closed';
 import { HttpError } from './errors';
-import { sendText } from './reply';
+import { sendText } from './send';
 import { isOurWorker } from './workers';
 
 // The index of the package loads OpenTelemetry's API, too: 8 MB of memory, and 18 ms of a start that takes 300.

@@ -1,5 +1,6 @@
-import { TensorColumn } from '../../model/values/decode';
+import { Column } from '../../model/values/column';
 import { shortenFloat32 } from '../../model/values/digits';
+import { writeJson } from '../../model/values/json';
 
 // How long float32 take to be written as JSON, in pieces with the shortest digits, against JSON.stringify of the same
 // numbers as doubles (with the 17 or so digits that those have) and of the doubles with the shortest digits:
@@ -18,9 +19,9 @@ function main(count: number, rounds: number): void {
   for (const [kind, next] of Object.entries(kinds)) {
     const data = Float32Array.from({ length: count }, next);
     const [doubles, shortest] = [Array.from(data), Array.from(data, shortenFloat32)];
-    const column = new TensorColumn({ type: 'float32', shape: [1, count], data });
+    const column = Column.ofRows({ type: 'float32', shape: [1, count], data });
     const writers = [
-      () => lengthOf(column.pieces()),
+      () => lengthOf(writeJson(column.rows())),
       () => JSON.stringify(doubles).length,
       () => JSON.stringify(shortest).length,
     ];

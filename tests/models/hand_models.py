@@ -430,6 +430,12 @@ UNCHECKED = {
         same = Identity(x)
         twice = Add(x, x)
     }""",
+    # As CLIP's export: any number of images against any number of texts, under one name.
+    "images-texts": """(float[batch,2] image, int64[batch,2] text) => (float[batch,batch] logits) {
+        numbers = Cast<to = 1>(text)
+        turned = Transpose(numbers)
+        logits = MatMul(image, turned)
+    }""",
     # As skl2onnx renames "sepal length (cm)".
     "renamed": """(float[N,1] sepal_length__cm_) => (float[N,1] y) {
         y = Add(sepal_length__cm_, sepal_length__cm_)
@@ -586,6 +592,18 @@ def build_external(name, location):
     return model, data
 
 
+def build_numbered_outputs():
+    """Outputs that a framework has numbered, out of order."""
+    model = build("numbered-outputs", """(float[N,1] x) => (float[N,1] a, float[N,1] b, float[N,1] c) {
+        a = Identity(x)
+        b = Add(x, x)
+        c = Neg(x)
+    }""")
+    for node, output, number in zip(model.graph.node, model.graph.output, ["56", "24", "54"]):
+        node.output[0] = output.name = number
+    return model
+
+
 def save(name, model):
     (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
 
@@ -604,6 +622,7 @@ def main():
     for name, case in NEW_TYPES.items():
         save(name, build_new_type(name, *case))
 
+    save("numbered-outputs", build_numbered_outputs())
     model, data = build_external("external", "external.onnx.data")
     save("external", model)
     (HERE / "external.onnx.data").write_bytes(data)

@@ -1,13 +1,27 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
-import { pieceLength, Writable } from '../../model/values/decode';
+import { writeJson } from '../../model/values/json';
+import type { Reply } from '../dialects/dialect';
+
+/** Bytes that may lie in a socket without anybody looking whether its reader takes them. */
+const watchedBytes = 1 << 16;
 
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
-const json = 'application/json';
+const jsonType = 'application/json';
+
+/** Ends a reply: as JSON, in pieces where it is large, or as JSON and bytes. */
+export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
+  const pieces = writeJson(json);
+  const text = pieces.next().value ?? '';
+  if (binary.length > 0) return sendBinary(res, [text, ...pieces].join(''), binary);
+  const next = pieces.next();
+  if (next.done) sendText(res, 200, jsonType, `${text}\n`);
+  else await sendPieces(res, [text, next.value], pieces, bytes);
+}
 
 /** Ends a reply with JSON. */
 export function sendJson(res: Response, status: number, value: unknown): void {
-  sendText(res, status, json, `${JSON.stringify(value)}\n`);
+  sendText(res, status, jsonType, `${JSON.stringify(value)}\n`);
 }
 
 /** Ends a reply with text; one whose client is gone, or that has begun already, is left. */
@@ -42,12 +56,12 @@ function begin(res: Response, status: number, type: string, length?: number): bo
 }
 
 /** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
-export function sendBinary(res: Response, value: object, binary: readonly Uint8Array[]): void {
-  const header = Buffer.from(JSON.stringify(value));
+function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]): void {
+  const header = Buffer.from(json);
   const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
   if (!begin(res, 200, 'application/octet-stream', length)) return;
   res.setHeader('Inference-Header-Content-Length', header.length);
-  if (length > 1 << 16) res.locals.pending?.hold(length);
+  if (length > watchedBytes) res.locals.pending?.hold(length);
   res.cork();
   res.write(header);
   for (const bytes of binary) res.write(bytes);
@@ -75,15 +89,24 @@ function isArriving({ complete, headers }: Request): boolean {
 }
 
 /** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
-export async function sendPieces(res: Response, value: unknown, bytes: number): Promise<void> {
-  if (!begin(res, 200, json)) return;
+async function sendPieces(
+  res: Response,
+  first: readonly string[],
+  rest: Iterable<string>,
+  bytes: number,
+): Promise<void> {
+  if (!begin(res, 200, jsonType)) return;
   // Counted by the admission until its reader has it all.
   res.locals.pending?.hold(bytes);
-  for (const piece of inPieces(piecesOf(value))) {
+  const write = async (piece: string) => {
     if (!res.write(piece)) await drained(res);
     // The kernel may take it at once, and drain within this turn.
     await nextTurn();
+  };
+  for (const piece of first) await write(piece);
+  for (const piece of rest) {
     if (res.destroyed) return;
+    await write(piece);
   }
   res.end('\n');
 }
@@ -91,7 +114,7 @@ export async function sendPieces(res: Response, value: unknown, bytes: number): 
 /** Gives up a reader that has taken nothing of a large reply for TIMEOUT. */
 function watchReader(res: Response): void {
   const { socket } = res;
-  if (!socket || socket.writableLength < pieceLength) return;
+  if (!socket || socket.writableLength < watchedBytes) return;
   let left = socket.writableLength;
   const timer = setInterval(() => {
     if (socket.writableLength >= left) res.destroy();
@@ -111,38 +134,4 @@ function drained(res: Response): Promise<void> {
     };
     res.on('drain', done).on('close', done);
   });
-}
-
-/** Short pieces put together. */
-function* inPieces(pieces: Iterable<string>): Generator<string> {
-  let text = '';
-  for (const piece of pieces) {
-    text += piece;
-    if (text.length < pieceLength) continue;
-    yield text;
-    text = '';
-  }
-  if (text !== '') yield text;
-}
-
-function* piecesOf(value: unknown): Generator<string> {
-  if (value instanceof Writable) return yield* value.pieces();
-  if (!holdsWritable(value)) return yield JSON.stringify(value);
-  const isList = Array.isArray(value);
-  let before = isList ? '[' : '{';
-  for (const [key, item] of Object.entries(value)) {
-    if (item === undefined) continue;
-    yield isList ? before : `${before}${JSON.stringify(key)}:`;
-    yield* piecesOf(item);
-    before = ',';
-  }
-  yield isList ? ']' : '}';
-}
-
-/** Whether a reply holds columns that are to be written in pieces. */
-function holdsWritable(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
-  if (value instanceof Writable) return true;
-  // What a wrapper made says itself what it is.
-  return !('toJSON' in value) && Object.values(value).some(holdsWritable);
 }

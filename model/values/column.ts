@@ -1,0 +1,183 @@
+import { RunError } from '../errors';
+import { showDims } from '../signature';
+import { elementOf } from './elements';
+import { JsonText, writeJson } from './json';
+import { recordOf } from './record';
+import { stack } from './rows';
+import { bytesIn, bytesOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+
+/**
+ * For each input, or output, one value a row, or a Column. On the way in a row's value is JSON, or a typed array of all its
+ * values in row-major order; a Column is all rows as they stand, then one run, whose rows need not be told apart.
+ */
+export type Columns = Record<string, readonly unknown[] | Column>;
+
+/**
+ * Values by row around a tensor, on the way in and out. What it gives is plain JSON, made when it is asked for: shortest
+ * digits, objects by the labels of a ZipMap.
+ */
+export class Column implements Iterable<unknown> {
+  private constructor(
+    readonly length: number,
+    /** One that holds all rows along its first dimension or, in a column of values, one for each row. */
+    private readonly tensors: readonly Tensor[],
+    private readonly isStacked: boolean,
+    private readonly labels: readonly string[] | undefined,
+  ) {}
+
+  /** The rows that a tensor's first dimension counts. Labels are the keys of the last dimension. */
+  static ofRows(tensor: Tensor, labels?: readonly string[]): Column {
+    return new Column(tensor.shape[0], [tensor], true, labels);
+  }
+
+  /** A tensor for each row: of one run that gave a whole value, or of several. */
+  static ofValues(tensors: readonly Tensor[], labels?: readonly string[]): Column {
+    return new Column(tensors.length, tensors, false, labels);
+  }
+
+  /** The value of a row, counted from the end where it is negative. */
+  at(row: number): unknown {
+    const place = row < 0 ? row + this.length : row;
+    if (!(place >= 0 && place < this.length)) return undefined;
+    const { block, from, shape } = this.placeOf(place);
+    return block.valueAt(from, shape);
+  }
+
+  *[Symbol.iterator](): Generator<unknown> {
+    for (let row = 0; row < this.length; row++) yield this.at(row);
+  }
+
+  toJSON(): unknown[] {
+    return Array.from({ length: this.length }, (_, row) => this.at(row));
+  }
+
+  /** What its tensors take in memory. */
+  get bytes(): number {
+    return bytesIn(this.tensors);
+  }
+
+  /** The tensor whose first dimension counts the rows; undefined for a column of values. */
+  get stacked(): Tensor | undefined {
+    return this.isStacked ? this.tensors[0] : undefined;
+  }
+
+  /** All of it as one tensor: what a run gave, or the values of several. Throws RunError where these differ in shape. */
+  tensor(): Tensor {
+    const [first, ...others] = this.tensors;
+    if (others.length === 0) return first;
+    const odd = others.find(({ shape }) => !sameShape(shape, first.shape));
+    if (odd)
+      throw new RunError(`rows of shapes ${showDims(first.shape)} and ${showDims(odd.shape)} in one tensor`);
+    return stack(this.tensors.map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] })));
+  }
+
+  /** The same rows, those that are `[x]` as `x`. */
+  bare(): Column {
+    const rank = this.isStacked ? 2 : 1;
+    const tensors = this.tensors.map((tensor) => {
+      const { shape } = tensor;
+      return shape.length === rank && shape[rank - 1] === 1
+        ? { ...tensor, shape: shape.slice(0, -1) }
+        : tensor;
+    });
+    return this.labels ? this : new Column(this.length, tensors, this.isStacked, undefined);
+  }
+
+  /** The JSON of one row's value. */
+  row(row: number): JsonText {
+    const { block, from, shape } = this.placeOf(row);
+    return block.write(from, shape);
+  }
+
+  /** The JSON of all rows, as a list. */
+  rows(): JsonText {
+    const { stacked, labels } = this;
+    return stacked ? new Block(stacked, labels).write(0, stacked.shape) : new JsonText(this.pieces());
+  }
+
+  /** The JSON of what a run gave or, of several, of the list of it. */
+  whole(): JsonText {
+    return this.isStacked || this.length > 1 ? this.rows() : this.row(0);
+  }
+
+  private *pieces(): Generator<string> {
+    for (let row = 0; row < this.length; row++) {
+      yield row === 0 ? '[' : ',';
+      yield* writeJson(this.row(row));
+    }
+    yield ']';
+  }
+
+  private placeOf(row: number): { block: Block; from: number; shape: Shape } {
+    const { stacked, tensors, labels } = this;
+    if (!stacked) return { block: new Block(tensors[row], labels), from: 0, shape: tensors[row].shape };
+    const shape = stacked.shape.slice(1);
+    return { block: new Block(stacked, labels), from: row * sizeOf(shape), shape };
+  }
+}
+
+/** Values of so many bytes are made into text at once. */
+const pieceBytes = 1 << 13;
+
+/** The values of a tensor as JSON: those of a shape that begin at a flat index. */
+class Block {
+  constructor(
+    private readonly tensor: Tensor,
+    private readonly labels: readonly string[] | undefined,
+  ) {}
+
+  valueAt(from: number, shape: Shape): unknown {
+    const { tensor, labels } = this;
+    const element = elementOf(tensor.type);
+    if (shape.length === 0) return element.get(tensor.data, from);
+    const [length] = shape;
+    if (shape.length === 1) {
+      const values = element.list(tensor.data, from, from + length);
+      return labels ? recordOf(labels, (i) => values[i]) : values;
+    }
+    const inner = shape.slice(1);
+    const size = sizeOf(inner);
+    const values = new Array<unknown>(length);
+    for (let i = 0; i < length; i++) values[i] = this.valueAt(from + i * size, inner);
+    return values;
+  }
+
+  /** The JSON of these values, of many in pieces. */
+  write(from: number, shape: Shape): JsonText {
+    const isShort = sizeOf(shape) <= this.valuesAtOnce() || (this.labels && shape.length === 1);
+    return new JsonText(isShort ? this.text(from, shape) : this.pieces(from, shape));
+  }
+
+  private *pieces(from: number, [length, ...inner]: Shape): Generator<string> {
+    const size = sizeOf(inner);
+    const atOnce = this.valuesAtOnce();
+    const step = Math.max(1, Math.floor(atOnce / size));
+    for (let i = 0; i < length; i += step) {
+      yield i === 0 ? '[' : ',';
+      if (size > atOnce && !(this.labels && inner.length === 1)) yield* this.pieces(from + i * size, inner);
+      else yield this.text(from + i * size, [Math.min(step, length - i), ...inner]).slice(1, -1);
+    }
+    yield ']';
+  }
+
+  private valuesAtOnce(): number {
+    const { data } = this.tensor;
+    return data.length === 0 ? 1 : Math.max(1, Math.floor((pieceBytes * data.length) / bytesOf(this.tensor)));
+  }
+
+  private text(from: number, shape: Shape): string {
+    const { labels, tensor } = this;
+    if (!labels) return JSON.stringify(this.valueAt(from, shape));
+    if (shape.length === 1) {
+      const { get } = elementOf(tensor.type);
+      // Not by an object, which would put labels that are like integers first.
+      const entries = labels.map(
+        (label, i) => `${JSON.stringify(label)}:${JSON.stringify(get(tensor.data, from + i))}`,
+      );
+      return `{${entries.join()}}`;
+    }
+    const inner = shape.slice(1);
+    const size = sizeOf(inner);
+    return `[${Array.from({ length: shape[0] }, (_, i) => this.text(from + i * size, inner)).join()}]`;
+  }
+}

@@ -1,0 +1,51 @@
+import type { Place } from '../../model/errors';
+import type { Model } from '../../model/model';
+import type { Signature } from '../../model/signature';
+import type { Columns } from '../../model/values/column';
+
+/** How the clients of one tradition ask and are answered. */
+export interface Dialect {
+  /** Reads a body without a look at single values. Throws BadInput. */
+  read(body: Body, signature: Signature): Query;
+  write(answer: Columns, query: AskedFor, model: Model): Reply;
+}
+
+/** The JSON of a request and, in the Open Inference Protocol, the bytes behind it. */
+export interface Body {
+  readonly json: unknown;
+  readonly binary?: Uint8Array;
+}
+
+/** What a body asks: the columns, and what for. */
+export interface Query extends AskedFor {
+  readonly columns: Columns;
+}
+
+/** What a body asks for. It holds nothing of the body, which may be large. */
+export interface AskedFor {
+  /** One prediction, a list of them, or whole output tensors. */
+  readonly reply: 'one' | 'many' | 'tensors';
+  /** How many rows the answer to a batch has that came in one piece. */
+  readonly rows?: number;
+  /** What the Open Inference Protocol is to give back. */
+  readonly wanted?: Wanted;
+  /** Names a place in the body's own words. */
+  nameOf(place: Place): string;
+}
+
+export interface Wanted {
+  readonly id?: string;
+  readonly outputs: readonly { name: string; binary: boolean }[];
+}
+
+/** A reply: JSON as writeJson takes it and, in the Open Inference Protocol, the bytes behind it. */
+export interface Reply {
+  readonly json: unknown;
+  readonly binary?: readonly Uint8Array[];
+  /** What its tensors take in memory until it is written. */
+  readonly bytes: number;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
