@@ -153,7 +153,11 @@ describe('graphs written for a test', () => {
     ['an opset that is too old', [opset(6), graph(node('Relu'))], 'Relu'],
     ['no opset', [graph(node('Relu'))], 'Relu'],
     ['two opsets', [opset(17), opset(11, 'ai.onnx'), graph(node('Relu'))], 'Relu'],
-    ['two graphs, which are merged', [opset(17), graph(node('Relu')), graph(within('If', random))], 'If'],
+    [
+      'two graphs, which are merged',
+      [opset(17), graph(node('Relu')), graph(within('If', random))],
+      'y in the graph is given twice',
+    ],
     ['an operator of another domain', [opset(17), graph(node('Relu', message(7, 'com.example')))], 'Relu'],
   ])('%s', (what, parts, reason) => {
     const path = join(folder, `${what}.onnx`);

@@ -190,8 +190,11 @@ class Reader {
       if (part.number === NodeProto.name) texts.name = file.text(part);
       if (part.number === NodeProto.opType) texts.op = file.text(part);
       if (part.number === NodeProto.domain) texts.domain = file.text(part);
-      if (part.number === NodeProto.attribute)
-        attributes.set(file.textIn(part, AttributeProto.name), this.attribute(part));
+      if (part.number === NodeProto.attribute) {
+        // Only a Constant may have one twice; the runtime reads the first.
+        const name = file.textIn(part, AttributeProto.name);
+        if (!attributes.has(name)) attributes.set(name, this.attribute(part));
+      }
     }
     return { ...texts, inputs, outputs, attributes, field };
   }

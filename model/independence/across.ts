@@ -67,14 +67,14 @@ const normalized: Give = (_x, _places, { operands }) =>
 
 const squeezedAxes: Axes = (call) => {
   const axes = integersBy(call, 13, 1, 'axes');
-  if (!axes) throw new Mixes('drops all axes of length 1, that of a single row too');
+  if (!axes?.length) throw new Mixes('drops all axes of length 1, that of a single row too');
   return axes;
 };
 
 const classified: Give = (x, _, call) => {
   const labels = countOf(call, 'classlabels_strings', 'classlabels_ints', 'classlabels_int64s');
-  // Of two classes, some give one score; a support vector machine may give one for each pair.
-  const isOneEach = labels > 2 && call.node.op !== 'SVMClassifier';
+  // Of two classes, some give one score; others than trees may give one for each pair, or for each intercept.
+  const isOneEach = labels > 2 && call.node.op === 'TreeEnsembleClassifier';
   return [without(x, [1]), withLength(x, [1], isOneEach ? labels : Number.NaN)];
 };
 

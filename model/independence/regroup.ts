@@ -32,6 +32,13 @@ const concat: Rule = (call) => {
   return [withLength(first, [place], length)];
 };
 
+const featureVectorizer: Rule = (call) => {
+  const [x] = concat(call);
+  if (x.shape.length !== 2) throw new Mixes('is given a tensor of another rank than 2');
+  // It may cut its operands, or fill them up.
+  return [withLength(x, [1])];
+};
+
 /** "To the end" is written as this or more; no run has so many rows. */
 const endless = 1e9;
 
@@ -169,8 +176,7 @@ const constant: Rule = ({ node: { attributes } }) => {
 
 export const regroupingGroups: readonly Group[] = [
   [concat, 'Concat'],
-  // It may cut its operands, or fill them up.
-  [(call) => concat(call).map((x) => withLength(x, [1])), 'ml.FeatureVectorizer'],
+  [featureVectorizer, 'ml.FeatureVectorizer'],
   [slice, 'Slice'],
   [transpose, 'Transpose'],
   [unsqueeze, 'Unsqueeze'],

@@ -35,7 +35,15 @@ export function followRows(
   inputs: readonly { name: string; dims: readonly (number | string)[] }[],
 ): (tensor: string) => Fact {
   const facts = new Map<string, Fact>();
-  const factOf = (tensor: string): Fact => facts.get(tensor) ?? { unknown: `${tensor} is not in the graph` };
+  const names = [
+    ...graph.initializers.map(({ name }) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ];
+  const twice = repeated(names);
+  const factOf = (tensor: string): Fact => {
+    if (twice.has(tensor)) return { unknown: `${tensor} in the graph is given twice` };
+    return facts.get(tensor) ?? { unknown: `${tensor} is not in the graph` };
+  };
   for (const { name, dims, integers } of graph.initializers) facts.set(name, { shape: dims, integers });
   for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
   const local = new Set(functions.map(({ domain, name }) => nameIn(domain, name)));
@@ -50,7 +58,17 @@ export function followRows(
         facts.set(tensor, fact ?? { unknown: says(node, 'is followed to its first output only') });
     }
   }
-  return factOf;
+  return (tensor) => {
+    const fact = factOf(tensor);
+    if (!('shape' in fact) || fact.padding === undefined) return fact;
+    return { unknown: `Tokenizer in front of ${tensor} fills texts up to the longest of a run` };
+  };
+}
+
+/** Names that occur more than once. Of constants of one name, the runtime takes the last for all who read it. */
+function repeated(names: readonly string[]): Set<string> {
+  const seen = new Set<string>();
+  return new Set(names.filter((name) => seen.size === seen.add(name).size));
 }
 
 function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]): Fact {

@@ -156,6 +156,12 @@ TRAPS = {
  "batchnorm_rows_as_channels": ("a = Transpose<perm=[1,0]>(x) c, m1, v1 = BatchNormalization<training_mode=1>(x, w4, w4, w4, w4) y = Add(x, c)", {}),
  "cdist_itself": ("d = com.microsoft.CDist<metric=\"sqeuclidean\">(x, x) y = ReduceMean<axes=[1],keepdims=1>(d)", {"out": Y1}),
  "gru_lengths_mixed": ("u = Transpose<perm=[1,0,2]>(x) w = Constant<value=float[1,3,4] {%s}>() r = Constant<value=float[1,3,1] {0.5,0.5,0.5}>() n = Constant<value=float[2,6] {%s}>() b = Slice(n, i0, i1, i0) m = ReduceMean<keepdims=1>(x) h0 = Mul(m, one) sh = Shape(x) nn = Gather(sh, i0) hs = Concat<axis=0>(i1, nn, i1) hh = Expand(h0, hs) a, h = GRU<hidden_size=1>(u, w, r, b, , hh) y = Squeeze(h, i0)" % (",".join(["0.3"] * 12), ",".join(["0.1"] * 12)), {"head": XT, "out": Y1}),
+ "squeeze_no_axes": ("a = Squeeze(x, none) y = Identity(a)", {}),
+ "feature_vectorizer_rank3": ("a = ai.onnx.ml.FeatureVectorizer<inputdimensions=[4]>(x) y = Softmax<axis=-2>(a)", {"head": XT}),
+ "labels_beyond_intercepts": ("l, a = ai.onnx.ml.LinearClassifier<classlabels_ints=[1,2,3,4],coefficients=[0.5,1.0,0.3,0.2,0.1,0.4,0.3,-0.2],intercepts=[0.1,0.2]>(x) b = Reshape(a, m4) c = Softmax<axis=1>(b) y = Reshape(c, m2)", {"out": "(float[N,2] y)"}),
+ "tokens_given": ("t = Reshape(text, im1) y = com.microsoft.Tokenizer<mark=0,mincharnum=1,pad_value=\"#\",tokenexp=\"[a-z]+\">(t)", {"head": "(string[N,1] text)", "out": "(string[N,M] y)"}),
+ "constant_given_twice": ("a = Constant<value=int64[1] {1}>() m = ReduceSum<keepdims=1>(x, a) y = Sub(x, m) a = Constant<value=int64[1] {0}>()", {}),
+ "constant_for_initializer": ("m = ReduceSum<keepdims=1>(x, i1) y = Sub(x, m) i1 = Constant<value=int64[1] {0}>()", {}),
 }
 
 FINE = {
