@@ -1,6 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
+import { formatAt } from './mistaken';
 import { ProtobufFile } from './protobuf';
 import {
   bigint,
@@ -62,8 +63,9 @@ export function readOnnx(path: string): OnnxFile {
     const whole = { number: 0, start: 0, lengthAt: 0, from: 0, to: size };
     return { path, size, ...model(new ProtobufFile(file), [whole]) };
   } catch (error) {
-    if (error instanceof RangeError) throw new BootError(`${path} is not an ONNX model.`);
-    throw error;
+    if (!(error instanceof RangeError)) throw error;
+    const format = formatAt(path);
+    throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format}` : ''}.`);
   } finally {
     closeSync(file);
   }

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
+import { placeholderAt } from './mistaken';
 import { allNodes, type OnnxFile } from './onnx';
 
 /** Element types that the runtime cannot load, cannot run, or dies of: TensorProto.DataType from 14 on. */
@@ -29,13 +30,11 @@ export function externalBytes(file: OnnxFile): number {
   let bytes = 0;
   for (const location of locations) {
     if (location === undefined) continue;
-    const stat = statSync(join(dirname(file.path), location), { throwIfNoEntry: false });
-    if (!stat) {
-      throw new BootError(
-        `${file.path} keeps its weights in ${location}, which is missing: put that file beside it.`,
-      );
-    }
-    bytes += stat.size;
+    const path = join(dirname(file.path), location);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    const fault = stat ? placeholderAt(path) : 'missing: put that file beside it';
+    if (fault) throw new BootError(`${file.path} keeps its weights in ${location}, which is ${fault}.`);
+    bytes += stat?.size ?? 0;
   }
   return bytes;
 }
