@@ -37,12 +37,17 @@ export function formatAt(path: string): string | undefined {
   return placeholderAt(path) ?? formats.find(([pattern]) => pattern.test(digits))?.[1];
 }
 
+/** None where it cannot be read, which the runtime then says. */
 function beginningOf(path: string): Buffer {
-  const file = openSync(path, 'r');
+  const bytes = Buffer.alloc(64);
   try {
-    const bytes = Buffer.alloc(64);
-    return bytes.subarray(0, readSync(file, bytes));
-  } finally {
-    closeSync(file);
+    const file = openSync(path, 'r');
+    try {
+      return bytes.subarray(0, readSync(file, bytes));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return Buffer.alloc(0);
   }
 }
