@@ -1,4 +1,3 @@
-import './runtime/privacy';
 import { basename } from 'node:path';
 import { Batcher, type Signal } from './batcher';
 import { answerBytes, checkLengths, checkSize } from './bounds';

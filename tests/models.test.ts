@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { BootError } from '../model/errors';
 import { applyEdits, editsFor, substitutesIn } from '../model/graph/edits';
 import { readOnnx } from '../model/graph/onnx';
@@ -308,15 +309,40 @@ describe('files written for a test', () => {
     expect(error.message).toMatch(/odd\.onnx cannot be loaded: its Not takes no doubles: .*float32/);
   });
 
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5000\n`;
+  const page = '\n<!DOCTYPE html>\n<html lang="en"><title>Sign in</title>';
   test.each([
-    ['empty', ''],
-    ['text', 'not a model'],
-    ['cut short', readFileSync(modelPath('logreg')).subarray(0, 300)],
-    ['JSON', '{"a": 1}'],
-  ])('a file that is %s is no ONNX model', async (_what, bytes) => {
+    ['empty', '', 'empty'],
+    ['text', 'not a model', ''],
+    ['JSON', '{"a": 1}', ''],
+    ['cut short', readFileSync(modelPath('logreg')).subarray(0, 300), 'copy it again'],
+    ['a Git LFS pointer', pointer, 'git lfs pull'],
+    ['a web page', page, 'download'],
+    ['a pickle', Buffer.from('\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x08sklearn.', 'latin1'), 'model/convert.py'],
+    ['a compressed joblib file', deflateSync('\x80\x04'), 'model/convert.py'],
+    ['gzip', gzipSync(readFileSync(modelPath('logreg'))), 'gunzip'],
+    ['an archive of PyTorch', Buffer.from('PK\x03\x04archive/data.pkl', 'latin1'), 'export'],
+    ['in the ORT format', Buffer.from('\x18\0\0\0ORTM\0\0\0\0', 'latin1'), 'ORT format'],
+    ['in the TFLite format', Buffer.from('\x1c\0\0\0TFL3\0\0\0\0', 'latin1'), 'TFLite'],
+    ['of Keras 2', Buffer.from('\x89HDF\r\n\x1a\n\0\0', 'latin1'), 'Keras'],
+  ])('a file that is %s is no ONNX model, and the line says what to do', async (_what, bytes, remedy) => {
     const error = await openModel(write('odd.onnx', bytes)).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
     expect(error.message).toMatch(/odd\.onnx.* not an ONNX model/);
+    expect(error.message).toContain(remedy);
+    expect(error.message).not.toContain('\n');
+  });
+
+  test.each([
+    ['a Git LFS pointer', pointer, 'git lfs pull'],
+    ['a web page', page, 'download'],
+  ])('weights that are %s do not boot: one line says what to do', async (_what, bytes, remedy) => {
+    write('external.onnx.data', bytes);
+    const path = write('odd.onnx', readFileSync(modelPath('external')));
+    const error = await openModel(path).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toContain('external.onnx.data');
+    expect(error.message).toContain(remedy);
   });
 
   // onnx.proto: ModelProto.ir_version is 1 and .opset_import 8, whose version is 2; of two, the last one counts.

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Batcher } from '../model/batcher';
-import { runtime } from '../model/runtime/load';
+import { loadRuntime } from '../model/runtime/session';
 import type { Signature } from '../model/signature';
 import { copyOf, type Tensor } from '../model/values/tensor';
 import { near } from './near';
@@ -131,7 +131,7 @@ test('MAX_BATCH=1 turns sharing off', async () => {
 /** The number of rows of each run from now on, on this thread or on a model's own. */
 function watchRuns(): number[] {
   const rows: number[] = [];
-  const { prototype } = runtime.InferenceSession as unknown as {
+  const { prototype } = loadRuntime().InferenceSession as unknown as {
     prototype: { run(feeds: Record<string, { dims: number[] }>, ...rest: unknown[]): unknown };
   };
   const { run } = prototype;

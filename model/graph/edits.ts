@@ -1,6 +1,5 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { allNodes, type Node, type OnnxFile } from './onnx';
-import { AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from './onnx-proto';
 import { message, number, varint } from './protobuf';
 
 /** A stretch of a file, and what stands there instead. */
@@ -38,36 +37,26 @@ function substitutesFor({ op, inputs, outputs: [output], attributes }: Node): Su
 export function editsFor(file: OnnxFile, substitutes: ReadonlyMap<string, readonly Substitute[]>): Edit[] {
   const edits = [...withLocale(file), ...withoutOutputs(file, substitutes)];
   if (edits.length === 0) return [];
-  const { graph, graphField: main, size } = file;
+  const { graph, size } = file;
+  const { lengthAt, from, to } = graph.field;
   const declared = new Set(graph.outputs.map(({ name }) => name));
   const added = new Set([...substitutes.values()].flat().map(({ tensor }) => tensor));
-  // A ValueInfoProto without a type: the runtime infers it.
+  // GraphProto.output is 12, and ValueInfoProto.name 1. One without a type: the runtime infers it.
   const outputs = [...added]
     .filter((tensor) => !declared.has(tensor))
-    .map((tensor) => message(GraphProto.output, message(ValueInfoProto.name, tensor)));
+    .map((tensor) => message(12, message(1, tensor)));
   return [
-    { from: main.lengthAt, to: main.from, bytes: varint(main.to - main.from + growthBy(edits)) },
+    { from: lengthAt, to: from, bytes: varint(to - from + growthBy(edits)) },
     ...edits.sort((one, other) => one.from - other.from),
-    // A message that occurs twice is merged, so a second ModelProto that holds nothing but outputs is enough.
-    {
-      from: size,
-      to: size,
-      bytes: outputs.length > 0 ? message(ModelProto.graph, ...outputs) : Buffer.alloc(0),
-    },
+    // A message that occurs twice is merged, so a second ModelProto is enough whose graph, 7, holds nothing but outputs.
+    { from: size, to: size, bytes: message(7, ...outputs) },
   ];
 }
 
-/** AttributeProto.AttributeType.STRING. */
-const stringAttribute = 3;
-
 /** A locale for each StringNormalizer that leaves it to the host: the default, en_US.UTF-8, is absent from slim images. */
 function withLocale({ graph }: OnnxFile): Edit[] {
-  const locale = message(
-    NodeProto.attribute,
-    message(AttributeProto.name, 'locale'),
-    message(AttributeProto.s, 'C.UTF-8'),
-    number(AttributeProto.type, stringAttribute),
-  );
+  // NodeProto.attribute is 5; AttributeProto.name 1, .s 4, and .type 20, of which 3 is STRING.
+  const locale = message(5, message(1, 'locale'), message(4, 'C.UTF-8'), number(20, 3));
   return graph.nodes
     .filter(({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'))
     .flatMap(({ field: { lengthAt, from, to } }) => [
@@ -91,6 +80,7 @@ function withoutOutputs(file: OnnxFile, substitutes: ReadonlyMap<string, readonl
 function growthBy(edits: readonly Edit[]): number {
   return edits.reduce((sum, { from, to, bytes }) => sum + bytes.length - (to - from), 0);
 }
+
 /** The bytes of a file with some stretches replaced, given in their order. */
 export function applyEdits(path: string, edits: readonly Edit[]): Buffer {
   const { size } = statSync(path);

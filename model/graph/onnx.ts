@@ -1,39 +1,30 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
+import { formatAt } from './mistaken';
+import { ProtobufFile } from './protobuf';
 import {
-  AttributeProto,
-  DataType,
-  Dimension,
-  FunctionProto,
-  GraphProto,
-  ModelProto,
-  NodeProto,
-  OperatorSetIdProto,
-  StringStringEntryProto,
-  TensorProto,
-  TensorShapeProto,
-  TensorType,
-  TypeProto,
-  ValueInfoProto,
-} from './onnx-proto';
-import { type Field, ProtobufFile } from './protobuf';
+  bigint,
+  bytes,
+  integer,
+  integers,
+  list,
+  mapped,
+  message,
+  only,
+  optional,
+  positioned,
+  text,
+  texts,
+} from './reader';
 
 // A model file as plain data. Nothing here judges it.
 
 /** A model file, without the values of its large tensors. */
-export interface OnnxFile {
+export interface OnnxFile extends ReturnType<typeof model> {
   readonly path: string;
   /** Bytes of the file. */
   readonly size: number;
-  readonly opsets: { domain: string; version: number }[];
-  readonly graph: Graph;
-  /** Where the graph stands in the file. */
-  readonly graphField: Field;
-  /** Model-local functions. */
-  readonly functions: { domain: string; name: string; nodes: Node[] }[];
-  /** The model's own `metadata_props`. */
-  readonly metadata: Map<string, string>;
 }
 
 export interface Graph {
@@ -41,49 +32,13 @@ export interface Graph {
   readonly outputs: Value[];
   /** In the order in which they may run. */
   readonly nodes: Node[];
-  readonly initializers: StoredTensor[];
+  readonly initializers: ReturnType<typeof tensor>[];
 }
 
 /** What is declared of an input or output. */
-export interface Value {
-  readonly name: string;
-  /** Its TensorProto.DataType; undefined for what is not a tensor. */
-  readonly type?: number;
-  /** NaN for an open length; undefined where the rank is unknown. */
-  readonly dims?: number[];
-  readonly field: Field;
-}
+export type Value = ReturnType<typeof value>;
 
-export interface Node {
-  readonly op: string;
-  readonly domain: string;
-  readonly name: string;
-  /** The names of its operands; '' for one that is left out. */
-  readonly inputs: string[];
-  readonly outputs: string[];
-  readonly attributes: Map<string, Attribute>;
-  readonly field: Field;
-}
-
-/** An attribute's value, where it is not a list of floats. Lists end after `mostIntegers` or `mostStrings`. */
-export interface Attribute {
-  /** 0 where it has none: some writers leave zeros out. */
-  i: bigint;
-  s: string;
-  ints: bigint[];
-  strings: string[];
-  tensor?: StoredTensor;
-  graph?: Graph;
-}
-
-export interface StoredTensor {
-  readonly name: string;
-  readonly dims: number[];
-  /** The values of a small tensor of int32 or int64. */
-  readonly integers?: number[];
-  /** The file that holds its values, where that is another. */
-  readonly location?: string;
-}
+export interface Node extends ReturnType<typeof node> {}
 
 /** Longer lists are of trees or vocabularies, of which nobody here needs more than the beginning. */
 export const mostIntegers = 10_000;
@@ -103,11 +58,14 @@ export function readOnnx(path: string): OnnxFile {
     const why = stat ? 'it cannot be read' : 'there is no such file';
     throw new BootError(`${path}: ${why}. Give the path of an ONNX file: npm start path/to/model.onnx`);
   }
+  const size = stat?.size ?? 0;
   try {
-    return new Reader(new ProtobufFile(file, stat?.size ?? 0)).model(path);
+    const whole = { number: 0, start: 0, lengthAt: 0, from: 0, to: size };
+    return { path, size, ...model(new ProtobufFile(file), [whole]) };
   } catch (error) {
-    if (error instanceof RangeError) throw new BootError(`${path} is not an ONNX model.`);
-    throw error;
+    if (!(error instanceof RangeError)) throw error;
+    const format = formatAt(path);
+    throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format}` : ''}.`);
   } finally {
     closeSync(file);
   }
@@ -126,150 +84,98 @@ function* nodesWithin(nodes: readonly Node[]): Generator<Node> {
   }
 }
 
-class Reader {
-  constructor(private readonly file: ProtobufFile) {}
+// The messages of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, as far as they are needed.
 
-  model(path: string): OnnxFile {
-    const { file } = this;
-    const graph: Graph = { inputs: [], outputs: [], nodes: [], initializers: [] };
-    const opsets: OnnxFile['opsets'] = [];
-    const functions: OnnxFile['functions'] = [];
-    const metadata = new Map<string, string>();
-    let graphField: Field | undefined;
-    for (const field of file.fields(0, file.size)) {
-      switch (field.number) {
-        case ModelProto.graph:
-          // A message that occurs twice is merged.
-          graphField ??= field;
-          this.addTo(graph, field);
-          break;
-        case ModelProto.opsetImport: {
-          const version = this.integerIn(field, OperatorSetIdProto.version);
-          opsets.push({ domain: file.textIn(field, OperatorSetIdProto.domain), version });
-          break;
-        }
-        case ModelProto.metadataProps:
-          metadata.set(...this.entry(field));
-          break;
-        case ModelProto.functions:
-          functions.push(this.function(field));
-      }
-    }
-    if (!graphField) throw new RangeError('no graph');
-    return { path, size: file.size, opsets, graph, graphField, functions, metadata };
-  }
+const strings = mapped(
+  list(message({ key: [1, text], value: [2, text] })),
+  (entries) => new Map(entries.map(({ key, value }) => [key, value])),
+);
 
-  private function(field: Field): OnnxFile['functions'][number] {
-    const { file } = this;
-    const nodes = [...file.parts(field, FunctionProto.node)].map((node) => this.node(node));
+const tensor = mapped(
+  message({
+    dims: [1, integers(mostIntegers)],
+    type: [2, integer],
+    int32s: [5, integers(mostIntegers)],
+    int64s: [7, integers(mostIntegers)],
+    name: [8, text],
+    raw: [9, bytes(smallTensorBytes)],
+    external: [13, strings],
+  }),
+  ({ type, raw, external, name, ...lists }) => {
+    const dims = lists.dims.map(Number);
+    const values = integersIn(raw, type)?.concat(lists.int32s.map(Number), lists.int64s.map(Number));
     return {
-      domain: file.textIn(field, FunctionProto.domain),
-      name: file.textIn(field, FunctionProto.name),
-      nodes,
-    };
-  }
-
-  private addTo({ inputs, outputs, nodes, initializers }: Graph, { from, to }: Field): void {
-    for (const part of this.file.fields(from, to)) {
-      if (part.number === GraphProto.node) nodes.push(this.node(part));
-      if (part.number === GraphProto.initializer) initializers.push(this.tensor(part));
-      if (part.number === GraphProto.input) inputs.push(this.value(part));
-      if (part.number === GraphProto.output) outputs.push(this.value(part));
-    }
-  }
-
-  private node(field: Field): Node {
-    const { file } = this;
-    const texts = { op: '', domain: '', name: '' };
-    const inputs: string[] = [];
-    const outputs: string[] = [];
-    const attributes = new Map<string, Attribute>();
-    for (const part of file.fields(field.from, field.to)) {
-      if (part.number === NodeProto.input) inputs.push(file.text(part));
-      if (part.number === NodeProto.output) outputs.push(file.text(part));
-      if (part.number === NodeProto.name) texts.name = file.text(part);
-      if (part.number === NodeProto.opType) texts.op = file.text(part);
-      if (part.number === NodeProto.domain) texts.domain = file.text(part);
-      if (part.number === NodeProto.attribute) {
-        // Only a Constant may have one twice; the runtime reads the first.
-        const name = file.textIn(part, AttributeProto.name);
-        if (!attributes.has(name)) attributes.set(name, this.attribute(part));
-      }
-    }
-    return { ...texts, inputs, outputs, attributes, field };
-  }
-
-  private attribute({ from, to }: Field): Attribute {
-    const { file } = this;
-    const value: Attribute = { i: 0n, s: '', ints: [], strings: [] };
-    for (const part of file.fields(from, to)) {
-      if (part.number === AttributeProto.i) [value.i] = file.varints(part);
-      if (part.number === AttributeProto.s) value.s = file.text(part);
-      if (part.number === AttributeProto.t) value.tensor = this.tensor(part);
-      if (part.number === AttributeProto.ints) value.ints.push(...file.varints(part));
-      if (part.number === AttributeProto.strings) value.strings.push(file.text(part));
-      if (part.number === AttributeProto.g) {
-        value.graph = { inputs: [], outputs: [], nodes: [], initializers: [] };
-        this.addTo(value.graph, part);
-      }
-      if (value.ints.length >= mostIntegers || value.strings.length >= mostStrings) break;
-    }
-    return value;
-  }
-
-  private tensor(field: Field): StoredTensor {
-    const { file } = this;
-    const dims = [...file.parts(field, TensorProto.dims)].flatMap((part) => file.varints(part).map(Number));
-    const entries = [...file.parts(field, TensorProto.externalData)].map((part) => this.entry(part));
-    const integers = this.integers(field);
-    return {
-      name: file.textIn(field, TensorProto.name),
+      name,
       dims,
-      ...(integers?.length === sizeOf(dims) && { integers }),
-      location: new Map(entries).get('location'),
+      /** The values of a small tensor of int32 or int64. */
+      integers: values?.length === sizeOf(dims) ? values : undefined,
+      /** The file that holds its values, where that is another. */
+      location: external.get('location'),
     };
-  }
+  },
+);
 
-  /** The numbers of a small tensor of int32 or int64. */
-  private integers(tensor: Field): number[] | undefined {
-    const { file } = this;
-    if (tensor.to - tensor.from > smallTensorBytes) return undefined;
-    const type = this.integerIn(tensor, TensorProto.dataType);
-    if (type !== DataType.int32 && type !== DataType.int64) return undefined;
-    const { int32Data, int64Data, rawData } = TensorProto;
-    return [...file.fields(tensor.from, tensor.to)].flatMap((part) => {
-      if (part.number === int32Data || part.number === int64Data) return file.varints(part).map(Number);
-      if (part.number !== rawData) return [];
-      const bytes = Buffer.from(file.bytes(part.from, part.to));
-      const view = type === DataType.int64 ? BigInt64Array : Int32Array;
-      return Array.from(new view(new Uint8Array(bytes).buffer), Number);
-    });
-  }
-
-  private value(field: Field): Value {
-    const { file } = this;
-    const name = file.textIn(field, ValueInfoProto.name);
-    for (const type of file.parts(field, ValueInfoProto.type, TypeProto.tensorType)) {
-      const [shape] = file.parts(type, TensorType.shape);
-      const dims = shape && [...file.parts(shape, TensorShapeProto.dim)].map((dim) => this.lengthOf(dim));
-      return { name, type: this.integerIn(type, TensorType.elemType), dims, field };
-    }
-    return { name, field };
-  }
-
-  /** The length of a dimension; NaN where it is open, which some exporters write as -1. */
-  private lengthOf(dim: Field): number {
-    const length = this.integerIn(dim, Dimension.dimValue, -1);
-    return length < 0 ? Number.NaN : length;
-  }
-
-  private entry(field: Field): [key: string, value: string] {
-    const { key, value } = StringStringEntryProto;
-    return [this.file.textIn(field, key), this.file.textIn(field, value)];
-  }
-
-  private integerIn(field: Field, number: number, otherwise = 0): number {
-    for (const part of this.file.parts(field, number)) return Number(this.file.varints(part)[0]);
-    return otherwise;
-  }
+/** The values of a tensor whose TensorProto.DataType is int32 or int64. */
+function integersIn(raw: Buffer, type: number): number[] | undefined {
+  const { buffer } = new Uint8Array(raw);
+  if (type === 6) return Array.from(new Int32Array(buffer));
+  return type === 7 ? Array.from(new BigInt64Array(buffer), Number) : undefined;
 }
+
+/** NaN where it is open, which some exporters write as -1. */
+const length = mapped(only(1, optional(integer)), (length = -1) => (length < 0 ? Number.NaN : length));
+
+/** A TensorProto.DataType; no dimensions where the rank is unknown. */
+const tensorType = message({ type: [1, integer], dims: [2, optional(only(1, list(length)))] });
+
+/** Without a type where it is not a tensor. */
+const value = mapped(
+  positioned(message({ name: [1, text], tensor: [2, only(1, optional(tensorType))] })),
+  ({ name, tensor, field }) => ({ name, type: tensor?.type, dims: tensor?.dims, field }),
+);
+
+/** `i` is 0 where it has none: some writers leave zeros out. */
+const attribute = message(
+  {
+    name: [1, text],
+    i: [3, bigint],
+    s: [4, text],
+    tensor: [5, optional(tensor)],
+    graph: [6, (file, fields): Graph | undefined => optional(graph)(file, fields)],
+    ints: [8, integers(mostIntegers)],
+    strings: [9, texts],
+  },
+  // The first are its floats.
+  { 7: mostIntegers, 8: mostIntegers, 9: mostStrings },
+);
+
+const node = positioned(
+  message({
+    // The names of its operands; '' for one that is left out.
+    inputs: [1, texts],
+    outputs: [2, texts],
+    name: [3, text],
+    op: [4, text],
+    // Only a Constant may have one twice; the runtime reads the first.
+    attributes: [
+      5,
+      mapped(list(attribute), (all) => new Map(all.toReversed().map((one) => [one.name, one]))),
+    ],
+    domain: [7, text],
+  }),
+);
+
+const graph = message({
+  nodes: [1, list(node)],
+  initializers: [5, list(tensor)],
+  inputs: [11, list(value)],
+  outputs: [12, list(value)],
+});
+
+/** With the functions that it brings, and its own `metadata_props`. */
+const model = message({
+  graph: [7, positioned(graph)],
+  opsets: [8, list(message({ domain: [1, text], version: [2, integer] }))],
+  metadata: [14, strings],
+  functions: [25, list(message({ name: [1, text], nodes: [7, list(node)], domain: [10, text] }))],
+});

@@ -1,9 +1,16 @@
 import { dirname, resolve } from 'node:path';
-import type { InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
 import { applyEdits, type Edit } from '../graph/edits';
 import { isElementType } from '../values/elements';
 import { recordOf } from '../values/record';
 import type { Tensor } from '../values/tensor';
+
+/**
+ * ONNX Runtime 1.29 and later report model names, hashes and errors to their maker, and leave a device id in the user's
+ * cache, unless this is set: in the process' own environment, on the main thread, before the runtime or any Worker is
+ * loaded. See docs/Privacy.md of https://github.com/microsoft/onnxruntime.
+ */
+process.env.ORT_DISABLE_TELEMETRY = '1';
 
 /** Where a model comes from, and how many threads share the work of one run. */
 export interface Source {
@@ -36,9 +43,9 @@ export interface Runner {
 /** Loads a model on this thread, which each of its runs then blocks. Rejects with the runtime's error. */
 export async function openSession({ path, edits, threads }: Source): Promise<Runner> {
   const bytes = edits.length > 0 ? applyEdits(path, edits) : undefined;
-  // Loaded late: a process that runs its model on another thread never needs the runtime on this one.
-  const { runtime } = require('./load') as typeof import('./load');
-  const options: InferenceSession.SessionOptions = {
+  // Late: a process that runs its model on another thread never needs the runtime on this one.
+  const runtime = loadRuntime();
+  const options: ort.InferenceSession.SessionOptions = {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 4,
@@ -57,7 +64,7 @@ export async function openSession({ path, edits, threads }: Source): Promise<Run
     inputs: session.inputMetadata.map(describe),
     outputs: session.outputMetadata.map(describe),
     async run(feeds, fetches) {
-      const given = recordOf(names, (i) => toRuntime(feeds[i], runtime.Tensor));
+      const given = recordOf(names, (i) => toRuntime(feeds[i], runtime));
       const results = await session.run(given, fetches);
       return fetches.map((name) => fromRuntime(results[name]));
     },
@@ -65,18 +72,35 @@ export async function openSession({ path, edits, threads }: Source): Promise<Run
   };
 }
 
-function describe(value: InferenceSession.ValueMetadata): Value {
+/**
+ * ONNX Runtime, loaded so that float16 is raw bits in a Uint16Array on every Node.js. Where a Float16Array exists
+ * (24 and up) the runtime gives it for outputs and fails on every input; it looks for one when the first tensor is
+ * made, so none is to be seen until then. See https://github.com/microsoft/onnxruntime/pull/32323.
+ */
+export function loadRuntime(): typeof ort {
+  const own = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');
+  if (own) Reflect.deleteProperty(globalThis, 'Float16Array');
+  try {
+    const runtime: typeof ort = require('onnxruntime-node');
+    new runtime.Tensor('float16', new Uint16Array(1), [1]);
+    return runtime;
+  } finally {
+    if (own) Object.defineProperty(globalThis, 'Float16Array', own);
+  }
+}
+
+function describe(value: ort.InferenceSession.ValueMetadata): Value {
   return value.isTensor
     ? { name: value.name, type: value.type, dims: [...value.shape] }
     : { name: value.name, dims: [] };
 }
 
 // The runtime's types pair each element type with its array, ours do not.
-function toRuntime({ type, data, shape }: Tensor, Runtime: typeof RuntimeTensor): RuntimeTensor {
-  return new Runtime(type as 'float32', data as Float32Array, shape);
+function toRuntime({ type, data, shape }: Tensor, { Tensor }: typeof ort): ort.Tensor {
+  return new Tensor(type as 'float32', data as Float32Array, shape);
 }
 
-function fromRuntime({ type, dims, data }: RuntimeTensor): Tensor {
+function fromRuntime({ type, dims, data }: ort.Tensor): Tensor {
   if (!isElementType(type)) throw new Error(`an output is ${type}`);
   return { type, shape: dims, data: data as Tensor['data'] };
 }

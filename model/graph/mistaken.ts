@@ -1,0 +1,53 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+
+// What a file is that is taken for another, by how it begins, and what to do.
+
+const placeholders: [RegExp, string][] = [
+  [/^version https:\/\/git-lfs/, 'a Git LFS pointer, which stands for the file: run git lfs pull'],
+  [/^\s*<(!doctype|html|head|\?xml)/i, 'a web page, perhaps for signing in: download the file itself'],
+];
+
+/** The patterns are of hexadecimal digits. */
+const formats: [RegExp, string][] = [
+  [/^$/, 'empty: copy it again'],
+  // A ModelProto begins with its ir_version.
+  [/^08/, 'cut short or damaged: copy it again'],
+  // joblib compresses as zlib does.
+  [
+    /^(80|78(01|5e|9c|da))/,
+    'a pickle, as joblib writes it: python model/convert.py makes an ONNX model of it',
+  ],
+  [/^1f8b/, 'compressed by gzip: gunzip it'],
+  [/^504b0304/, 'an archive, as PyTorch and Keras write it: export the model to ONNX'],
+  [/^89484446/, 'HDF5, as Keras writes it: export the model to ONNX'],
+  // "ORTM" and "TFL3" behind the offset of a flatbuffer's root.
+  [/^.{8}4f52544d/, 'in the ORT format: give the .onnx file of which it was made'],
+  [/^.{8}54464c33/, 'in the TFLite format: convert it with python -m tf2onnx.convert --tflite'],
+];
+
+/** What stands in place of a file of weights; undefined where they may be weights. */
+export function placeholderAt(path: string): string | undefined {
+  const text = beginningOf(path).toString();
+  return placeholders.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+/** What a file is that is no ONNX model; undefined where it cannot be told. */
+export function formatAt(path: string): string | undefined {
+  const digits = beginningOf(path).toString('hex');
+  return placeholderAt(path) ?? formats.find(([pattern]) => pattern.test(digits))?.[1];
+}
+
+/** None where it cannot be read, which the runtime then says. */
+function beginningOf(path: string): Buffer {
+  const bytes = Buffer.alloc(64);
+  try {
+    const file = openSync(path, 'r');
+    try {
+      return bytes.subarray(0, readSync(file, bytes));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
