@@ -73,7 +73,7 @@ export class PendingRequest {
     private readonly load: Load,
     private readonly options: Options,
   ) {
-    this.timer = setTimeout(() => this.expire(), options.timeout);
+    this.timer = setTimeout(() => this.expire(), options.timeout).unref();
     res.locals.pending = this;
     res.locals.signal = this.controller.signal;
     onceClosed(res, () => this.end());

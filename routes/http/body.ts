@@ -63,10 +63,7 @@ export function takeBytes(req: Request): Buffer {
   return Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : '');
 }
 
-/**
- * The value of JSON, in which NaN, Infinity and -Infinity stand for the numbers, and numbers that no double is for
- * themselves, as JsonReader gives them. Throws BadInput.
- */
+/** The value of JSON, where JSON.parse would change or refuse a number as JsonReader gives it. Throws BadInput. */
 export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
@@ -76,7 +73,7 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   try {
     if (!mayChange) return JSON.parse(text);
   } catch {
-    // JSON.parse is many times faster, and knows neither the literals nor, always, the place of a mistake.
+    // It may be a literal that JSON.parse does not know; else the reader tells the place of the mistake.
   }
   return new JsonReader(text, isExact).read();
 }

@@ -82,7 +82,11 @@ export class JsonReader {
 
   /** The next character that is no space, and stays where it is; undefined at the end. */
   private next(): string | undefined {
-    while (' \n\r\t'.includes(this.text[this.at] ?? 'end')) this.at++;
+    if (this.text.charCodeAt(this.at) <= 0x20) {
+      spaces.lastIndex = this.at;
+      spaces.test(this.text);
+      this.at = spaces.lastIndex;
+    }
     return this.text[this.at];
   }
 
@@ -98,6 +102,7 @@ export class JsonReader {
 }
 
 const words: Record<string, unknown> = { true: true, false: false, null: null };
+const spaces = /[ \t\n\r]*/y;
 const scalar = /true|false|null|NaN|-?Infinity|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 
 /** The place behind a string that begins at a quote; the end where it does not end. */
