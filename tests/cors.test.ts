@@ -79,7 +79,7 @@ test('Other OPTIONS are answered by the routes', async () => {
   const { agent } = await serveOnce('model', { CORS_ORIGIN: page });
   const reply = await agent.options('/predict');
   expect(reply.status).toBe(204);
-  expect(reply.headers.allow).toBe('POST, OPTIONS');
+  expect(reply.headers.allow).toBe('GET, HEAD, POST, OPTIONS');
   expect((await agent.options('/nothing')).status).toBe(404);
 });
 

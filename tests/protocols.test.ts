@@ -522,6 +522,15 @@ describe('POST /v2/models/:name/infer', () => {
     },
   );
 
+  test('refuses bytes behind the JSON of another form', async () => {
+    const bodyText = '{"instances":[[1,2]]}';
+    const headers = { 'Inference-Header-Content-Length': String(bodyText.length) };
+    const path = '/predict';
+    const reply = await send({ model: 'identity-float32', method: 'POST', path, bodyText, headers });
+    expectError(reply, 400);
+    expect(reply.body.error).toContain('bytes may follow');
+  });
+
   test('of several rows that differ in number is a 400', async () => {
     const of = (name: string, rows: number) => ({
       name,

@@ -25,38 +25,51 @@ export interface Encoded {
   readonly isOnePiece: boolean;
 }
 
-/**
- * The feeds of the runs that answer these columns: one for rows that came in one piece, or that may run together and have
- * one shape, else one a row. Throws BadInput with the place of the first value that does not fit.
- */
+/** The feeds of the runs that answer these columns. Throws BadInput with the place of the first value that does not fit. */
 export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
-  const isOnePiece = kind !== 'whole' && inputs.some(({ name }) => stackedOf(columns[name]) !== undefined);
   const rows = countRows(columns, inputs);
-  if (!isOnePiece) checkAllRows(columns, inputs, rows);
-  if (rows === 0 && !isOnePiece) return { runs: [], rows, isOnePiece };
-  if (!isOnePiece && !runsTogether(signature)) checkRuns(rows);
-  // Each one tensor of all rows or, where they have different shapes, one a row.
-  const tensors = inputs.map((input) => {
-    const stacked = stackedOf(columns[input.name]);
-    return stacked
-      ? [encodeStacked(stacked, input, kind)]
-      : encodeRows(rowsOfColumn(columns[input.name]), input, kind);
+  const isOnePiece = kind !== 'whole' && inputs.some(({ name }) => stackedOf(columns[name]));
+  const runs = isOnePiece ? [encodeTogether(columns, signature)] : encodeByRow(columns, rows, signature);
+  return { runs, rows, isOnePiece };
+}
+
+/** The feeds of one run for all rows as they stand. */
+function encodeTogether(columns: Columns, { inputs, kind }: Signature): Tensor[] {
+  return inputs.map((input) => {
+    const tensors = encodeColumn(columns[input.name], input, kind);
+    if (tensors.length !== 1) throw new BadInput(`${input.name} must have rows of one shape`);
+    return tensors[0];
   });
-  const odd = tensors.findIndex(({ length }) => length !== 1);
-  if (odd < 0 && (isOnePiece || runsTogether(signature) || (rows === 1 && kind !== 'whole'))) {
-    return { runs: [tensors.map(([tensor]) => tensor)], rows, isOnePiece };
+}
+
+/** The feeds of one run for all rows where they may run together and have one shape, else of one a row. */
+function encodeByRow(columns: Columns, rows: number, signature: Signature): Tensor[][] {
+  const { inputs, kind } = signature;
+  for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
+  if (rows === 0) return [];
+  if (!runsTogether(signature)) checkRuns(rows);
+  const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
+  const isStacked = tensors.every(({ length }) => length === 1);
+  if (isStacked && (runsTogether(signature) || (rows === 1 && kind !== 'whole'))) {
+    return [tensors.map(([tensor]) => tensor)];
   }
-  if (isOnePiece) throw new BadInput(`${inputs[odd].name} must have rows of one shape`);
   // Without inputs there is nothing to stack: a run for each value of any column.
-  const runs = Array.from({ length: rows }, (_, row) =>
+  return Array.from({ length: rows }, (_, row) =>
     tensors.map((list) => {
       const tensor = list.length === 1 ? rowsOf(list[0], row, row + 1) : list[row];
       // A run may take over the memory of its feeds, so rows do not share any.
       return { ...(rows > 1 ? copyOf(tensor) : tensor), shape: tensor.shape.slice(kind === 'whole' ? 1 : 0) };
     }),
   );
-  return { runs, rows, isOnePiece };
+}
+
+/** One tensor of all rows or, where they have different shapes, one a row. */
+function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor[] {
+  const stacked = stackedOf(column);
+  if (stacked) return [encodeStacked(stacked, input, kind)];
+  const values = column instanceof Column ? [...column] : column;
+  return values.length === 0 ? [] : encodeRows(values, input, kind);
 }
 
 /** Most rows of a request that need a run each: so many take long already. */
@@ -82,17 +95,9 @@ function countRows(columns: Columns, inputs: readonly Input[]): number {
   return columns[inputs[0].name].length;
 }
 
-function checkAllRows(columns: Columns, inputs: readonly Input[], rows: number): void {
-  for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
-}
-
 /** The tensor of a column whose rows came in one piece. */
 function stackedOf(column: Columns[string]): Tensor | undefined {
   return column instanceof Column ? column.stacked : undefined;
-}
-
-function rowsOfColumn(column: Columns[string]): readonly unknown[] {
-  return column instanceof Column ? [...column] : column;
 }
 
 /** A tensor of all rows, checked, in memory of its own: a run may take over its feeds', and code may read a Column again. */

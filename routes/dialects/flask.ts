@@ -22,7 +22,7 @@ export const mlflow = formsDialect('predictions', showOutputs);
 
 /** A dialect that reads bodies of every form. Whole tensors stand under this key. */
 export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
-  const writeJson = (answer: Columns, { reply, rows }: AskedFor, signature: Signature): unknown => {
+  const jsonOf = (answer: Columns, { reply, rows }: AskedFor, signature: Signature): unknown => {
     const outputs = inOrder(answer, signature);
     if (reply === 'tensors') return showTensors(outputs, tensorsKey, signature);
     checkRows(outputs, rows);
@@ -33,7 +33,7 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
     write: (answer, query, model) =>
       query.wanted
         ? writeInferReply(answer, query.wanted, model)
-        : { json: writeJson(answer, query, model.signature), bytes: bytesOf(answer) },
+        : { json: jsonOf(answer, query, model.signature), bytes: bytesOf(answer) },
   };
 }
 

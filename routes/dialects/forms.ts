@@ -14,7 +14,7 @@ import { byFeatures, byInputs, inputsOf, isKeyed, type Keyed, namer, placeIn, re
 import { columnOf, readTensors } from './tensors';
 
 /** Reads a body that is of its form; gives undefined for others. */
-type Form = (json: unknown, signature: Signature, binary?: Uint8Array) => Query | undefined;
+type Form = (body: Body, signature: Signature) => Query | undefined;
 
 /** The first form that fits a body reads it. A new form goes here, and its wrapper's name into names.ts. */
 const forms: Form[] = [
@@ -30,8 +30,10 @@ const forms: Form[] = [
 /** Reads a body of any form. Throws BadInput. */
 export function readForm({ json, binary }: Body, signature: Signature): Query {
   if (isObject(json)) checkWrapper(json);
+  if (binary && !isInferRequest(json, signature))
+    throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
   for (const read of forms) {
-    const query = read(json, signature, binary);
+    const query = read({ json, binary }, signature);
     if (query) return query;
   }
   return readBare(json, signature);
@@ -41,7 +43,7 @@ function form<T>(
   fits: (json: unknown, signature: Signature) => json is T,
   read: (json: T, signature: Signature, binary?: Uint8Array) => Query,
 ): Form {
-  return (json, signature, binary) => (fits(json, signature) ? read(json, signature, binary) : undefined);
+  return ({ json, binary }, signature) => (fits(json, signature) ? read(json, signature, binary) : undefined);
 }
 
 function has(wrapper: string) {
