@@ -51,15 +51,16 @@ const matrix = ofRank(2);
 const softmaxAxes: Axes = (call, x) =>
   call.opset < 13 ? allFrom(x, int(call, 'axis', 1)) : [int(call, 'axis', -1)];
 
+/** The runtime takes a flag as set only where it is 1. */
 const reducedAxes: Axes = (call, x) => {
   const since = call.node.op === 'ReduceSum' ? 13 : 18;
   const axes = integersBy(call, since, 1, 'axes') ?? [];
-  const takesNone = call.opset >= since && int(call, 'noop_with_empty_axes', 0) !== 0;
+  const takesNone = call.opset >= since && int(call, 'noop_with_empty_axes', 0) === 1;
   return axes.length > 0 || takesNone ? axes : allFrom(x, 0);
 };
 
 const reduced: Give = (x, places, call) =>
-  int(call, 'keepdims', 1) === 0 ? without(x, places) : withLength(x, places, 1);
+  int(call, 'keepdims', 1) === 1 ? withLength(x, places, 1) : without(x, places);
 
 /** Scale and bias, which may have the shape of the operand, are aligned with it. */
 const normalized: Give = (_x, _places, { operands }) =>

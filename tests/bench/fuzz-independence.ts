@@ -8,7 +8,7 @@ import { readOnnx } from '../../model/graph/onnx';
 import { type Fact, followRows } from '../../model/independence/walk';
 import { isRows } from '../../model/observed';
 import { sizeOf } from '../../model/values/tensor';
-import { RandomGraph, type Rows } from './random-graph';
+import { RandomGraph, type Rows } from './random-graphs/graph';
 
 // Random graphs whose rows are proved independent, their rows alone and among others:
 // node dist/tests/bench/fuzz-independence.js [seed] [seconds]

@@ -162,6 +162,8 @@ TRAPS = {
  "tokens_given": ("t = Reshape(text, im1) y = com.microsoft.Tokenizer<mark=0,mincharnum=1,pad_value=\"#\",tokenexp=\"[a-z]+\">(t)", {"head": "(string[N,1] text)", "out": "(string[N,M] y)"}),
  "constant_given_twice": ("a = Constant<value=int64[1] {1}>() m = ReduceSum<keepdims=1>(x, a) y = Sub(x, m) a = Constant<value=int64[1] {0}>()", {}),
  "constant_for_initializer": ("m = ReduceSum<keepdims=1>(x, i1) y = Sub(x, m) i1 = Constant<value=int64[1] {0}>()", {}),
+ "reduce_noop_2": ("m = ReduceMean<noop_with_empty_axes=2>(x) y = Sub(x, m)", {"opset": 18}),
+ "reduce_keepdims_2": ("s = ReduceSum<keepdims=2>(x, i1) y = Softmax<axis=-1>(s)", {"out": "(float[N] y)"}),
 }
 
 FINE = {

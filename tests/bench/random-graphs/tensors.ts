@@ -1,63 +1,28 @@
-import { rules } from '../../model/independence/rules';
-import type { MadeValue, RandomGraph } from './random-graph';
-import { type Attribute, type MadeNode, Type } from './written-node';
+import type { MadeValue, RandomGraph } from './graph';
+import {
+  anyAxis,
+  beside,
+  bool,
+  double,
+  factors,
+  float,
+  int32,
+  int64,
+  lengthsOf,
+  type Maker,
+  matrix,
+  nodeOf,
+  numeric,
+  product,
+  rank,
+  rankOf,
+  several,
+  string,
+  uint8,
+} from './maker';
+import type { Attribute, MadeNode } from './written';
 
-// For each operator that has a rule, and some that have none, nodes that the runtime often accepts.
-
-/** The nodes that an operator needs, the last of which is its own or reads it; undefined where no value suits. */
-export type Maker = (g: RandomGraph, op: string) => readonly MadeNode[] | undefined;
-
-const { float, uint8, int32, int64, string, bool, double } = Type;
-const numeric = [float, int64];
-
-/** Lengths, with 1 for those that are not known. */
-const lengthsOf = ({ known }: MadeValue) => (known?.shape ?? [1]).map((length) => (length > 0 ? length : 1));
-const rankOf = (x: MadeValue) => lengthsOf(x).length;
-const anyAxis = (g: RandomGraph, rank: number) => g.below(2 * rank) - rank;
-const product = (lengths: readonly number[]) => lengths.reduce((size, length) => size * length, 1);
-const several = (g: RandomGraph, count: number, cell = () => g.below(17) / 4 - 2) =>
-  Array.from({ length: count }, cell);
-const floats = (g: RandomGraph, count: number) => ({ fs: several(g, count) });
-const rank =
-  (...ranks: number[]) =>
-  ({ shape }: { shape: readonly number[] }) =>
-    ranks.includes(shape.length);
-const matrix = ({ shape, axis }: { shape: readonly number[]; axis?: number }) =>
-  shape.length === 2 && axis === 0 && shape[1] > 0;
-/** Lengths whose product is `size`. */
-function factors(g: RandomGraph, size: number): number[] {
-  const divisors = several(g, 6, () => 1 + g.below(6)).filter((length) => size % length === 0);
-  const [length = size] = divisors;
-  return g.chance(0.5) ? [size] : [length, ...(size === length ? [] : factors(g, size / length))];
-}
-
-/** An operand beside rows: constants without lengths where the rows are, other rows, and rarely what does not fit. */
-function beside(g: RandomGraph, x: MadeValue): string {
-  const other = g.pick(
-    [x.type],
-    ({ shape, axis }) =>
-      g.chance(0.2) ||
-      (shape.length === rankOf(x) &&
-        axis === x.known?.axis &&
-        shape[axis ?? 0] === x.known?.shape[axis ?? 0]),
-  );
-  if (other && g.chance(0.4)) return other.name;
-  const lengths = lengthsOf(x).map((length, place) =>
-    place === x.known?.axis ? (g.chance(0.95) ? 1 : 2) : g.chance(0.7) ? length : 1,
-  );
-  const ahead = g.chance(0.05) ? [g.oneOf([1, 2])] : [];
-  return g.constant(
-    x.type,
-    g.chance(0.7) ? [...ahead, ...lengths] : lengths.slice(g.below(lengths.length + 1)),
-  );
-}
-
-const nodeOf = (
-  op: string,
-  inputs: readonly string[],
-  types: readonly number[],
-  attributes?: MadeNode['attributes'],
-): readonly MadeNode[] => [{ op, inputs, types, attributes }];
+// Nodes of the operators of ai.onnx.
 
 const unary =
   (types: readonly number[], to?: number, attributes?: MadeNode['attributes']): Maker =>
@@ -108,6 +73,9 @@ function lists(g: RandomGraph, since: number, given: Record<string, readonly num
   return { inputs: Object.values(given).map((list) => (list ? g.integers(...list) : '')), attributes: {} };
 }
 
+/** What the runtime takes as set is 1 only. */
+const flag = (g: RandomGraph) => (g.chance(0.05) ? 2 : g.below(2));
+
 const reduce: Maker = (g, op) => {
   const x = g.pick([float]);
   if (!x) return undefined;
@@ -119,10 +87,10 @@ const reduce: Maker = (g, op) => {
       : [anyAxis(g, rankOf(x))];
   const since = op === 'ReduceSum' ? 13 : 18;
   const by = lists(g, since, { axes });
-  const noop = g.opset >= since && g.chance(0.2) ? 1 : undefined;
+  const noop = g.opset >= since && g.chance(0.2) ? flag(g) : undefined;
   return nodeOf(op, [x.name, ...by.inputs], [float], {
     ...by.attributes,
-    keepdims: g.below(2),
+    keepdims: flag(g),
     noop_with_empty_axes: noop,
   });
 };
@@ -231,6 +199,11 @@ const pool: Maker = (g, op) => {
     ? {}
     : { kernel_shape: kernel, strides, ...(g.chance(0.3) && { auto_pad: 'SAME_UPPER' }) };
   return nodeOf(op, [x.name], op === 'MaxPool' && g.chance(0.2) ? [float, int64] : [float], attributes);
+};
+
+const lrn: Maker = (g, op) => {
+  const x = g.pick([float], rank(4));
+  return x && nodeOf(op, [x.name], [float], { size: 3 });
 };
 
 const conv: Maker = (g, op) => {
@@ -356,181 +329,6 @@ const gather: Maker = (g, op) => {
   return indices && nodeOf(op, [data, indices.name], [type], op === 'Gather' ? { axis } : {});
 };
 
-const ofMatrix =
-  (
-    attributes: (g: RandomGraph, width: number) => MadeNode['attributes'],
-    to: readonly number[] = [float],
-  ): Maker =>
-  (g, op) => {
-    const x = g.pick([float], g.chance(0.8) ? matrix : () => true);
-    return x && nodeOf(op, [x.name], to, attributes(g, lengthsOf(x).at(-1) ?? 1));
-  };
-
-const transform = (g: RandomGraph) => g.oneOf(['NONE', 'SOFTMAX', 'LOGISTIC', 'SOFTMAX_ZERO']);
-
-const linear: Maker = (g, op) => {
-  const count = 1 + g.below(4);
-  const labels = count === 1 ? 2 : count;
-  const common = (width: number) => ({
-    coefficients: floats(g, count * width),
-    intercepts: floats(g, count),
-    post_transform: transform(g),
-  });
-  const isNamed = g.chance(0.5);
-  const classes = isNamed
-    ? { classlabels_strings: several(g, labels).map((_, i) => `l${i}`) }
-    : { classlabels_ints: [...Array(labels).keys()] };
-  return op === 'ml.LinearRegressor'
-    ? ofMatrix((_, width) => ({ ...common(width), targets: count }))(g, op)
-    : ofMatrix((_, width) => ({ ...common(width), ...classes }), [isNamed ? string : int64, float])(g, op);
-};
-
-const supportVectors: Maker = (g, op) => {
-  const [classes, each] = [2 + g.below(2), 2];
-  const isRegressor = op === 'ml.SVMRegressor';
-  const count = isRegressor ? each : classes * each;
-  const pairs = isRegressor ? 1 : (classes * (classes - 1)) / 2;
-  return ofMatrix(
-    (_, width) => ({
-      kernel_type: 'RBF',
-      kernel_params: { fs: [0.5, 0, 3] },
-      support_vectors: floats(g, count * width),
-      rho: floats(g, pairs),
-      coefficients: floats(g, count * (isRegressor ? 1 : classes - 1)),
-      post_transform: 'NONE',
-      ...(isRegressor
-        ? { n_supports: count }
-        : {
-            vectors_per_class: several(g, classes, () => each),
-            classlabels_ints: [...Array(classes).keys()],
-            ...(g.chance(0.4) && { prob_a: floats(g, pairs), prob_b: floats(g, pairs) }),
-          }),
-    }),
-    isRegressor ? [float] : [int64, float],
-  )(g, op);
-};
-
-const trees: Maker = (g, op) => {
-  const [count, isClassifier] = [1 + g.below(4), op === 'ml.TreeEnsembleClassifier'];
-  const prefix = isClassifier ? 'class' : 'target';
-  const repeat = (list: readonly number[]) => [...list, ...list];
-  const leaves = several(g, 4, () => g.below(count));
-  return ofMatrix(
-    (_, width) => ({
-      nodes_treeids: [0, 0, 0, 1, 1, 1],
-      nodes_nodeids: repeat([0, 1, 2]),
-      nodes_truenodeids: repeat([1, 0, 0]),
-      nodes_falsenodeids: repeat([2, 0, 0]),
-      nodes_featureids: several(g, 6, () => g.below(width)),
-      nodes_values: floats(g, 6),
-      nodes_modes: ['BRANCH_LEQ', 'LEAF', 'LEAF', 'BRANCH_GT', 'LEAF', 'LEAF'],
-      [`${prefix}_treeids`]: [0, 0, 1, 1],
-      [`${prefix}_nodeids`]: [1, 2, 1, 2],
-      [`${prefix}_ids`]: leaves,
-      [`${prefix}_weights`]: floats(g, 4),
-      post_transform: transform(g),
-      ...(isClassifier
-        ? { classlabels_int64s: [...Array(Math.max(count, 2)).keys()] }
-        : { n_targets: count, aggregate_function: g.oneOf(['SUM', 'AVERAGE', 'MAX']) }),
-    }),
-    isClassifier ? [int64, float] : [float],
-  )(g, op);
-};
-
-const newTrees = ofMatrix((g, width) => ({
-  aggregate_function: g.below(4),
-  n_targets: 2,
-  tree_roots: [0, 1],
-  nodes_featureids: several(g, 2, () => g.below(width)),
-  nodes_splits: g.tensor(float, [2]),
-  nodes_modes: g.tensor(uint8, [2], [0, 2]),
-  nodes_truenodeids: [0, 2],
-  nodes_falsenodeids: [1, 3],
-  nodes_trueleafs: [1, 1],
-  nodes_falseleafs: [1, 1],
-  leaf_targetids: [0, 1, 0, 1],
-  leaf_weights: g.tensor(float, [4]),
-  post_transform: 0,
-}));
-
-const labelEncoder: Maker = (g, op) => {
-  const x = g.pick([g.oneOf([string, int64, float]), string, float]);
-  if (!x) return undefined;
-  const keys = {
-    [string]: { keys_strings: ['a', 'bb', '#'] },
-    [int64]: { keys_int64s: [1, 2, 3] },
-    [float]: { keys_floats: { fs: [0.5, 1, -1] } },
-  }[x.type];
-  const [type, values]: [number, Record<string, Attribute>] = g.oneOf([
-    [float, { values_floats: { fs: [1, 2, 3] } }],
-    [int64, { values_int64s: [1, 2, 0] }],
-    [string, { values_strings: ['a', '', 'x'] }],
-  ]);
-  return nodeOf(op, [x.name], [type], { ...keys, ...values });
-};
-
-const categories: Maker = (g, op) => {
-  const x = g.pick([g.oneOf([string, int64]), string]);
-  const cats = { cats_strings: ['a', 'bb', ''], cats_int64s: [1, 2, 3] };
-  if (op === 'ml.CategoryMapper')
-    return x && nodeOf(op, [x.name], [x.type === string ? int64 : string], cats);
-  return (
-    x &&
-    nodeOf(op, [x.name], [float], {
-      zeros: 1,
-      ...(x.type === string ? { cats_strings: cats.cats_strings } : { cats_int64s: cats.cats_int64s }),
-    })
-  );
-};
-
-const counts = (g: RandomGraph, x: MadeValue): MadeNode => {
-  const pool: Record<string, Attribute> =
-    x.type === string
-      ? { pool_strings: ['a', 'bb', g.oneOf(['c', 'c', '#', '']), 'a', 'bb'] }
-      : { pool_int64s: [1, 2, 3, 1, 2] };
-  return {
-    op: 'TfIdfVectorizer',
-    inputs: [x.name],
-    types: [float],
-    attributes: {
-      ...pool,
-      mode: g.oneOf(['TF', 'IDF', 'TFIDF']),
-      weights: floats(g, 4),
-      min_gram_length: 1,
-      max_gram_length: 1 + g.below(2),
-      max_skip_count: g.below(3),
-      ngram_counts: [0, 3],
-      ngram_indexes: [0, 1, 2, 3],
-    },
-  };
-};
-
-const texts: Maker = (g, op) => {
-  const list = g.pick([string], g.chance(0.9) ? rank(1) : () => true);
-  if (op === 'StringNormalizer') {
-    const attributes = {
-      case_change_action: g.oneOf(['LOWER', 'UPPER', 'NONE']),
-      locale: 'C.UTF-8',
-      ...(g.chance(0.1) && { stopwords: ['a'], is_case_sensitive: g.below(2) }),
-    };
-    return list && nodeOf(op, [list.name], [string], attributes);
-  }
-  const ready = g.pick([g.oneOf([string, int64]), int64], rank(2));
-  if (op === 'TfIdfVectorizer' && ready && g.chance(0.7)) return [counts(g, ready)];
-  if (!list) return undefined;
-  const by = g.oneOf([{ tokenexp: '[a-z]+' }, { separators: [' '] }, { tokenexp: '.' }]);
-  const tokens = g.add({
-    op: 'ms.Tokenizer',
-    inputs: [list.name],
-    types: [string],
-    attributes: { mark: g.below(2), mincharnum: 1, pad_value: g.oneOf(['#', '#', '', 'a']), ...by },
-  });
-  if (g.chance(0.1)) return nodeOf('Identity', [tokens.name], [string]);
-  return [
-    counts(g, g.chance(0.4) ? g.add({ op: 'Flatten', inputs: [tokens.name], types: [string] }) : tokens),
-  ];
-};
-
 const clip: Maker = (g, op) => {
   const x = g.pick([float]);
   if (!x) return undefined;
@@ -616,7 +414,7 @@ const constant: Maker = (g, op) => {
   return nodeOf(g.oneOf(['Add', 'Mul', 'Sub']), [x.name, made.name], [float]);
 };
 
-const table: readonly [Maker, string][] = [
+export const makersOfTensors: readonly [Maker, string][] = [
   [
     unary([float]),
     `Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish LeakyRelu Log Mish Neg Reciprocal
@@ -652,7 +450,7 @@ const table: readonly [Maker, string][] = [
       [float],
       (g, _, axis) => ({
         axis: g.chance(0.1) ? undefined : axis,
-        keepdims: g.below(2),
+        keepdims: flag(g),
         ...(g.opset > 11 && { select_last_index: g.below(2) }),
       }),
       [int64],
@@ -673,7 +471,7 @@ const table: readonly [Maker, string][] = [
   [unsqueeze, 'Unsqueeze'],
   [layerNorm, 'LayerNormalization RMSNormalization'],
   [channelNorm, 'BatchNormalization GroupNormalization InstanceNormalization'],
-  [onAxis([float], () => ({ size: 3 })), 'LRN'],
+  [lrn, 'LRN'],
   [pool, 'AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool'],
   [conv, 'Conv'],
   [concat, 'Concat ml.FeatureVectorizer'],
@@ -684,57 +482,4 @@ const table: readonly [Maker, string][] = [
   [gather, 'Gather ml.ArrayFeatureExtractor'],
   [cast, 'Cast CastLike'],
   [constant, 'Constant ConstantOfShape'],
-  [ofMatrix(() => ({ threshold: { f: 0.5 } })), 'ml.Binarizer'],
-  [
-    ofMatrix((g, width) => ({
-      imputed_value_floats: floats(g, g.oneOf([1, width])),
-      replaced_value_float: { f: 0.25 },
-    })),
-    'ml.Imputer',
-  ],
-  [ofMatrix((g) => ({ norm: g.oneOf(['L1', 'L2', 'MAX']) })), 'ml.Normalizer'],
-  [
-    ofMatrix((g, width) => {
-      const count = g.oneOf([1, width]);
-      return { offset: floats(g, count), scale: floats(g, count) };
-    }),
-    'ml.Scaler',
-  ],
-  [linear, 'ml.LinearClassifier ml.LinearRegressor'],
-  [supportVectors, 'ml.SVMClassifier ml.SVMRegressor'],
-  [trees, 'ml.TreeEnsembleClassifier ml.TreeEnsembleRegressor'],
-  [newTrees, 'ml.TreeEnsemble'],
-  [labelEncoder, 'ml.LabelEncoder'],
-  [categories, 'ml.CategoryMapper ml.OneHotEncoder'],
-  [texts, 'StringNormalizer ms.Tokenizer TfIdfVectorizer'],
 ];
-
-const makers = new Map(
-  table.flatMap(([maker, operators]) =>
-    operators.split(/\s+/).map((operator): [string, Maker] => [operator, maker]),
-  ),
-);
-
-/** The operators that came after opset 7. */
-const since: Record<number, string> = {
-  9: 'Acosh Asinh Atanh ConstantOfShape Cosh Erf IsNaN Shrink Sign Sinh TfIdfVectorizer Where NonZero',
-  11: 'BitShift CumSum Mod Round StringNormalizer IsInf ml.CategoryMapper',
-  13: 'Celu GreaterOrEqual LessOrEqual',
-  17: 'HardSwish LayerNormalization Trilu CastLike',
-  18: 'BitwiseAnd BitwiseNot BitwiseOr BitwiseXor GroupNormalization Mish',
-  20: 'Gelu RegexFullMatch StringConcat',
-  24: 'RMSNormalization Swish',
-};
-
-export function sinceOf(operator: string): number {
-  const found = Object.entries(since).find(([, operators]) => operators.split(' ').includes(operator));
-  return Number(found?.[0] ?? 7);
-}
-
-export const operatorNames = [...new Set([...rules.keys(), ...makers.keys()])];
-
-export function makersFor(operator: string): Maker {
-  const maker = makers.get(operator);
-  if (!maker) throw new Error(`no nodes are made for ${operator}`);
-  return maker;
-}

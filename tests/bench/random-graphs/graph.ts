@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import type { Tensor } from 'onnxruntime-node';
-import { readOnnx } from '../../model/graph/onnx';
-import { message, number } from '../../model/graph/protobuf';
-import type { Known } from '../../model/independence/known';
-import { followRows } from '../../model/independence/walk';
-import { makersFor, operatorNames, sinceOf } from './random-nodes';
-import { type MadeNode, rawOf, Type, writeNode, writeValue } from './written-node';
+import { readOnnx } from '../../../model/graph/onnx';
+import { message, number } from '../../../model/graph/protobuf';
+import type { Known } from '../../../model/independence/known';
+import { followRows } from '../../../model/independence/walk';
+import { makersFor, operatorNames, sinceOf } from './operators';
+import { type MadeNode, rawOf, Type, writeNode, writeValue } from './written';
 
 export interface MadeValue {
   readonly name: string;
@@ -22,6 +22,12 @@ const regrouping =
   'Reshape Transpose Transpose Flatten Squeeze Unsqueeze Gather Slice Concat MatMul Gemm Softmax ReduceMax ArgMax Add Where'.split(
     ' ',
   );
+/** Operators of tensors of rank 3 or 4. */
+const images = /Pool|Conv|LRN|^(Instance|Group)Norm/;
+/** Each graph begins with one of these, in turn; operators with a rule of their own more often than elementwise ones. */
+const firstOperators = operatorNames.flatMap((name) =>
+  /^m[ls]|Norm|^Str|^Tf/.test(name) || images.test(name) ? [name, name, name] : name,
+);
 const extremes = [1e30, -1e30, Number.NaN, 0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
 const extremeIntegers = [0, 3, -1, 2 ** 40];
 const extremeWords = ['', 'a bb '.repeat(20), 'x'.repeat(300), 'c a '];
@@ -43,11 +49,12 @@ export class RandomGraph {
     private readonly path: string,
   ) {
     this.state = (seed * 2654435761) >>> 0;
-    const first = operatorNames[seed % operatorNames.length];
+    const first = firstOperators[seed % firstOperators.length];
     this.opset = this.oneOf([7, 9, 11, 13, 17, 18, 20, 24].filter((opset) => opset >= sinceOf(first)));
     this.givesAll = this.chance(0.3);
     this.ml = first === 'ml.TreeEnsemble' ? 5 : this.oneOf([2, 3, 4]);
-    this.addInput(Type.float, this.oneOf([0, 1, 1, 1, 2, 2, 3]));
+    const ranks = images.test(first) ? [2, 3] : /^ml/.test(first) ? [1, 1, 1, 2] : [0, 1, 1, 1, 2, 2, 3];
+    this.addInput(Type.float, this.oneOf(ranks));
     if (this.chance(0.3))
       this.addInput(this.oneOf([Type.int64, Type.float, Type.bool]), this.oneOf([0, 1, 1, 2]));
     if (/String|Regex|Token|TfIdf/.test(first) || this.chance(0.1))

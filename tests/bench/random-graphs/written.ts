@@ -1,4 +1,4 @@
-import { message, number, varint } from '../../model/graph/protobuf';
+import { message, number, varint } from '../../../model/graph/protobuf';
 
 // Field and type numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
