@@ -86,6 +86,9 @@ const encoded: Give = ({ shape, axis }, _, call) => {
   return { shape: [...shape, countOf(call, 'cats_strings', 'cats_int64s')], axis };
 };
 
+/** A constant list may lose entries; others that may are not followed. */
+const kept: Give = (x, _, { node }) => withLength(x, node.attributes.has('stopwords') ? [0] : []);
+
 const tokens: Give = ({ shape, axis }, _, { node }) => {
   return { shape: [...shape, Number.NaN], axis, padding: node.attributes.get('pad_value')?.s ?? '' };
 };
@@ -123,7 +126,7 @@ export const groupsAcrossAxes: readonly Group[] = [
   [across(matrix, classified), 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [across(matrix, regressed), 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],
   [across(none, encoded), 'ml.OneHotEncoder'],
-  [across(list), 'StringNormalizer'],
+  [across(list, kept), 'StringNormalizer'],
   [across(list, tokens), 'ms.Tokenizer'],
   [across(matrix, counted), 'TfIdfVectorizer'],
 ];

@@ -4,6 +4,7 @@ import { readOnnx } from '../../../model/graph/onnx';
 import { message, number } from '../../../model/graph/protobuf';
 import type { Known } from '../../../model/independence/known';
 import { followRows } from '../../../model/independence/walk';
+import { sizeOf } from '../../../model/values/tensor';
 import { makersFor, operatorNames, sinceOf } from './operators';
 import { type MadeNode, rawOf, Type, writeNode, writeValue } from './written';
 
@@ -129,8 +130,7 @@ export class RandomGraph {
   }
 
   tensor(type: number, dims: readonly number[], values?: readonly (number | string)[]): Buffer {
-    const size = dims.reduce((product, length) => product * length, 1);
-    const cells = values ?? Array.from({ length: size }, () => this.cell(type));
+    const cells = values ?? Array.from({ length: sizeOf(dims) }, () => this.cell(type));
     const head = [...dims.map((length) => number(1, length)), number(2, type)];
     if (type === Type.string)
       return Buffer.concat([...head, ...cells.map((cell) => message(6, String(cell)))]);
@@ -168,7 +168,7 @@ export class RandomGraph {
     const names: Record<number, Tensor.Type> = { 1: 'float32', 7: 'int64', 8: 'string', 9: 'bool' };
     const rows = this.inputs.map(({ name, type, dims: [, ...row] }) => {
       const dims = [count, ...row.map(Number)];
-      const cells = Array.from({ length: dims.reduce((a, b) => a * b, 1) }, () => cell(type));
+      const cells = Array.from({ length: sizeOf(dims) }, () => cell(type));
       return [name, { type: names[type], dims, data: cells }];
     });
     return Object.fromEntries(rows);

@@ -1,3 +1,4 @@
+import type { Known } from '../../../model/independence/known';
 import type { MadeValue, RandomGraph } from './graph';
 import { type MadeNode, Type } from './written';
 
@@ -14,16 +15,14 @@ export const lengthsOf = ({ known }: MadeValue) =>
   (known?.shape ?? [1]).map((length) => (length > 0 ? length : 1));
 export const rankOf = (x: MadeValue) => lengthsOf(x).length;
 export const anyAxis = (g: RandomGraph, rank: number) => g.below(2 * rank) - rank;
-export const product = (lengths: readonly number[]) => lengths.reduce((size, length) => size * length, 1);
 export const several = (g: RandomGraph, count: number, cell = () => g.below(17) / 4 - 2) =>
   Array.from({ length: count }, cell);
 export const floats = (g: RandomGraph, count: number) => ({ fs: several(g, count) });
 export const rank =
   (...ranks: number[]) =>
-  ({ shape }: { shape: readonly number[] }) =>
+  ({ shape }: Known) =>
     ranks.includes(shape.length);
-export const matrix = ({ shape, axis }: { shape: readonly number[]; axis?: number }) =>
-  shape.length === 2 && axis === 0 && shape[1] > 0;
+export const matrix = ({ shape, axis }: Known) => shape.length === 2 && axis === 0 && shape[1] > 0;
 /** Lengths whose product is `size`. */
 export function factors(g: RandomGraph, size: number): number[] {
   const divisors = several(g, 6, () => 1 + g.below(6)).filter((length) => size % length === 0);

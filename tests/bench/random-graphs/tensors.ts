@@ -1,3 +1,5 @@
+import type { Known } from '../../../model/independence/known';
+import { sizeOf } from '../../../model/values/tensor';
 import type { MadeValue, RandomGraph } from './graph';
 import {
   anyAxis,
@@ -13,7 +15,6 @@ import {
   matrix,
   nodeOf,
   numeric,
-  product,
   rank,
   rankOf,
   several,
@@ -225,7 +226,7 @@ const concat: Maker = (g, op) => {
     op === 'Concat' ? g.pick([float, int64, string]) : g.pick([float], g.chance(0.9) ? matrix : () => true);
   if (!x) return undefined;
   const axis = anyAxis(g, rankOf(x));
-  const isAlike = ({ shape, axis: rows }: { shape: readonly number[]; axis?: number }) =>
+  const isAlike = ({ shape, axis: rows }: Known) =>
     g.chance(0.1) || (shape.length === rankOf(x) && rows === x.known?.axis);
   const others = several(g, 1 + g.below(2), () => 0).map(() => g.pick([x.type], isAlike) ?? x);
   const all = [x, ...others];
@@ -255,12 +256,12 @@ const reshape: Maker = (g, op) => {
   const [lengths, axis] = [lengthsOf(x), x.known?.axis ?? 0];
   const [before, own, behind] = [lengths.slice(0, axis), lengths.slice(axis), lengths.slice(axis + 1)];
   const target = g.oneOf([
-    () => [...before.map(() => 0), 0, ...(g.chance(0.5) ? factors(g, product(behind)) : [-1])],
-    () => [...factors(g, product(before)), -1, ...factors(g, product(own))],
+    () => [...before.map(() => 0), 0, ...(g.chance(0.5) ? factors(g, sizeOf(behind)) : [-1])],
+    () => [...factors(g, sizeOf(before)), -1, ...factors(g, sizeOf(own))],
     () => [
-      ...(product(before) === 1 ? [] : [product(before)]),
+      ...(sizeOf(before) === 1 ? [] : [sizeOf(before)]),
       -1,
-      ...factors(g, product(own)).slice(0, 1 + g.below(3)),
+      ...factors(g, sizeOf(own)).slice(0, 1 + g.below(3)),
     ],
     () => [-1, ...several(g, g.below(3), () => 1 + g.below(4))],
     () => [0, -1],
@@ -318,7 +319,7 @@ const gather: Maker = (g, op) => {
     const x = g.pick([float, int64, string]);
     if (!x) return undefined;
     const axis = op === 'Gather' ? anyAxis(g, rankOf(x)) : -1;
-    const indices = several(g, product(dims), () => g.below(lengthsOf(x).at(axis) ?? 1));
+    const indices = several(g, sizeOf(dims), () => g.below(lengthsOf(x).at(axis) ?? 1));
     return nodeOf(op, [x.name, g.constant(int64, dims, indices)], [x.type], op === 'Gather' ? { axis } : {});
   }
   const indices = g.pick([int64], op === 'Gather' ? () => true : rank(1, 2));
