@@ -51,15 +51,16 @@ const matrix = ofRank(2);
 const softmaxAxes: Axes = (call, x) =>
   call.opset < 13 ? allFrom(x, int(call, 'axis', 1)) : [int(call, 'axis', -1)];
 
+/** The runtime takes a flag as set only where it is 1. */
 const reducedAxes: Axes = (call, x) => {
   const since = call.node.op === 'ReduceSum' ? 13 : 18;
   const axes = integersBy(call, since, 1, 'axes') ?? [];
-  const takesNone = call.opset >= since && int(call, 'noop_with_empty_axes', 0) !== 0;
+  const takesNone = call.opset >= since && int(call, 'noop_with_empty_axes', 0) === 1;
   return axes.length > 0 || takesNone ? axes : allFrom(x, 0);
 };
 
 const reduced: Give = (x, places, call) =>
-  int(call, 'keepdims', 1) === 0 ? without(x, places) : withLength(x, places, 1);
+  int(call, 'keepdims', 1) === 1 ? withLength(x, places, 1) : without(x, places);
 
 /** Scale and bias, which may have the shape of the operand, are aligned with it. */
 const normalized: Give = (_x, _places, { operands }) =>
@@ -84,6 +85,9 @@ const regressed: Give = (x, _, call) =>
 const encoded: Give = ({ shape, axis }, _, call) => {
   return { shape: [...shape, countOf(call, 'cats_strings', 'cats_int64s')], axis };
 };
+
+/** A constant list may lose entries; others that may are not followed. */
+const kept: Give = (x, _, { node }) => withLength(x, node.attributes.has('stopwords') ? [0] : []);
 
 const tokens: Give = ({ shape, axis }, _, { node }) => {
   return { shape: [...shape, Number.NaN], axis, padding: node.attributes.get('pad_value')?.s ?? '' };
@@ -122,7 +126,7 @@ export const groupsAcrossAxes: readonly Group[] = [
   [across(matrix, classified), 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [across(matrix, regressed), 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],
   [across(none, encoded), 'ml.OneHotEncoder'],
-  [across(list), 'StringNormalizer'],
+  [across(list, kept), 'StringNormalizer'],
   [across(list, tokens), 'ms.Tokenizer'],
   [across(matrix, counted), 'TfIdfVectorizer'],
 ];

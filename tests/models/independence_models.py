@@ -162,6 +162,9 @@ TRAPS = {
  "tokens_given": ("t = Reshape(text, im1) y = com.microsoft.Tokenizer<mark=0,mincharnum=1,pad_value=\"#\",tokenexp=\"[a-z]+\">(t)", {"head": "(string[N,1] text)", "out": "(string[N,M] y)"}),
  "constant_given_twice": ("a = Constant<value=int64[1] {1}>() m = ReduceSum<keepdims=1>(x, a) y = Sub(x, m) a = Constant<value=int64[1] {0}>()", {}),
  "constant_for_initializer": ("m = ReduceSum<keepdims=1>(x, i1) y = Sub(x, m) i1 = Constant<value=int64[1] {0}>()", {}),
+ "reduce_noop_2": ("m = ReduceMean<noop_with_empty_axes=2>(x) y = Sub(x, m)", {"opset": 18}),
+ "reduce_keepdims_2": ("s = ReduceSum<keepdims=2>(x, i1) y = Softmax<axis=-1>(s)", {"out": "(float[N] y)"}),
+ "stop_words_of_constant": ("l = Constant<value=string[4] {\"a\",\"b\",\"a\",\"c\"}>() s = StringNormalizer<is_case_sensitive=1,stopwords=[\"a\"],locale=\"C.UTF-8\">(l) u = Unsqueeze(s, i0) i = ArgMax<axis=1,keepdims=0>(x) z = Sub(i, i) g = Gather(u, z) y = Reshape(g, m4)", {"out": "(string[N,4] y)"}),
 }
 
 FINE = {
