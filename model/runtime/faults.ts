@@ -12,7 +12,7 @@ const faults: [RegExp, string][] = [
   [/out of (data )?bounds|out of range|invalid index|index \S+ must be/i, 'an index is out of range'],
   [
     /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) the same/i,
-    'the sizes of the inputs do not go together',
+    'their sizes do not fit it or each other',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
   [
@@ -23,10 +23,11 @@ const faults: [RegExp, string][] = [
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
 
-/** The caller's part in an error of a run, or undefined where it is the model's own. */
+/** The caller's part in an error of a run, caused by the runtime's words; undefined where it is the model's own. */
 export function callersFault(reason: string): BadInput | undefined {
   const fault = faults.find(([pattern]) => pattern.test(reason));
-  return fault && new BadInput(`the model rejects these values: ${fault[1]}`);
+  const cause = new Error(withoutSource(reason));
+  return fault && new BadInput(`the model rejects these values: ${fault[1]}`, undefined, { cause });
 }
 
 const setVersion = `python -c "import onnx; m = onnx.load('model.onnx'); m.ir_version = 13; onnx.save(m, 'model.onnx')"`;
@@ -92,6 +93,10 @@ export function loadFault(reason: string, opsets: OnnxFile['opsets']): string {
     if (found)
       return words.replace('$float32', float32).replace(/\$(\d)/g, (_, group) => found[Number(group)]);
   }
-  // What is before the last of its source lines and signatures tells a user nothing.
+  return withoutSource(reason);
+}
+
+/** What is before the last of its source lines and signatures tells a user nothing. */
+function withoutSource(reason: string): string {
   return reason.replace(/^Error: /, '').replace(/^.*\/onnxruntime_src\/\S+ .*?\) (?=[A-Z[])/, '');
 }

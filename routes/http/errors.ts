@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
-import { messageOf, RunError } from '../../model/errors';
+import { BadInput, messageOf, RunError } from '../../model/errors';
 import { hintFor, inferHintFor } from '../dialects/usage';
 import { formatError } from './lines';
 import { sendJson, sendOptions } from './reply';
@@ -34,7 +34,8 @@ export function answerError(res: Response, error: unknown): void {
   if (res.writableEnded || res.destroyed) return;
   const { status, message, isOurs } = translate(error, res.req);
   const id = res.getHeader('X-Request-Id');
-  res.locals.why = isOurs ? messageOf(error) : message;
+  const cause = error instanceof BadInput ? error.cause : undefined;
+  res.locals.why = isOurs || cause ? messageOf(cause ?? error) : message;
   if (isOurs) console.error(formatError(res.app.locals, String(id), error));
   // Half of a reply cannot be taken back.
   if (res.headersSent) return void res.destroy();
