@@ -8,7 +8,7 @@ export interface Place {
   path: readonly (number | string)[];
 }
 
-/** The caller's mistake; where it lies at a place, `problem` is what is wrong there. */
+/** The caller's mistake; where it lies at a place, `problem` is what is wrong there. Its `cause` is for the log. */
 export class BadInput extends Error {
   readonly status = 400;
   readonly expose = true;
@@ -16,8 +16,9 @@ export class BadInput extends Error {
   constructor(
     readonly problem: string,
     readonly place?: Place,
+    options?: ErrorOptions,
   ) {
-    super(place ? `${nameOf(place)} ${problem}` : problem);
+    super(place ? `${nameOf(place)} ${problem}` : problem, options);
   }
 }
 

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { message, number } from '../model/graph/protobuf';
 import { readOptions } from '../routes/http/options';
 import { ask, killServers, launch, launchAndEnd, startServer, until } from './process';
 import { closeModels, modelPath, serveModel } from './serve';
@@ -39,6 +40,17 @@ test('The boot log shows the inputs, the outputs and a request', async () => {
   for (const label of ['setosa', 'versicolor', 'virginica']) expect(log).toContain(label);
   expect(log).toMatch(/^Try: curl /m);
   expect(server.stderr()).toBe('');
+});
+
+test('An opset that is newer than the runtime, by one, is served', async () => {
+  // onnx.proto: ModelProto.opset_import is 8, whose version is 2; of two, the last one counts.
+  const newer = join(folder, 'newer.onnx');
+  writeFileSync(
+    newer,
+    Buffer.concat([readFileSync(modelPath('identity-float32')), message(8, number(2, 27))]),
+  );
+  const server = await startServer(newer);
+  expect((await ask(server.port, '/predict', { x: [1, 2] })).body).toEqual({ prediction: [1, 2] });
 });
 
 /** Runs the boot log's `Try:` line as a user would who pastes it, and gives status and reply. */

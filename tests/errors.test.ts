@@ -158,12 +158,13 @@ test.each([
   ['a code that it does not know', 'onehot', '{"city":"Oslo","code":8}'],
   ['a row shorter than its padding', 'reflect', '{"x":[1,2]}'],
   ['a text longer than the longest', 'longest', '{"ids":[1,2,3,4,5]}'],
+  ['a sound shorter than its window', 'audio', JSON.stringify([Array(50).fill(0)])],
   ['a state of another batch', 'gru-state', '{"x":[[[1,2]]],"state":[[[1,2,3],[1,2,3]]]}'],
 ])('POST /predict with %s, which %s rejects, is a 400 in our own words', async (_what, model, body) => {
   const reply = await ask(model, body);
   expectError(reply, 400);
   expect(reply.body.error).toMatch(/the model rejects|this model does not take/);
-  expect(reply.body.error).not.toMatch(/idx=|node|status code|abc/i);
+  expect(reply.body.error).not.toMatch(/idx=|node|status code|abc|sizes of the inputs/i);
 });
 
 test.each([

@@ -44,6 +44,12 @@ test('A line ends with the reason where a request fails', async () => {
   expect(line).toMatch(/ POST \/predict 400 \d+ [\d.]+ ms .*petal_width/);
 });
 
+test('A line ends with the words of the runtime where it rejects the values', async () => {
+  const server = await startServer('audio');
+  await ask(server.port, '/predict', [Array(50).fill(0)]);
+  await server.wrote(/ POST \/predict 400 \d+ [\d.]+ ms ".*Conv.*Invalid input shape: \{50\}"/);
+});
+
 test.each([
   ['a new line in the path', '/a%0ab%0d%0ac'],
   ['an escaped slash and a broken escape', '/%2f%zz'],

@@ -203,6 +203,10 @@ test('sequence-used gives the tensors of a sequence that another node reads, and
   expect(await predict('sequence-used', { x })).toEqual({ prediction: x, parts_1: [2, 4], second: [2, 4] });
 });
 
+test('helper17, of the IR version that onnx 1.23 writes, answers', async () => {
+  expect(await predict('helper17', { x: [[1, -2]] })).toEqual({ predictions: [[1, 0]] });
+});
+
 test.each(['zipmap-hand', 'zipmap-shown', 'zipmap-only', 'external', 'text', 'default-input'])(
   '%s is served whole, with nothing to note',
   async (name) => {
@@ -242,15 +246,15 @@ describe('files written for a test', () => {
     return path;
   }
 
-  /** A model of one node from x to y, both of this element type and shape, of which the first dimension is open. */
-  function oneNode(op: string, type: number, width: number): Buffer {
+  /** A model of one node, or of others, from x to y, both of this element type and shape, of which the first dimension is open. */
+  function oneNode(op: string, type: number, width: number, nodes?: Buffer[]): Buffer {
     // onnx.proto: ValueInfoProto.name is 1 and .type 2, TypeProto.tensor_type 1, whose elem_type is 1 and shape 2;
     // TensorShapeProto.dim is 1, whose dim_value is 1 and dim_param 2.
     const shape = message(2, message(1, message(2, 'N')), message(1, number(1, width)));
     const info = (name: string) =>
       Buffer.concat([message(1, name), message(2, message(1, number(1, type), shape))]);
     const node = message(1, message(1, 'x'), message(2, 'y'), message(4, op));
-    const graph = message(7, node, message(11, info('x')), message(12, info('y')));
+    const graph = message(7, ...(nodes ?? [node]), message(11, info('x')), message(12, info('y')));
     return Buffer.concat([number(1, 8), message(8, number(2, 17)), graph]);
   }
 
@@ -262,6 +266,31 @@ describe('files written for a test', () => {
     };
     expect(editsOf(path).length).toBeGreaterThan(0);
     expect(editsOf(write('text.onnx', applyEdits(path, editsOf(path))))).toEqual([]);
+  });
+
+  // TensorProto.DataType: 1 is float, 11 double, 16 bfloat16. NodeProto.attribute is 5, whose .i is 3 and .type 20.
+  const cast = (from: string, to: string, type: number) =>
+    message(1, message(1, from), message(2, to), message(4, 'Cast'), message(5, message(1, 'to'), number(3, type), number(20, 2))); // biome-ignore format: one node
+  const inside = (op: string, type: number) => [
+    cast('x', 'a', type),
+    message(1, message(1, 'a'), message(2, 'b'), message(4, op)),
+    cast('b', 'y', 1),
+  ];
+
+  test.each<[string, Buffer, RegExp]>([
+    ['bfloat16 inside', oneNode('Relu', 1, 2, inside('Relu', 16)), /no Relu for .* in float32/],
+    ['bfloat16 where it is unknown', oneNode('Sin', 1, 2, inside('Sin', 16)), /no bfloat16s.* in float32/],
+    ['a double inside', oneNode('Erf', 1, 2, inside('Erf', 11)), /no Erf for .* in float32/],
+    [
+      'an old opset',
+      Buffer.concat([oneNode('Relu', 1, 2), message(8, number(2, 5))]),
+      /opset is 5.*convert_version/,
+    ],
+  ])('a model with %s that no data frame was made for is not told of one', async (_what, bytes, says) => {
+    const error = await openModel(write('odd.onnx', bytes)).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toMatch(says);
+    expect(error.message).not.toMatch(/frame|FloatTensorType/);
   });
 
   /** A model of one encoder, of columns of these dimensions behind the first. */
@@ -312,6 +341,15 @@ describe('files written for a test', () => {
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5000\n`;
   const page = '\n<!DOCTYPE html>\n<html lang="en"><title>Sign in</title>';
   test.each([
+    ['uint2', 25],
+    ['float6e3m2', 28],
+  ])('a model of %s does not boot: one line names it', async (type, code) => {
+    const error = await openModel(write('odd.onnx', oneNode('Identity', code, 2))).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toContain(`the input x is ${type}, which cannot be served: export`);
+  });
+
+  test.each([
     ['empty', '', 'empty'],
     ['text', 'not a model', ''],
     ['JSON', '{"a": 1}', ''],
@@ -348,8 +386,16 @@ describe('files written for a test', () => {
   // onnx.proto: ModelProto.ir_version is 1 and .opset_import 8, whose version is 2; of two, the last one counts.
   const identity = readFileSync(modelPath('identity-float32'));
   test.each([
-    ['a newer IR version', Buffer.concat([identity, number(1, 99)]), /IR version.* export/],
-    ['a newer opset', Buffer.concat([identity, message(8, number(2, 99))]), /opset.* export/],
+    [
+      'a newer IR version',
+      Buffer.concat([identity, number(1, 99)]),
+      /IR version.* export.*m\.ir_version = 13;/,
+    ],
+    [
+      'a newer opset',
+      Buffer.concat([identity, message(8, number(2, 99))]),
+      /opset.* export.*convert_version/,
+    ],
     ['weights that are cut short', readFileSync(modelPath('external')), /weights/],
   ])('a model with %s does not boot: one line says what to do', async (_what, bytes, says) => {
     write('external.onnx.data', 'too short');

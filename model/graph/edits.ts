@@ -36,8 +36,10 @@ function substitutesFor({ op, inputs, outputs: [output], attributes }: Node): Su
 /** What the runtime needs changed in a file, to serve it: edits in their order. */
 export function editsFor(file: OnnxFile, substitutes: ReadonlyMap<string, readonly Substitute[]>): Edit[] {
   const edits = [...withLocale(file), ...withoutOutputs(file, substitutes)];
-  if (edits.length === 0) return [];
-  const { graph, size } = file;
+  const { graph, size, irVersion } = file;
+  // onnx 1.23 writes 14, in which float6 is new; onnxruntime 1.30 reads up to 13. ModelProto.ir_version is 1; of two, the last counts.
+  const readable = irVersion === 14 ? number(1, 13) : Buffer.alloc(0);
+  if (edits.length + readable.length === 0) return [];
   const { lengthAt, from, to } = graph.field;
   const declared = new Set(graph.outputs.map(({ name }) => name));
   const added = new Set([...substitutes.values()].flat().map(({ tensor }) => tensor));
@@ -49,7 +51,7 @@ export function editsFor(file: OnnxFile, substitutes: ReadonlyMap<string, readon
     { from: lengthAt, to: from, bytes: varint(to - from + growthBy(edits)) },
     ...edits.sort((one, other) => one.from - other.from),
     // A message that occurs twice is merged, so a second ModelProto is enough whose graph, 7, holds nothing but outputs.
-    { from: size, to: size, bytes: message(7, ...outputs) },
+    { from: size, to: size, bytes: Buffer.concat([readable, message(7, ...outputs)]) },
   ];
 }
 

@@ -174,6 +174,7 @@ const graph = message({
 
 /** With the functions that it brings, and its own `metadata_props`. */
 const model = message({
+  irVersion: [1, integer],
   graph: [7, positioned(graph)],
   opsets: [8, list(message({ domain: [1, text], version: [2, integer] }))],
   metadata: [14, strings],

@@ -5,10 +5,18 @@ import { placeholderAt } from './mistaken';
 import { allNodes, type OnnxFile } from './onnx';
 
 /** Element types that the runtime cannot load, cannot run, or dies of: TensorProto.DataType from 14 on. */
-const unservable =
-  'complex64 complex128 bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1'.split(
-    ' ',
-  );
+const unservable = [
+  ...[
+    'complex64',
+    'complex128',
+    'bfloat16',
+    'float8e4m3fn',
+    'float8e4m3fnuz',
+    'float8e5m2',
+    'float8e5m2fnuz',
+  ],
+  ...['uint4', 'int4', 'float4e2m1', 'float8e8m0', 'uint2', 'int2', 'float6e2m3', 'float6e3m2'],
+];
 
 /** Throws BootError where the type of an input or output cannot be served. */
 export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {

@@ -1,4 +1,5 @@
 import { BadInput } from '../errors';
+import type { OnnxFile } from '../graph/onnx';
 
 // ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
 
@@ -11,7 +12,7 @@ const faults: [RegExp, string][] = [
   [/out of (data )?bounds|out of range|invalid index|index \S+ must be/i, 'an index is out of range'],
   [
     /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) the same/i,
-    'the sizes of the inputs do not go together',
+    'their sizes do not fit it or each other',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
   [
@@ -22,16 +23,25 @@ const faults: [RegExp, string][] = [
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
 
-/** The caller's part in an error of a run, or undefined where it is the model's own. */
+/** The caller's part in an error of a run, caused by the runtime's words; undefined where it is the model's own. */
 export function callersFault(reason: string): BadInput | undefined {
   const fault = faults.find(([pattern]) => pattern.test(reason));
-  return fault && new BadInput(`the model rejects these values: ${fault[1]}`);
+  const cause = new Error(withoutSource(reason));
+  return fault && new BadInput(`the model rejects these values: ${fault[1]}`, undefined, { cause });
 }
 
+const setVersion = `python -c "import onnx; m = onnx.load('model.onnx'); m.ir_version = 13; onnx.save(m, 'model.onnx')"`;
+const convert = `python -c "import onnx, onnx.version_converter as v; onnx.save(v.convert_version(onnx.load('model.onnx'), 17), 'model.onnx')"`;
+
+// $float32 stands for how to export with values of that type.
 const loadFaults: [RegExp, string][] = [
   [
     /([\w.]*:?\w+)\(-?\d+\) is not a registered function/,
     'the runtime has no operator $1: export it without.',
+  ],
+  [
+    /(?:domain_version of|Opset) (2[89]|[3-9]\d|\d{3,})\b/,
+    `it uses opset $1, the runtime knows up to 27: export it with opset_version=17, or run ${convert}`,
   ],
   [
     /No Op registered for (\S+) with domain_version of (\d+)/,
@@ -39,19 +49,15 @@ const loadFaults: [RegExp, string][] = [
   ],
   [
     /IR version: (\d+), max supported IR version: (\d+)/,
-    'its IR version is $1, the runtime knows up to $2: export it with an older onnx package.',
-  ],
-  [
-    /Opset (\d+) is under development.* till opset (\d+)/,
-    'it uses opset $1, the runtime knows up to $2: export it with a lower opset.',
+    `its IR version is $1, the runtime knows up to $2: export it with an older onnx package, or run ${setVersion}`,
   ],
   [
     /Could not find an implementation for (\w+)\(/,
-    'the runtime has no $1 for values of this type: export it with float32 columns (frame.astype("float32"), FloatTensorType).',
+    'the runtime has no $1 for values of this type: export it $float32.',
   ],
   [
-    /Type 'tensor\(double\)' of input parameter .* of operator \((\w+)\)/,
-    'its $1 takes no doubles: export it with float32 columns (frame.astype("float32"), FloatTensorType).',
+    /Type 'tensor\((\w+)\)' of input parameter .* of operator \((\w+)\)/,
+    'its $2 takes no $1s: export it $float32.',
   ],
   [
     /out of bounds or can not be read in full/,
@@ -68,12 +74,29 @@ const loadFaults: [RegExp, string][] = [
   ],
 ];
 
+/** The oldest opset of which the runtime has all operators. */
+const oldestOpset = 7;
+
 /** Why a model cannot be loaded, and what to do, given the runtime's reason. */
-export function loadFault(reason: string): string {
+export function loadFault(reason: string, opsets: OnnxFile['opsets']): string {
+  const old = opsets.find(({ domain, version }) => domain === '' && version < oldestOpset);
+  if (old && reason.includes('Could not find an implementation')) {
+    return `its opset is ${old.version}, the runtime knows ${oldestOpset} and up: export it with opset_version=17, or run ${convert}`;
+  }
+  // skl2onnx and its kin import this domain.
+  const isOfFrame = opsets.some(({ domain }) => domain === 'ai.onnx.ml');
+  const float32 = isOfFrame
+    ? 'with float32 columns (frame.astype("float32"), FloatTensorType)'
+    : 'in float32 (PyTorch: model.float())';
   for (const [pattern, words] of loadFaults) {
     const found = pattern.exec(reason);
-    if (found) return words.replace(/\$(\d)/g, (_, group) => found[Number(group)]);
+    if (found)
+      return words.replace('$float32', float32).replace(/\$(\d)/g, (_, group) => found[Number(group)]);
   }
-  // What is before the last of its source lines and signatures tells a user nothing.
+  return withoutSource(reason);
+}
+
+/** What is before the last of its source lines and signatures tells a user nothing. */
+function withoutSource(reason: string): string {
   return reason.replace(/^Error: /, '').replace(/^.*\/onnxruntime_src\/\S+ .*?\) (?=[A-Z[])/, '');
 }

@@ -12,6 +12,9 @@ import type { Tensor } from '../values/tensor';
  */
 process.env.ORT_DISABLE_TELEMETRY = '1';
 
+// An opset that is newer than its own by one loads, if its operators are as they were: core/graph/model_load_utils.h.
+process.env.ALLOW_RELEASED_ONNX_OPSET_ONLY = '0';
+
 /** Where a model comes from, and how many threads share the work of one run. */
 export interface Source {
   path: string;

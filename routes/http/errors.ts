@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
-import { messageOf, RunError } from '../../model/errors';
+import { BadInput, messageOf, RunError } from '../../model/errors';
 import { hintFor, inferHintFor } from '../dialects/usage';
 import { sendJson, sendOptions } from './send';
 
@@ -43,7 +43,8 @@ export function answerError(res: Response, error: unknown): void {
   if (res.writableEnded || res.destroyed) return;
   const { status, message, isOurs } = translate(error);
   const id = String(res.getHeader('X-Request-Id'));
-  res.locals.why = isOurs ? messageOf(error) : message;
+  const cause = error instanceof BadInput ? error.cause : undefined;
+  res.locals.why = isOurs || cause ? messageOf(cause ?? error) : message;
   if (isOurs) res.locals.logError(id, error);
   // Half of a reply cannot be taken back.
   if (res.headersSent) return void res.destroy();
