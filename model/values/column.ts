@@ -117,7 +117,7 @@ export class Column implements Iterable<unknown> {
 }
 
 /** Values of so many bytes are made into text at once. */
-const pieceBytes = 1 << 13;
+const pieceBytes = 1 << 15;
 
 /** The values of a tensor as JSON: those of a shape that begin at a flat index. */
 class Block {

@@ -82,7 +82,10 @@ const same = (value: number) => value;
 const elements = {
   float16: numbers('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+  float32: {
+    ...numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+    list: (data: Data, from: number, to: number) => listFloats(data as Numbers, from, to),
+  },
   float64: numbers('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
   int8: numbers('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
   int16: numbers('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
@@ -221,9 +224,24 @@ function float(type: string, limit: number, shorten: (value: number) => number):
       if (value === 'Infinity') return Number.POSITIVE_INFINITY;
       return value === '-Infinity' ? Number.NEGATIVE_INFINITY : undefined;
     },
-    write: (value) => (Number.isFinite(value) ? shorten(value) : Number.isNaN(value) ? null : String(value)),
+    write: (value) => (Number.isFinite(value) ? shorten(value) : writeNonFinite(value)),
     number: same,
   };
+}
+
+/** As `list` does it, but with nothing to look up for a value: large replies are float32. */
+function listFloats(data: Numbers, from: number, to: number): unknown[] {
+  const values = new Array<unknown>(to - from);
+  for (let i = from; i < to; i++) {
+    const value = data[i];
+    values[i - from] = Number.isFinite(value) ? shortenFloat32(value) : writeNonFinite(value);
+  }
+  return values;
+}
+
+/** JSON has no such numbers. */
+function writeNonFinite(value: number): unknown {
+  return Number.isNaN(value) ? null : String(value);
 }
 
 const scratch = new DataView(new ArrayBuffer(2));
