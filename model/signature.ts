@@ -55,14 +55,6 @@ export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonl
   return dims.length === 0 ? undefined : dims;
 }
 
-/** An instance that the model is known to take, else one by its declaration. */
-export function exampleOf(input: Input, kind: Kind): Example {
-  const { type, example } = input;
-  if (example) return example;
-  const shape = (instanceDims(input, kind) ?? []).map((dim) => (typeof dim === 'number' ? dim : 1));
-  return { values: [type === 'string' ? 'a' : 0], shape };
-}
-
 /** The value of an example at a flat index. */
 export function valueAt({ values }: Example, at: number): Scalar {
   return values[at % values.length];

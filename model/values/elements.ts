@@ -25,8 +25,6 @@ export interface Element {
   readonly takes: string;
   /** Whether it has integers that no double is, which JSON.parse would change. */
   readonly exceedsDoubles?: boolean;
-  /** How far rounding may change a float, as a part of the largest value of its row, and of a typical row; others are exact. */
-  readonly rounding?: Rounding;
   create(length: number): Data;
   /** The data that little-endian bytes stand for, sharing their memory; undefined for strings. */
   view?(buffer: ArrayBufferLike, offset: number, length: number): Data;
@@ -38,15 +36,8 @@ export interface Element {
   get(data: Data, at: number): unknown;
   /** The JSON values of what is stored from one index to another. */
   list(data: Data, from: number, to: number): unknown[];
-  /** What is stored as a number, to tell what is like and unlike; of a string its length. */
-  number(data: Data, at: number): number;
   /** Copies all of `source`, of this type, to `at` and, where a step is given, on from it in such steps. */
   copy(data: Data, at: number, source: Data, step?: number): void;
-}
-
-interface Rounding {
-  relative: number;
-  absolute: number;
 }
 
 /** A class of typed arrays. */
@@ -69,12 +60,10 @@ interface Stored<Value> {
  */
 interface Codec<Value> {
   takes: string;
-  rounding?: Rounding;
   /** JSON numbers between this and its negative are stored as they are. */
   limit?: number;
   read(value: unknown): Value | undefined;
   write(stored: Value): unknown;
-  number(stored: Value): number;
 }
 
 const same = (value: number) => value;
@@ -99,7 +88,6 @@ const elements = {
     takes: 'true or false',
     read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
     write: (stored) => stored !== 0,
-    number: same,
   }),
   string: strings(),
 } satisfies Record<string, Element>;
@@ -132,13 +120,12 @@ function bigInts(datatype: string, array: ArrayOf<BigInts>, codec: Codec<bigint>
 function typed<Value extends number | bigint>(
   datatype: string,
   array: ArrayOf<Numbers | BigInts>,
-  { takes, rounding, limit = 0, read, write, number }: Codec<Value>,
+  { takes, limit = 0, read, write }: Codec<Value>,
   own: (data: Data) => Stored<Value>,
 ): Element {
   return {
     datatype,
     takes,
-    rounding,
     bytes: array.BYTES_PER_ELEMENT,
     create: (length) => new array(length),
     view: (buffer, offset, length) => new array(buffer, offset, length),
@@ -164,7 +151,6 @@ function typed<Value extends number | bigint>(
       for (let i = from; i < to; i++) values[i - from] = write(stored[i]);
       return values;
     },
-    number: (data, at) => number(own(data)[at]),
     copy(data, at, source, step = 1) {
       const [target, values] = [own(data), own(source)];
       if (step === 1) target.set(values, at);
@@ -194,7 +180,6 @@ function strings(): Element {
     },
     get: (data, at) => own(data)[at],
     list: (data, from, to) => own(data).slice(from, to),
-    number: (data, at) => own(data)[at].length,
     copy(data, at, source, step = 1) {
       const [target, texts] = [own(data), own(source)];
       for (let i = 0; i < texts.length; i++) target[at + i * step] = texts[i];
@@ -210,7 +195,6 @@ function textOf({ b64, shape }: Base64): string | undefined {
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
   return {
     takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
-    rounding: { relative: 1e-4, absolute: 1e-5 },
     limit,
     read: (value) => {
       // parseJson makes none of a number like 1e400, so an infinity is a value that code gave.
@@ -225,7 +209,6 @@ function float(type: string, limit: number, shorten: (value: number) => number):
       return value === '-Infinity' ? Number.NEGATIVE_INFINITY : undefined;
     },
     write: (value) => (Number.isFinite(value) ? shorten(value) : writeNonFinite(value)),
-    number: same,
   };
 }
 
@@ -255,8 +238,6 @@ function half(): Codec<number> {
   };
   return {
     takes,
-    // It has eleven bits.
-    rounding: { relative: 4e-3, absolute: 1e-3 },
     read: (value) => {
       const float = read(value);
       if (float === undefined) return undefined;
@@ -264,7 +245,6 @@ function half(): Codec<number> {
       return scratch.getUint16(0);
     },
     write: (bits) => write(number(bits)),
-    number,
   };
 }
 
@@ -278,7 +258,6 @@ function integer(min: number, max: number): Codec<number> {
         : undefined;
     },
     write: same,
-    number: same,
   };
 }
 
@@ -290,7 +269,6 @@ function big(min: bigint, max: bigint): Codec<bigint> {
       return exact !== undefined && exact >= min && exact <= max ? exact : undefined;
     },
     write: (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)),
-    number: Number,
   };
 }
 
