@@ -1,4 +1,5 @@
 import { BootError } from './errors';
+import { findWords } from './graph/categories';
 import type { Substitute } from './graph/edits';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
@@ -24,12 +25,15 @@ const operand = /\/[xy]:0$/;
 /** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
-  { path, metadata, graph }: OnnxFile,
+  file: OnnxFile,
   substitutes: ReadonlyMap<string, readonly Substitute[]>,
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ): Declared {
+  const { path, metadata, graph } = file;
   const notes: string[] = [];
-  const inputs = runner.inputs.map((value) => asInput(value, path));
+  const words = findWords(file);
+  const missingText = ['nan', ''].find((text) => words.includes(text));
+  const inputs = runner.inputs.map((value): Input => ({ ...asInput(value, path), missingText }));
   const constant = inputs.find(({ name }) => operand.test(name));
   if (constant) {
     notes.push(

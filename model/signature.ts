@@ -25,6 +25,8 @@ export interface Input {
   readonly dims: readonly Dim[];
   /** An instance that the model is known to take. */
   readonly example?: Example;
+  /** What a missing text is called in the model's tables, where they have one: "nan" by pandas, "" by an imputer. */
+  readonly missingText?: string;
 }
 
 export interface Output {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -122,6 +122,18 @@ test.each(["it's $HM", 'a"b`id`\\', '€ %s\\n'])(
     const server = await startServer(model);
     const { status } = await paste(server.stdout());
     expect(status).toBe(200);
+  },
+);
+
+test.each(["it's", 'model (1)', 'a b&c;d', '$(id)`'])(
+  'The Try lines of two models, one of them named %j, are answered with 200',
+  async (name) => {
+    const models = mkdtempSync(join(folder, 'names-'));
+    for (const file of [name, 'z']) cpSync(modelPath('add'), join(models, `${file}.onnx`));
+    const server = await startServer(models);
+    const lines = server.stdout().match(/^Try: .*$/gm) ?? [];
+    expect(lines).toHaveLength(2);
+    for (const line of lines) expect((await paste(line)).status).toBe(200);
   },
 );
 
@@ -329,6 +341,14 @@ test.each<[string, string, string, unknown]>([
   ['CORS_ORIGIN', 'http://localhost:5173,capacitor://localhost', 'corsOrigins', ['http://localhost:5173', 'capacitor://localhost']], // biome-ignore format: rows
 ])('%s=%j is read', (variable, value, option, expected) => {
   expect(readOptions({ [variable]: value })).toHaveProperty(option, expected);
+});
+
+test.each<[NodeJS.ProcessEnv, number, string]>([
+  [{}, 8080, '/opt/ml/model'],
+  [{ PORT: '9000' }, 9000, '/opt/ml/model'],
+  [{ MODEL_PATH: 'my.onnx', PORT: '' }, 8080, 'my.onnx'],
+])('The argument serve means SageMaker, with %j', (env, port, path) => {
+  expect(readOptions(env, ['serve'])).toMatchObject({ port, modelPaths: [path] });
 });
 
 test('A variable that is empty is as good as none', () => {

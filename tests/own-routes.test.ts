@@ -698,6 +698,23 @@ describe('mounted in another Express app', () => {
     return outer;
   }
 
+  test('a large reply listens once for its reader, since compression() keeps each listener', async () => {
+    const listened: string[] = [];
+    const spy: express.RequestHandler = (_req, res, next) => {
+      const { on } = res;
+      res.on = (event: string, listener) => {
+        listened.push(event);
+        return on.call(res, event, listener);
+      };
+      next();
+    };
+    const outer = express().use(spy, createApp(await openModel(modelPath('identity-float32')), off));
+    const inputs = Array.from({ length: 200_000 }, (_, i) => [i / 7, i]);
+    const reply = await request(outer).post('/predict').send({ inputs });
+    expect(reply.body.outputs).toHaveLength(inputs.length);
+    expect(listened.filter((event) => event === 'drain').length).toBeLessThanOrEqual(1);
+  });
+
   test.each([
     ['nothing', []],
     ['express.json()', [express.json()]],

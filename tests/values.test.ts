@@ -379,3 +379,28 @@ describe.each(['float32', 'float16'])('POST /predict to a model of %s', (type) =
     expect(reply.body.predictions).toEqual(rows);
   });
 });
+
+test.each([
+  ['onehot-nan', { city: null, age: 1 }, 'city must be a string .* is called "nan"\\.'],
+  [
+    'onehot-nan',
+    {
+      instances: [
+        { city: 'Oslo', age: null },
+        { city: null, age: 1 },
+      ],
+    },
+    'instances\\[1\\].city .* "nan"\\.',
+  ],
+  ['onehot-nan', { inputs: { city: ['Oslo', null], age: [1, 2] } }, 'city\\[1\\] .* is called "nan"\\.'],
+  [
+    'column',
+    { dataframe_split: { columns: ['text'], data: [['a'], [null]] } },
+    'called "nan" by pandas, "" by an imputer',
+  ],
+  ['column', null, 'called "nan" by pandas, "" by an imputer'],
+])('POST /predict to %s with a missing text, %j, says what to send', async (model, body, words) => {
+  const reply = await ask(model, JSON.stringify(body));
+  expect(reply.status).toBe(400);
+  expect(reply.body.error).toMatch(new RegExp(words));
+});

@@ -35,13 +35,10 @@ export function findCategories({ graph }: OnnxFile): Categories {
   return categories;
 }
 
-/** Some strings that a model knows, from the tables of its encoders and vocabularies. */
+/** The strings that a model knows, from the tables of its encoders and vocabularies. */
 export function findWords(file: OnnxFile): string[] {
   const tables = [...allNodes(file)].filter(({ op }) => vocabularies.test(op));
-  const words = tables.flatMap(({ attributes }) =>
-    [...attributes.values()].flatMap(({ strings }) => strings),
-  );
-  return words.slice(0, 64);
+  return tables.flatMap(({ attributes }) => [...attributes.values()].flatMap(({ strings }) => strings));
 }
 
 /** A list is one column, a matrix as many as it is wide; nothing is told of other inputs. */

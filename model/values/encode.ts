@@ -11,7 +11,7 @@ import {
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
-import { type Data, type Element, type ElementType, elementOf } from './elements';
+import { type Data, type Element, elementOf } from './elements';
 import { checkNames, checkRows } from './names';
 import { rowsOf } from './rows';
 import { completeShape, type Expected, fitShape, isShape, measure, nestsAs, shapeFor } from './shapes';
@@ -114,8 +114,8 @@ function dimsOfRows(dims: readonly Dim[]): readonly Dim[] | undefined {
 }
 
 function encodeRows(values: readonly unknown[], input: Input, kind: Kind): Tensor[] {
-  const { name, type } = input;
-  const expected = { type, dims: instanceDims(input, kind), lead: kind === 'single' };
+  const { name, type, missingText } = input;
+  const expected = { type, dims: instanceDims(input, kind), lead: kind === 'single', missingText };
   const stacked = encodeAlike(values, expected);
   return stacked ? [stacked] : encodeEach(values, expected, (row) => ({ input: name, row, path: [] }));
 }
@@ -201,7 +201,7 @@ function encodeEach(
       const item = items[row];
       const at = (row - from) * size;
       if (isTensor(item)) element.copy(data, at, item.data);
-      else storeNested(type, data, at, item, placeOf(row));
+      else storeNested(expected, data, at, item, placeOf(row));
     }
     return { type, shape: [to - from, ...shapes[from]], data };
   };
@@ -241,23 +241,30 @@ function asTensor(value: unknown, expected: Expected, place: Place): Tensor | un
 }
 
 /** Stores nested arrays, and throws BadInput for the first value that does not fit. */
-function storeNested(type: ElementType, data: Data, at: number, value: unknown, place: Place): void {
-  const element = elementOf(type);
+function storeNested(expected: Expected, data: Data, at: number, value: unknown, place: Place): void {
+  const element = elementOf(expected.type);
   const lengths = measure(value);
   if (!fillNested(element, data, at, [value], [1, ...lengths], 0))
-    throw misfitIn(value, type, lengths, place);
+    throw misfitIn(value, expected, lengths, place);
 }
 
-/** pandas' to_json() gives objects, by row, for columns. */
-function adviceFor(value: unknown): string {
-  return kindOf(value) === 'an object' ? '; send the rows of a data frame: to_json(orient="records")' : '';
+/** What helps where pandas has written a value of another kind: an object by row for a column, null for a missing text. */
+function adviceFor(value: unknown, { type, missingText }: Expected): string {
+  if (kindOf(value) === 'an object') return '; send the rows of a data frame: to_json(orient="records")';
+  if (value !== null || type !== 'string') return '';
+  return missingText === undefined
+    ? '; where the model was trained, a missing text is called "nan" by pandas, "" by an imputer'
+    : `; where this model was trained, a missing text is called ${JSON.stringify(missingText)}`;
 }
 
 /** The error for the first element that does not fit, found by a second, slower walk. */
-function misfitIn(value: unknown, type: ElementType, lengths: Shape, place: Place): BadInput {
+function misfitIn(value: unknown, expected: Expected, lengths: Shape, place: Place): BadInput {
+  const { type } = expected;
   const element = elementOf(type);
-  if (lengths.length === 0)
-    return new BadInput(`must be ${element.takes}, not ${kindOf(value, type)}${adviceFor(value)}`, place);
+  if (lengths.length === 0) {
+    const advice = adviceFor(value, expected);
+    return new BadInput(`must be ${element.takes}, not ${kindOf(value, type)}${advice}`, place);
+  }
   if (!Array.isArray(value) || value.length !== lengths[0]) {
     const gets = Array.isArray(value) ? showDims([value.length]) : kindOf(value);
     return new BadInput(
@@ -268,5 +275,5 @@ function misfitIn(value: unknown, type: ElementType, lengths: Shape, place: Plac
   const inner = lengths.slice(1);
   const scratch = element.create(sizeOf(inner));
   const misfit = value.findIndex((item) => !fillNested(element, scratch, 0, [item], [1, ...inner], 0));
-  return misfitIn(value[misfit], type, inner, { ...place, path: [...place.path, misfit] });
+  return misfitIn(value[misfit], expected, inner, { ...place, path: [...place.path, misfit] });
 }

@@ -12,6 +12,8 @@ export interface Expected {
   dims: readonly Dim[] | undefined;
   /** Whether a first dimension of 1 may stand before the others. */
   lead?: boolean;
+  /** What a missing text is called. */
+  missingText?: string;
 }
 
 /** The full shape of a value that nests as `own`, with what it may leave out. Throws BadInput. */

@@ -53,8 +53,9 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
   const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;
   const body = JSON.stringify(example);
-  if (body.length > longestLine) return `curl -s ${url} | curl${key} -d @- ${url}`;
-  return `curl${key} -d ${quote(body)} ${url}`;
+  const at = /^[\w:/.%[\]-]+$/.test(url) ? url : quote(url);
+  if (body.length > longestLine) return `curl -s ${at} | curl${key} -d @- ${at}`;
+  return `curl${key} -d ${quote(body)} ${at}`;
 }
 
 /**

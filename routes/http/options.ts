@@ -60,10 +60,13 @@ type Variables = Record<string, string | undefined>;
 export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
   const values = readVariables(env);
   const processes = readNumber(values, 'WEB_CONCURRENCY', { fallback: 1, min: 1, max: 512 });
+  // https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+  const isSageMaker = paths.join() === 'serve';
+  const ownPaths = readList(values, 'MODEL_PATH') ?? [isSageMaker ? '/opt/ml/model' : ownModel];
   return {
-    port: readNumber(values, 'PORT', { fallback: 3000, min: 0, max: 65535 }),
+    port: readNumber(values, 'PORT', { fallback: isSageMaker ? 8080 : 3000, min: 0, max: 65535 }),
     host: values.HOST || undefined,
-    modelPaths: paths.length > 0 ? paths : (readList(values, 'MODEL_PATH') ?? [ownModel]),
+    modelPaths: paths.length > 0 && !isSageMaker ? paths : ownPaths,
     modelName: readName(values),
     features: readList(values, 'FEATURES'),
     outputs: readList(values, 'OUTPUTS'),

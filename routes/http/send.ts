@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
 import { writeJson } from '../../model/values/json';
@@ -12,11 +14,10 @@ const jsonType = 'application/json';
 /** Ends a reply: as JSON, in pieces where it is large, or as JSON and bytes. */
 export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
   const pieces = writeJson(json);
-  const text = pieces.next().value ?? '';
-  if (binary.length > 0) return sendBinary(res, [text, ...pieces].join(''), binary);
-  const next = pieces.next();
-  if (next.done) sendText(res, 200, jsonType, `${text}\n`);
-  else await sendPieces(res, [text, next.value], pieces, bytes);
+  const [first = '', second] = [pieces.next().value, pieces.next().value];
+  if (binary.length > 0) sendBinary(res, [first, second ?? '', ...pieces].join(''), binary);
+  else if (second === undefined) sendText(res, 200, jsonType, `${first}\n`);
+  else await sendPieces(res, oneATurn([first, second], pieces), bytes);
 }
 
 /** Ends a reply with JSON. */
@@ -32,7 +33,7 @@ export function sendText(res: Response, status: number, type: string, body: stri
   const encoding = length === body.length ? 'latin1' : 'utf8';
   if (!isArriving(res.req)) {
     res.end(body, encoding);
-    watchReader(res);
+    watchRest(res);
     return;
   }
   // Closing now would reset the connection while its client still sends, and so the answer would be lost.
@@ -66,7 +67,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
   res.write(header);
   for (const bytes of binary) res.write(bytes);
   res.end();
-  watchReader(res);
+  watchRest(res);
 }
 
 /** Ends a reply that tells the methods of a path. */
@@ -89,49 +90,42 @@ function isArriving({ complete, headers }: Request): boolean {
 }
 
 /** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
-async function sendPieces(
-  res: Response,
-  first: readonly string[],
-  rest: Iterable<string>,
-  bytes: number,
-): Promise<void> {
+async function sendPieces(res: Response, pieces: AsyncIterable<string>, bytes: number): Promise<void> {
   if (!begin(res, 200, jsonType)) return;
   // Counted by the admission until its reader has it all.
   res.locals.pending?.hold(bytes);
-  const write = async (piece: string) => {
-    if (!res.write(piece)) await drained(res);
-    // The kernel may take it at once, and drain within this turn.
-    await nextTurn();
-  };
-  for (const piece of first) await write(piece);
-  for (const piece of rest) {
-    if (res.destroyed) return;
-    await write(piece);
-  }
-  res.end('\n');
+  watchReader(res);
+  await pipeline(Readable.from(pieces, { highWaterMark: 1 }), res).catch((error) => {
+    // The client has disconnected.
+    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  });
 }
 
-/** Gives up a reader that has taken nothing of a large reply for TIMEOUT. */
+/** Pieces of lists of them, between which others are answered: the kernel may take each at once. */
+async function* oneATurn(...lists: Iterable<string>[]): AsyncGenerator<string> {
+  for (const pieces of lists) {
+    for (const piece of pieces) {
+      yield piece;
+      await nextTurn();
+    }
+  }
+  yield '\n';
+}
+
+/** Gives up a reader that takes nothing of a reply for TIMEOUT. */
 function watchReader(res: Response): void {
   const { socket } = res;
-  if (!socket || socket.writableLength < watchedBytes) return;
-  let left = socket.writableLength;
+  if (!socket) return;
+  const takenBytes = () => socket.bytesWritten - socket.writableLength;
+  let before = takenBytes();
   const timer = setInterval(() => {
-    if (socket.writableLength >= left) res.destroy();
-    left = socket.writableLength;
+    if (takenBytes() === before && socket.writableLength > 0) res.destroy();
+    before = takenBytes();
   }, res.app.locals.timeout);
   res.once('close', () => clearInterval(timer));
 }
 
-/** Resolves when a reply's buffer has been taken; a reader that has not taken it within TIMEOUT is given up. */
-function drained(res: Response): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => res.destroy(), res.app.locals.timeout);
-    const done = () => {
-      clearTimeout(timer);
-      res.off('drain', done).off('close', done);
-      resolve();
-    };
-    res.on('drain', done).on('close', done);
-  });
+/** Watches a reply that has ended, where much of it still waits for its reader. */
+function watchRest(res: Response): void {
+  if ((res.socket?.writableLength ?? 0) >= watchedBytes) watchReader(res);
 }
