@@ -20,7 +20,9 @@ const folder = mkdtempSync(join(tmpdir(), 'deploy-'));
 afterEach(killServers);
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const readme = ['README.md', 'routes/README.md']
+  .map((file) => readFileSync(join(root, file), 'utf8'))
+  .join('\n');
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** The code of README.md in a language. */

@@ -70,10 +70,10 @@ test('Its bin serves a model, and without one the bundled one', async () => {
   expect(readFileSync(bin, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
 });
 
-test('An Express app of one’s own mounts a model, as README.md shows', async () => {
+test('An Express app of one’s own mounts a model, as routes/README.md shows', async () => {
   const [code] = /const \{ createApp, loadModel \} = require\('onnx-model-server'\);\n[^`]*/.exec(
-    readFileSync(join(root, 'README.md'), 'utf8'),
-  ) ?? ['throw new Error("README.md does not show it")'];
+    readFileSync(join(root, 'routes', 'README.md'), 'utf8'),
+  ) ?? ['throw new Error("routes/README.md does not show it")'];
   const main = join(folder, 'own.js');
   writeFileSync(
     main,

@@ -15,7 +15,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const readme = ['README.md', 'routes/README.md']
+  .map((file) => readFileSync(join(root, file), 'utf8'))
+  .join('\n');
 const shell = promisify(execFile);
 
 /** A shell block that asks with curl, the JSON block behind it and, in a comment before, the model and environment. */
@@ -30,7 +32,7 @@ const examples = [...readme.matchAll(example)].map(
   }),
 );
 
-test('README.md has its examples', () => {
+test('README.md and routes/README.md have their examples', () => {
   expect(examples.length).toBeGreaterThanOrEqual(8);
 });
 
@@ -41,7 +43,7 @@ test.each(examples)('$command', async ({ model, env, command, reply }) => {
   expect(near(got, reply, 1e-5)).toEqual(reply);
 });
 
-describe('TypeScript of README.md, as it stands', () => {
+describe('their TypeScript, as it stands', () => {
   const [flower, photo, withRatio] = [...readme.matchAll(/```ts\n([^`]*(?:`[^`\n]+`[^`]*)*)```/g)].map(
     ([, code]) => code,
   );

@@ -1,4 +1,4 @@
-"""Runs the Python of model/README.md and README.md's recipes as they stand. Run by exporters.ts, after `tsc`."""
+"""Runs the Python of model/README.md README.md and routes/README.md as they stand. Run by exporters.ts, after `tsc`."""
 import json
 import os
 import re
@@ -97,7 +97,7 @@ def run_sklearn():
         check_forms(address, frame, pipeline.predict(frame).tolist())
 
     X, y = load_iris(return_X_y=True)
-    [named] = snippets("README.md", "Several models")
+    [named] = snippets("routes/README.md", "Several models")
     of_matrix = to_onnx(LogisticRegression().fit(X[:, :2], y), X[:1, :2].astype("float32"))
     run(named, model=of_matrix)
     Path("named.onnx").write_bytes(of_matrix.SerializeToString())
