@@ -395,8 +395,18 @@ test.each([
   ['onehot-nan', { inputs: { city: ['Oslo', null], age: [1, 2] } }, 'city\\[1\\] .* is called "nan"\\.'],
   [
     'column',
-    { dataframe_split: { columns: ['text'], data: [['a'], [null]] } },
+    { dataframe_split: { columns: ['x'], data: [['a'], [null]] } },
     'called "nan" by pandas, "" by an imputer',
+  ],
+  [
+    'onehot-nan',
+    {
+      inputs: [
+        { name: 'city', datatype: 'BYTES', shape: [1, 1], data: [null] },
+        { name: 'age', datatype: 'FP32', shape: [1, 1], data: [1] },
+      ],
+    },
+    'inputs\\[0\\].data\\[0\\] .* is called "nan"\\.',
   ],
   ['column', null, 'called "nan" by pandas, "" by an imputer'],
 ])('POST /predict to %s with a missing text, %j, says what to send', async (model, body, words) => {

@@ -142,7 +142,7 @@ function parameter(parameters: unknown, name: string): unknown {
 }
 
 function readTensor(given: InferInput, input: Input, where: string, bytes: Uint8Array | undefined): Tensor {
-  const { type, dims, name } = input;
+  const { type, dims, name, missingText } = input;
   checkDatatype(given.datatype, input, where, bytes !== undefined);
   const { shape: stated, data } = given;
   if (!isShape(stated)) {
@@ -154,7 +154,8 @@ function readTensor(given: InferInput, input: Input, where: string, bytes: Uint8
   if (!bytes) {
     if (!Array.isArray(data)) throw new BadInput(`${where}.data must be an array`);
     const nests = data.some(Array.isArray) ? stated : [sizeOf(shape)];
-    return { ...encodeValue(data, { type, dims: nests }, { input: `${where}.data`, path: [] }), shape };
+    const expected = { type, dims: nests, missingText };
+    return { ...encodeValue(data, expected, { input: `${where}.data`, path: [] }), shape };
   }
   if (type === 'string') return { type, shape, data: readTexts(bytes, sizeOf(shape), where) };
   return {

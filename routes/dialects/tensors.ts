@@ -36,8 +36,8 @@ function columnsIn(value: unknown, signature: Signature): Columns {
 }
 
 function readTensor(value: unknown, input: Input, kind: Kind): Column {
-  const { name, type, dims } = input;
-  const expected = { type, dims: dims.length === 0 ? undefined : dims };
+  const { name, type, dims, missingText } = input;
+  const expected = { type, dims: dims.length === 0 ? undefined : dims, missingText };
   return columnOf(encodeValue(value, expected, { input: name, path: [] }), input, kind);
 }
 
