@@ -58,7 +58,7 @@ export class RandomGraph {
     this.addInput(Type.float, this.oneOf(ranks));
     if (this.chance(0.3))
       this.addInput(this.oneOf([Type.int64, Type.float, Type.bool]), this.oneOf([0, 1, 1, 2]));
-    if (/String|Regex|Token|TfIdf/.test(first) || this.chance(0.1))
+    if (/String|Regex|Token|TfIdf/.test(first) || this.chance(0.2))
       this.addInput(Type.string, this.oneOf([0, 0, 0, 1]));
     if (this.chance(0.5)) this.grow(this.oneOf(regrouping), 3);
     this.grow(first, 20);
