@@ -217,8 +217,8 @@ export class RandomGraph {
   }
 
   /** The model. Its outputs are what no node reads; in some graphs, all. */
-  bytes(): Buffer {
-    const read = new Set(this.givesAll ? [] : this.nodes.flatMap(({ inputs }) => inputs));
+  bytes(givesAll = this.givesAll): Buffer {
+    const read = new Set(givesAll ? [] : this.nodes.flatMap(({ inputs }) => inputs));
     const outputs = this.nodes.flatMap(({ outputs, types }) =>
       outputs.map((name, i) => ({ name, type: types[i] })),
     );
