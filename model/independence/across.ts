@@ -66,6 +66,16 @@ const reduced: Give = (x, places, call) =>
 const normalized: Give = (_x, _places, { operands }) =>
   broadcast(operands.flatMap((operand) => operand ?? []));
 
+/** Parts of given lengths, or else all of one length but the last, which may be shorter. */
+const split: Give = (x, [place], call) => {
+  const sizes = integersBy(call, 13, 1, 'split');
+  const size = Math.ceil(x.shape[place] / call.node.outputs.length);
+  return call.node.outputs.map((_, i) => {
+    const rest = Math.max(0, x.shape[place] - i * size);
+    return withLength(x, [place], sizes ? sizes[i] : Math.min(size, rest));
+  });
+};
+
 const squeezedAxes: Axes = (call) => {
   const axes = integersBy(call, 13, 1, 'axes');
   if (!axes?.length) throw new Mixes('drops all axes of length 1, that of a single row too');
@@ -108,7 +118,7 @@ export const groupsAcrossAxes: readonly Group[] = [
   [across(axisOr(-1)), 'LpNormalization'],
   [across((call) => integersBy(call, 0, 1, 'axis') ?? [Number.NaN]), 'CumSum'],
   [across(axisOr(-1), opened), 'TopK'],
-  [across(axisOr(0), opened), 'Split'],
+  [across(axisOr(0), split), 'Split'],
   [across(axisOr(0), reduced), 'ArgMax ArgMin'],
   [
     across(reducedAxes, reduced),

@@ -165,6 +165,8 @@ TRAPS = {
  "reduce_noop_2": ("m = ReduceMean<noop_with_empty_axes=2>(x) y = Sub(x, m)", {"opset": 18}),
  "reduce_keepdims_2": ("s = ReduceSum<keepdims=2>(x, i1) y = Softmax<axis=-1>(s)", {"out": "(float[N] y)"}),
  "stop_words_of_constant": ("l = Constant<value=string[4] {\"a\",\"b\",\"a\",\"c\"}>() s = StringNormalizer<is_case_sensitive=1,stopwords=[\"a\"],locale=\"C.UTF-8\">(l) u = Unsqueeze(s, i0) i = ArgMax<axis=1,keepdims=0>(x) z = Sub(i, i) g = Gather(u, z) y = Reshape(g, m4)", {"out": "(string[N,4] y)"}),
+ "gather_texts_behind": ("f = Flatten<axis=0>(text) y = Gather(f, s0)", {"head": "(string[N] text)", "out": "(string[N] y)"}),
+ "sums_of_nothing": ("e = Slice(x, i1, i1, i1) s = ReduceSum<keepdims=1>(e, im1) h = Slice(x, i1, i4, i1) a = Concat<axis=1>(s, h) y = Reshape(a, m4)", {}),
 }
 
 FINE = {

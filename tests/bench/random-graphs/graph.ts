@@ -58,7 +58,7 @@ export class RandomGraph {
     this.addInput(Type.float, this.oneOf(ranks));
     if (this.chance(0.3))
       this.addInput(this.oneOf([Type.int64, Type.float, Type.bool]), this.oneOf([0, 1, 1, 2]));
-    if (/String|Regex|Token|TfIdf/.test(first) || this.chance(0.1))
+    if (/String|Regex|Token|TfIdf/.test(first) || this.chance(0.2))
       this.addInput(Type.string, this.oneOf([0, 0, 0, 1]));
     if (this.chance(0.5)) this.grow(this.oneOf(regrouping), 3);
     this.grow(first, 20);
@@ -217,8 +217,8 @@ export class RandomGraph {
   }
 
   /** The model. Its outputs are what no node reads; in some graphs, all. */
-  bytes(): Buffer {
-    const read = new Set(this.givesAll ? [] : this.nodes.flatMap(({ inputs }) => inputs));
+  bytes(givesAll = this.givesAll): Buffer {
+    const read = new Set(givesAll ? [] : this.nodes.flatMap(({ inputs }) => inputs));
     const outputs = this.nodes.flatMap(({ outputs, types }) =>
       outputs.map((name, i) => ({ name, type: types[i] })),
     );

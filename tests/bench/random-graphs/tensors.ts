@@ -139,7 +139,7 @@ const slice: Maker = (g, op) => {
 };
 
 const split: Maker = (g, op) => {
-  const x = g.pick([float, int64]);
+  const x = g.pick([float, int64, string]);
   if (!x) return undefined;
   const axis = anyAxis(g, rankOf(x));
   const length = lengthsOf(x).at(axis) ?? 1;
