@@ -1,5 +1,6 @@
 import { BootError } from './errors';
 import type { Substitute } from './graph/edits';
+import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
 import type { Dim, Input, Output } from './signature';
@@ -24,12 +25,17 @@ const operand = /\/[xy]:0$/;
 /** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
-  { path, metadata, graph }: OnnxFile,
+  file: OnnxFile,
   substitutes: ReadonlyMap<string, readonly Substitute[]>,
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ): Declared {
+  const { path, metadata, graph } = file;
   const notes: string[] = [];
-  const inputs = runner.inputs.map((value) => asInput(value, path));
+  const emptyAxes = findEmptyAxes(file);
+  const inputs = runner.inputs.map((value) => ({
+    ...asInput(value, path),
+    emptyAxes: emptyAxes.get(value.name),
+  }));
   const constant = inputs.find(({ name }) => operand.test(name));
   if (constant) {
     notes.push(
