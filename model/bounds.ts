@@ -40,15 +40,15 @@ export function checkSize(bytes: number): void {
 }
 
 /**
- * Throws BadInput where an open dimension behind the rows has the length 0: many operators end the process then, such as
- * GRU, InstanceNormalization, ConvTranspose, Einsum and TopK, and few models mean anything by it.
+ * Throws BadInput where an open dimension behind the rows has the length 0 and the graph does not show that it may: many
+ * operators end the process then, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
  */
 export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature, row?: number): void {
   for (let i = 0; i < inputs.length; i++) {
-    const { dims, name } = inputs[i];
+    const { dims, name, emptyAxes = [] } = inputs[i];
     const { shape } = feeds[i];
     for (let axis = kind === 'batched' ? 1 : 0; axis < shape.length; axis++) {
-      if (shape[axis] === 0 && dims[axis] !== 0) {
+      if (shape[axis] === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis)) {
         throw new BadInput('has a dimension of length 0, which this model does not take', {
           input: name,
           row,

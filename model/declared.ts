@@ -1,6 +1,7 @@
 import { BootError } from './errors';
 import { findWords } from './graph/categories';
 import type { Substitute } from './graph/edits';
+import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
 import type { Dim, Input, Output } from './signature';
@@ -33,7 +34,10 @@ export function readDeclared(
   const notes: string[] = [];
   const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));
-  const inputs = runner.inputs.map((value): Input => ({ ...asInput(value, path), missingText }));
+  const emptyAxes = findEmptyAxes(file);
+  const inputs = runner.inputs.map((value): Input => {
+    return { ...asInput(value, path), missingText, emptyAxes: emptyAxes.get(value.name) };
+  });
   const constant = inputs.find(({ name }) => operand.test(name));
   if (constant) {
     notes.push(

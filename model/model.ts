@@ -74,7 +74,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const isInline = mayRunInline(file, file.size + externalBytes(file));
   const source: Source = { path, edits: editsFor(file, substitutes), threads };
   const runner = await (isInline ? openSession : startThread)(source).catch((error) => {
-    throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file.opsets)}`);
+    throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
   });
   try {
     const declared = readDeclared(runner, file, substitutes, options);

@@ -23,6 +23,8 @@ export interface Input {
   readonly type: ElementType;
   /** Empty for a scalar or an unknown rank. */
   readonly dims: readonly Dim[];
+  /** The axes along which it may be empty. */
+  readonly emptyAxes?: readonly number[];
   /** An instance that the model is known to take. */
   readonly example?: Example;
   /** What a missing text is called in the model's tables, where they have one: "nan" by pandas, "" by an imputer. */

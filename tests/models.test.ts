@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { BootError } from '../model/errors';
 import { applyEdits, editsFor, substitutesIn } from '../model/graph/edits';
+import { findEmptyAxes } from '../model/graph/empty-axes';
 import { readOnnx } from '../model/graph/onnx';
 import { message, number } from '../model/graph/protobuf';
 import { mayRunInline } from '../model/runtime/inline';
@@ -201,6 +202,25 @@ test.each([
 test('sequence-used gives the tensors of a sequence that another node reads, and what that node gives', async () => {
   const x = [1, 2];
   expect(await predict('sequence-used', { x })).toEqual({ prediction: x, parts_1: [2, 4], second: [2, 4] });
+});
+
+test.each<[string, Values, Values]>([
+  [
+    'inputs',
+    { inputs: { input_ids: [[1, 2, 3]], 'past_key_values.0.key': [[[]]] } },
+    { logits: [6], 'present.0.key': [[[[1], [2], [3]]]] },
+  ],
+])('POST /predict to past with an empty past in %s', async (_form, body, outputs) => {
+  expect(await predict('past', body)).toEqual({ outputs });
+});
+
+test.each<[string, Record<string, number[]>]>([
+  // Joined along axis 2; of two that are joined, the first may be empty.
+  ['past', { input_ids: [], 'past_key_values.0.key': [2] }],
+  ['gru-rows', { x: [], state: [] }],
+  ['mean-of-all', { x: [] }],
+])('%s takes a length of 0 along the axes that only its first nodes see', (name, axes) => {
+  expect(Object.fromEntries(findEmptyAxes(readOnnx(modelPath(name))))).toEqual(axes);
 });
 
 test('helper17, of the IR version that onnx 1.23 writes, answers', async () => {

@@ -78,16 +78,18 @@ const loadFaults: [RegExp, string][] = [
 const oldestOpset = 7;
 
 /** Why a model cannot be loaded, and what to do, given the runtime's reason. */
-export function loadFault(reason: string, opsets: OnnxFile['opsets']): string {
+export function loadFault(reason: string, { opsets, graph }: OnnxFile): string {
   const old = opsets.find(({ domain, version }) => domain === '' && version < oldestOpset);
   if (old && reason.includes('Could not find an implementation')) {
     return `its opset is ${old.version}, the runtime knows ${oldestOpset} and up: export it with opset_version=17, or run ${convert}`;
   }
-  // skl2onnx and its kin import this domain.
+  // skl2onnx and its kin import this domain; of the TensorProto.DataTypes 7 is int64 and 11 double.
   const isOfFrame = opsets.some(({ domain }) => domain === 'ai.onnx.ml');
-  const float32 = isOfFrame
-    ? 'with float32 columns (frame.astype("float32"), FloatTensorType)'
-    : 'in float32 (PyTorch: model.float())';
+  const isNotFloat32 = graph.inputs.some(({ type }) => type === 7 || type === 11);
+  const float32 =
+    isOfFrame && isNotFloat32
+      ? 'with float32 columns (frame.astype("float32"), FloatTensorType)'
+      : 'in float32 (PyTorch: model.float())';
   for (const [pattern, words] of loadFaults) {
     const found = pattern.exec(reason);
     if (found)
