@@ -59,7 +59,6 @@ test.each([
   'forest',
   'zipmap-hand',
   'zipmap-off',
-  'zipmap-columns',
   'regression',
   'multi-output',
   'kmeans',
