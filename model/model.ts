@@ -172,6 +172,6 @@ async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]):
     return await runner.run(feeds, fetches);
   } catch (error) {
     const reason = messageOf(error);
-    throw callersFault(reason) ?? new RunError(reason, { cause: error });
+    throw callersFault(reason, feeds.length) ?? new RunError(reason, { cause: error });
   }
 }

@@ -382,6 +382,8 @@ describe('files written for a test', () => {
     ['an archive of PyTorch', Buffer.from('PK\x03\x04archive/data.pkl', 'latin1'), 'export'],
     ['in the ORT format', Buffer.from('\x18\0\0\0ORTM\0\0\0\0', 'latin1'), 'ORT format'],
     ['in the TFLite format', Buffer.from('\x1c\0\0\0TFL3\0\0\0\0', 'latin1'), 'TFLite'],
+    ['of safetensors', Buffer.from('\x10\x01\0\0\0\0\0\0{"__metadata__"', 'latin1'), 'export'],
+    ['a SavedModel of TensorFlow', Buffer.concat([number(1, 1), message(2, message(1, 'x'))]), 'TensorFlow'],
     ['of Keras 2', Buffer.from('\x89HDF\r\n\x1a\n\0\0', 'latin1'), 'Keras'],
   ])('a file that is %s is no ONNX model, and the line says what to do', async (_what, bytes, remedy) => {
     const error = await openModel(write('odd.onnx', bytes)).catch((error) => error);
