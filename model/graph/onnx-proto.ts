@@ -5,7 +5,7 @@ export const OperatorSetIdProto = { domain: 1, version: 2 };
 export const FunctionProto = { name: 1, node: 7, domain: 10 };
 export const GraphProto = { node: 1, initializer: 5, input: 11, output: 12 };
 export const NodeProto = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 };
-export const AttributeProto = { name: 1, i: 3, s: 4, t: 5, g: 6, ints: 8, strings: 9, type: 20 };
+export const AttributeProto = { name: 1, i: 3, s: 4, t: 5, g: 6, floats: 7, ints: 8, strings: 9, type: 20 };
 export const TensorProto = {
   dims: 1,
   dataType: 2,

@@ -65,13 +65,14 @@ export interface Node {
   readonly field: Field;
 }
 
-/** An attribute's value, where it is not a list of floats. Lists end after `mostIntegers` or `mostStrings`. */
+/** An attribute's value; of a list of floats, how many they are. Other lists end after `mostIntegers` or `mostStrings`. */
 export interface Attribute {
   /** 0 where it has none: some writers leave zeros out. */
   i: bigint;
   s: string;
   ints: bigint[];
   strings: string[];
+  floats: number;
   tensor?: StoredTensor;
   graph?: Graph;
 }
@@ -201,12 +202,14 @@ class Reader {
 
   private attribute({ from, to }: Field): Attribute {
     const { file } = this;
-    const value: Attribute = { i: 0n, s: '', ints: [], strings: [] };
+    const value: Attribute = { i: 0n, s: '', ints: [], strings: [], floats: 0 };
     for (const part of file.fields(from, to)) {
       if (part.number === AttributeProto.i) [value.i] = file.varints(part);
       if (part.number === AttributeProto.s) value.s = file.text(part);
       if (part.number === AttributeProto.t) value.tensor = this.tensor(part);
       if (part.number === AttributeProto.ints) value.ints.push(...file.varints(part));
+      // Packed or not, each has four bytes.
+      if (part.number === AttributeProto.floats) value.floats += (part.to - part.from) / 4;
       if (part.number === AttributeProto.strings) value.strings.push(file.text(part));
       if (part.number === AttributeProto.g) {
         value.graph = { inputs: [], outputs: [], nodes: [], initializers: [] };
