@@ -59,6 +59,7 @@ test.each([
   'forest',
   'zipmap-hand',
   'zipmap-off',
+  'zipmap-columns',
   'regression',
   'multi-output',
   'kmeans',

@@ -33,6 +33,8 @@ export interface Graph {
   /** In the order in which they may run. */
   readonly nodes: Node[];
   readonly initializers: ReturnType<typeof tensor>[];
+  /** Their values. */
+  readonly sparseInitializers: ReturnType<typeof tensor>[];
 }
 
 /** What is declared of an input or output. */
@@ -142,6 +144,8 @@ const attribute = message(
     s: [4, text],
     tensor: [5, optional(tensor)],
     graph: [6, (file, fields): Graph | undefined => optional(graph)(file, fields)],
+    // How many: packed or not, each has four bytes.
+    floats: [7, (_file, fields) => fields.reduce((count, { from, to }) => count + (to - from) / 4, 0)],
     ints: [8, integers(mostIntegers)],
     strings: [9, texts],
   },
@@ -168,6 +172,7 @@ const node = positioned(
 const graph = message({
   nodes: [1, list(node)],
   initializers: [5, list(tensor)],
+  sparseInitializers: [15, list(only(1, tensor))],
   inputs: [11, list(value)],
   outputs: [12, list(value)],
 });

@@ -9,6 +9,7 @@ import {
   integersBy,
   type Known,
   Mixes,
+  numberOf,
   onlyRows,
   type Rule,
   withLength,
@@ -72,8 +73,14 @@ const split: Give = (x, [place], call) => {
   const size = Math.ceil(x.shape[place] / call.node.outputs.length);
   return call.node.outputs.map((_, i) => {
     const rest = Math.max(0, x.shape[place] - i * size);
-    return withLength(x, [place], sizes ? sizes[i] : Math.min(size, rest));
+    return withLength(x, [place], numberOf(sizes ? sizes[i] : Math.min(size, rest)));
   });
+};
+
+/** As many entries of an axis as an operand says, or an attribute. */
+const best: Give = (x, places, call) => {
+  const count = call.opset < 10 ? int(call, 'k', Number.NaN) : call.operands[1]?.integers?.[0];
+  return call.node.outputs.map(() => withLength(x, places, numberOf(count)));
 };
 
 const squeezedAxes: Axes = (call) => {
@@ -84,8 +91,10 @@ const squeezedAxes: Axes = (call) => {
 
 const classified: Give = (x, _, call) => {
   const labels = countOf(call, 'classlabels_strings', 'classlabels_ints', 'classlabels_int64s');
-  // Of two classes, some give one score; others than trees may give one for each pair, or for each intercept.
-  const isOneEach = labels > 2 && call.node.op === 'TreeEnsembleClassifier';
+  // Of two classes, some give one score; linear ones give one for each intercept, support vectors may for each pair.
+  const { op, attributes } = call.node;
+  const isLinear = op === 'LinearClassifier' && attributes.get('intercepts')?.floats === labels;
+  const isOneEach = labels > 2 && (isLinear || op === 'TreeEnsembleClassifier');
   return [without(x, [1]), withLength(x, [1], isOneEach ? labels : Number.NaN)];
 };
 
@@ -117,7 +126,7 @@ export const groupsAcrossAxes: readonly Group[] = [
   [across(softmaxAxes), 'Softmax LogSoftmax Hardmax'],
   [across(axisOr(-1)), 'LpNormalization'],
   [across((call) => integersBy(call, 0, 1, 'axis') ?? [Number.NaN]), 'CumSum'],
-  [across(axisOr(-1), opened), 'TopK'],
+  [across(axisOr(-1), best), 'TopK'],
   [across(axisOr(0), split), 'Split'],
   [across(axisOr(0), reduced), 'ArgMax ArgMin'],
   [

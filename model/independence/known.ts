@@ -73,6 +73,12 @@ export function integersBy(
   return operand?.integers;
 }
 
+/** A length that must be known, since what is cut may be empty. */
+export function numberOf(length = Number.NaN): number {
+  if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+  return length;
+}
+
 /** An axis, counted from the start, that is not the rows'. */
 export function inner({ shape, axis }: Known, given: number): number {
   const place = given < 0 ? given + shape.length : given;

@@ -9,6 +9,7 @@ import {
   ints,
   type Known,
   Mixes,
+  numberOf,
   onlyRows,
   pickAxes,
   type Rule,
@@ -53,7 +54,7 @@ const slice: Rule = (call) => {
     const [start, end, step = 1] = [starts[i], ends[i], steps[i]];
     if (start === 0 && end >= endless && step === 1) return x;
     const place = inner(x, axis);
-    const length = x.shape[place];
+    const length = numberOf(x.shape[place]);
     const within = (index: number, first: number, last: number) =>
       Math.min(Math.max(index < 0 ? index + length : index, first), last);
     const [before, last] = step > 0 ? [0, length] : [-1, length - 1];

@@ -36,7 +36,7 @@ export function followRows(
 ): (tensor: string) => Fact {
   const facts = new Map<string, Fact>();
   const names = [
-    ...graph.initializers.map(({ name }) => name),
+    ...[...graph.initializers, ...graph.sparseInitializers].map(({ name }) => name),
     ...graph.nodes.flatMap(({ outputs }) => outputs),
   ];
   const twice = repeated(names);

@@ -167,6 +167,7 @@ TRAPS = {
  "stop_words_of_constant": ("l = Constant<value=string[4] {\"a\",\"b\",\"a\",\"c\"}>() s = StringNormalizer<is_case_sensitive=1,stopwords=[\"a\"],locale=\"C.UTF-8\">(l) u = Unsqueeze(s, i0) i = ArgMax<axis=1,keepdims=0>(x) z = Sub(i, i) g = Gather(u, z) y = Reshape(g, m4)", {"out": "(string[N,4] y)"}),
  "gather_texts_behind": ("f = Flatten<axis=0>(text) y = Gather(f, s0)", {"head": "(string[N] text)", "out": "(string[N] y)"}),
  "sums_of_nothing": ("e = Slice(x, i1, i1, i1) s = ReduceSum<keepdims=1>(e, im1) h = Slice(x, i1, i4, i1) a = Concat<axis=1>(s, h) y = Reshape(a, m4)", {}),
+ "cut_to_nothing": ("u = Unsqueeze(x, i1) p = MaxPool<kernel_shape=[3]>(u) e = Slice(p, i2, i4, i2) y = ReduceSum<keepdims=0>(e, p12)", {"out": "(float[N] y)"}),
 }
 
 FINE = {
