@@ -2,7 +2,7 @@ import type { Response } from 'express';
 
 /** Calls back once, when a reply is over: sent whole, or given up with its connection. */
 export function onceClosed(res: Response, done: () => void): void {
-  if (res.socket) return void res.once('close', done);
+  if (res.socket) return void res.on('close', done);
   // Behind another reply of a pipelining client: before Node.js 24 it is not told that its connection has closed.
   const { socket } = res.req;
   const finish = () => {
