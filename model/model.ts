@@ -1,14 +1,14 @@
 import { basename } from 'node:path';
 import { Batcher, type Signal } from './batcher';
 import { answerBytes, checkLengths, checkSize } from './bounds';
-import { type Declared, readDeclared } from './declared';
+import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { findCategories, findWords } from './graph/categories';
 import { editsFor, substitutesIn } from './graph/edits';
 import { readOnnx } from './graph/onnx';
 import { checkTypes, externalBytes } from './graph/servable';
-import { type Fact, followRows } from './independence/walk';
-import { isRows, type Observation, observe } from './observed';
+import { followRows } from './independence/walk';
+import { type Described, isRows, type Observation, observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
 import { mayRunInline, runInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
@@ -78,23 +78,24 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   });
   try {
     const declared = readDeclared(runner, file, substitutes, options);
-    const factOf = followRows(file, declared.inputs);
-    const tables = { categories: findCategories(file), words: findWords(file) };
+    const described = {
+      declared,
+      factOf: followRows(file, declared.inputs),
+      tables: { categories: findCategories(file), words: findWords(file) },
+    };
     const timed = isInline ? maxBatch : undefined;
-    const seen = await observe(runner, declared, tables, factOf, { timed, maxBatch });
+    const seen = await observe(runner, described, { timed, maxBatch });
     const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
-    return serveRunner(placed, { path, declared, seen, factOf }, { ...options, maxBatch });
+    return serveRunner(placed, { path, seen, ...described }, { ...options, maxBatch });
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
   }
 }
 
-interface Loaded {
+interface Loaded extends Described {
   path: string;
-  declared: Declared;
   seen: Observation;
-  factOf(tensor: string): Fact;
 }
 
 /** Why requests do not share runs; undefined where they may. */

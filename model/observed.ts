@@ -4,7 +4,7 @@ import type { QuickRun } from './runtime/inline';
 import type { Runner } from './runtime/session';
 import { plainRecipe, type Recipe, sampleFeeds, type Tables, variedRecipe } from './samples';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
-import { largestQuickRun, paysToShare } from './timing';
+import { type Attempt, largestQuickRun, paysToShare, withinTime } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf } from './values/rows';
 import { type Shape, sameShape, type Tensor } from './values/tensor';
@@ -22,15 +22,17 @@ export interface Observation {
   quickRun?: QuickRun;
 }
 
-/** Milliseconds from the first run that fits to the end of the runs at boot. */
-const timeLimitMs = 2000;
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224, 400];
 /** Every number of the first row: some models divide by their inputs. */
 const numbers = [0, 1];
 
-/** The outputs of a run, or undefined where it fails or the time is over: then its feeds are not made. */
-export type Attempt = (makeFeeds: () => Tensor[]) => Promise<Tensor[] | undefined>;
+/** What is known of a model before it has run: its declarations, its tables, and what its graph tells of a tensor. */
+export interface Described {
+  readonly declared: Declared;
+  readonly tables: Tables;
+  factOf(tensor: string): Fact;
+}
 
 /** What runs showed of all outputs. */
 interface Seen {
@@ -48,9 +50,7 @@ interface Seen {
  */
 export async function observe(
   runner: Pick<Runner, 'run'>,
-  { inputs, outputs }: Pick<Declared, 'inputs' | 'outputs'>,
-  tables: Tables,
-  factOf: (tensor: string) => Fact,
+  { declared: { inputs, outputs }, tables, factOf }: Described,
   { timed, maxBatch }: { timed?: number; maxBatch: number },
 ): Promise<Observation> {
   const fetches = outputs.map(({ fetch }) => fetch);
@@ -60,7 +60,9 @@ export async function observe(
   const seen: Seen = { runs: [], severalSizes: false };
   const first = await firstThatFits(inputs, declared, tables, run);
   if (!first) {
-    const believed = outputs.map((output, o) => asSeen(output, o, facts[o], inputs, declared, seen));
+    const believed = outputs.map((output, o) =>
+      asSeen(output, o, facts[o], { inputs, kind: declared, seen }),
+    );
     return { fits: false, pays: false, signature: { kind: declared, inputs, outputs: believed } };
   }
   const { recipe } = first;
@@ -70,7 +72,7 @@ export async function observe(
   const isRight = facts.map((_, o) => follows(o, seen) && seen.agrees?.[o] !== false);
   const isProved = facts.map((fact, o) => isRight[o] && (isRows(fact) || isSeenRows(fact, o, seen)));
   const isBatch = declared !== 'batched' || haveOneName(inputs) || isProved.every(Boolean);
-  const kind = isBatch ? declared : 'whole';
+  const kind = isBatch ? declared : 'unbatched';
   const samples = (rows: number) => () => sampleFeeds(inputs, kind, rows, recipe);
   return {
     fits: true,
@@ -78,7 +80,7 @@ export async function observe(
     signature: {
       kind,
       inputs: withExamples(inputs, declared, kind, recipe),
-      outputs: outputs.map((output, o) => asSeen(output, o, facts[o], inputs, kind, seen)),
+      outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
     },
     pays: kind === 'batched' && maxBatch > 1 && (await paysToShare(attempt, samples)),
     quickRun: timed === undefined ? undefined : await largestQuickRun(attempt, inputs, kind, recipe, timed),
@@ -88,9 +90,9 @@ export async function observe(
 /** The kind by the declared first dimensions, whatever their names. */
 function declaredKind(inputs: readonly Input[]): Kind {
   const first = inputs.map(({ dims }) => dims[0]);
-  if (inputs.length === 0) return 'whole';
+  if (inputs.length === 0) return 'unbatched';
   if (first.every((dim) => typeof dim === 'string')) return 'batched';
-  return first.every((dim) => dim === 1) ? 'single' : 'whole';
+  return first.every((dim) => dim === 1) ? 'single' : 'unbatched';
 }
 
 /** Whether all first dimensions are open under one name, or none. */
@@ -100,7 +102,7 @@ function haveOneName(inputs: readonly Input[]): boolean {
 
 function hasOpenLength(inputs: readonly Input[], kind: Kind): boolean {
   return inputs.some(({ dims }) =>
-    dims.slice(kind === 'whole' ? 0 : 1).some((dim) => typeof dim === 'string'),
+    dims.slice(kind === 'unbatched' ? 0 : 1).some((dim) => typeof dim === 'string'),
   );
 }
 
@@ -121,20 +123,6 @@ async function firstThatFits(
     }
   }
   return undefined;
-}
-
-function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
-  const end = performance.now() + timeLimitMs;
-  return async (makeFeeds) => {
-    const left = end - performance.now();
-    if (left <= 0) return undefined;
-    let timer: NodeJS.Timeout | undefined;
-    const over = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, left, undefined);
-    });
-    const outputs = (async () => run(makeFeeds()))().catch(() => undefined);
-    return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
-  };
 }
 
 /** Runs three different rows, together and alone, and where lengths are open a row of another length. */
@@ -163,8 +151,8 @@ async function seeMore(
   }
   seen.severalSizes = !hasOpenLength(inputs, declared);
   for (const size of sizes.filter((size) => size > recipe.size)) {
-    // What the first dimension of a whole model counts is a length like others.
-    for (const rows of declared === 'whole' ? [2, 1] : [1])
+    // What the first dimension of an unbatched model counts is a length like others.
+    for (const rows of declared === 'unbatched' ? [2, 1] : [1])
       seen.severalSizes ||= (await see(rows, { ...recipe, size })) !== undefined;
   }
 }
@@ -201,7 +189,7 @@ function isSeenRows(fact: Fact, output: number, { agrees }: Seen): boolean {
 function withExamples(inputs: readonly Input[], declared: Kind, kind: Kind, recipe: Recipe): Input[] {
   return sampleFeeds(inputs, declared, 1, recipe).map(({ shape }, i) => {
     const values = recipe.valuesFor(inputs[i], 0);
-    return { ...inputs[i], example: { values, shape: shape.slice(kind === 'whole' ? 0 : 1) } };
+    return { ...inputs[i], example: { values, shape: shape.slice(kind === 'unbatched' ? 0 : 1) } };
   });
 }
 
@@ -213,15 +201,13 @@ function asSeen(
   { name, type, dims, labels }: Fetched,
   place: number,
   fact: Fact,
-  inputs: readonly Input[],
-  kind: Kind,
-  seen: Seen,
+  { inputs, kind, seen }: { inputs: readonly Input[]; kind: Kind; seen: Seen },
 ): Output {
   if ('loose' in fact) return { name, type, dims: dims.map(() => ''), labels, batch: false };
   const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;
   const sawRows = seen.runs.some(({ rows }) => kind !== 'batched' || rows > 1);
   const isBatch = sawRows ? follows(place, seen) : isDeclared || isRows(fact) || labels !== undefined;
-  const output = { name, type, dims, labels, batch: kind !== 'whole' && isBatch };
+  const output = { name, type, dims, labels, batch: kind !== 'unbatched' && isBatch };
   const shapes = seen.runs.map((run) => run.shapes[place]);
   const [first] = shapes;
   if (!first || shapes.some(({ length }) => length !== first.length)) return output;

@@ -6,9 +6,9 @@ export type Dim = number | string;
 
 /**
  * What an instance is. Batched: a row of every input, whose first dimension is open. Single: the inputs, whose
- * first dimension is fixed at 1. Whole: the full value of every input.
+ * first dimension is fixed at 1. Unbatched: the full value of every input.
  */
-export type Kind = 'batched' | 'single' | 'whole';
+export type Kind = 'batched' | 'single' | 'unbatched';
 
 export type Scalar = number | string | boolean;
 
@@ -55,7 +55,7 @@ export interface Signature {
 
 /** The dimensions of one instance's value; undefined where any shape will do. */
 export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonly Dim[] | undefined {
-  if (kind !== 'whole') return dims.slice(1);
+  if (kind !== 'unbatched') return dims.slice(1);
   return dims.length === 0 ? undefined : dims;
 }
 
@@ -84,7 +84,7 @@ export function whyUnbatchable({ kind, inputs }: Pick<Signature, 'kind' | 'input
 
 /** Whether one row of an output is a list of a single value, which replies show bare. */
 export function isSingleValue({ dims, batch, labels }: Output, kind: Kind): boolean {
-  const row = batch && kind !== 'whole' ? dims.slice(1) : dims;
+  const row = batch && kind !== 'unbatched' ? dims.slice(1) : dims;
   return !labels && row.length === 1 && row[0] === 1;
 }
 

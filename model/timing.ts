@@ -1,9 +1,13 @@
-import type { Attempt } from './observed';
 import type { QuickRun } from './runtime/inline';
 import { type Recipe, sampleFeeds } from './samples';
 import type { Input, Kind } from './signature';
 import { charactersOf, type Tensor, valuesIn } from './values/tensor';
 
+/** The outputs of a run, or undefined where it fails or the time is over: then its feeds are not made. */
+export type Attempt = (makeFeeds: () => Tensor[]) => Promise<Tensor[] | undefined>;
+
+/** Milliseconds from the first run that fits to the end of the runs at boot. */
+const timeLimitMs = 2000;
 /** Rows that are timed together, to see whether that pays. */
 const sharedRows = 8;
 /** Timed runs, of which the best counts: the first allocates, and others may meet a busy machine. */
@@ -12,6 +16,21 @@ const timedRuns = 6;
 const mostTimedMs = 300;
 /** A run that is over within so many milliseconds is quick. */
 const quickMs = 2;
+
+/** Runs for as long as the runs at boot may take. */
+export function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
+  const end = performance.now() + timeLimitMs;
+  return async (makeFeeds) => {
+    const left = end - performance.now();
+    if (left <= 0) return undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, left, undefined);
+    });
+    const outputs = (async () => run(makeFeeds()))().catch(() => undefined);
+    return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
+  };
+}
 
 /** Whether a run of several rows takes less than half of so many runs of one. */
 export async function paysToShare(

@@ -63,7 +63,7 @@ const models: [name: string, kind: Kind, note?: RegExp][] = [
   ['catboost', 'batched'],
   ['catboost-regression', 'batched'],
   ['one-row', 'single', fixed],
-  ['two-rows', 'whole', fixed],
+  ['two-rows', 'unbatched', fixed],
   ['dynamic-shapes', 'batched'],
   ['external-data', 'batched'],
   ['torchscript', 'batched'],
@@ -75,7 +75,7 @@ const models: [name: string, kind: Kind, note?: RegExp][] = [
   ['lstm', 'batched', openRows],
   ['time-first', 'batched', openRows],
   ['photo', 'batched', openRows],
-  ['voice', 'whole', /no first dimension that counts rows/],
+  ['voice', 'unbatched', /no first dimension that counts rows/],
   ['bert', 'batched', openRows],
   ['bert-torchscript', 'batched', openRows],
   ['keras-two-inputs', 'batched'],
@@ -219,11 +219,11 @@ const sound = (rows: number, length: number) => Array(rows).fill(Array(length).f
 const state = (rows: number) => Array(2).fill(sound(rows, 8));
 
 test.each<[name: string, what: string, body: object, words: string]>([
-  ['voice', 'a state of two rows for one', { input: sound(1, 64), state: state(2) }, 'sizes do not fit'],
-  ['voice', 'too short a sound', { input: sound(1, 3), state: state(1) }, 'sizes do not fit'],
+  ['voice', 'a state of two rows for one', { input: sound(1, 64), state: state(2) }, 'sizes of the inputs'],
+  ['voice', 'too short a sound', { input: sound(1, 3), state: state(1) }, 'sizes of the inputs'],
   ['photo', 'an empty photo', { image: { b64: '', shape: [0, 0, 3] } }, 'a dimension of length 0'],
   ['bert', 'no tokens', { input_ids: [], attention_mask: [], token_type_ids: [] }, 'a dimension of length 0'],
-  ['bert', 'too long a text', tokens(30), 'sizes do not fit'],
+  ['bert', 'too long a text', tokens(30), 'sizes of the inputs'],
 ])('POST /predict to %s with %s is a 400', async (name, _what, body, words) => {
   const { post } = await serveModel(`exporters/${name}`);
   const { status, body: reply } = await post('/predict', name === 'voice' ? { ...body, sr: 16000 } : body);

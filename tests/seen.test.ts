@@ -84,7 +84,7 @@ test.each([
     ],
     ['code', 'x'],
   ],
-  ['similarity', 'whole', [['Q', 'D']], ['q', 'd']],
+  ['similarity', 'unbatched', [['Q', 'D']], ['q', 'd']],
   ['label-of-one', 'batched', [['']], ['x']],
   ['batch-inside', 'batched', [['', 2]], ['x', 'weights']],
   ['open-one', 'batched', [['N', 1]], ['x']],

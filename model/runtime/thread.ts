@@ -69,7 +69,7 @@ function ask<T>(worker: Worker): Promise<T> {
   });
 }
 
-/** A tensor that shares its memory with nothing else: what is handed over is gone here. */
+/** A tensor that shares its memory with nothing else: what is handed over cannot be read here any more. */
 function withOwnMemory(tensor: Tensor): Tensor {
   const { data } = tensor;
   if (Array.isArray(data) || data.byteLength === data.buffer.byteLength) return tensor;

@@ -29,7 +29,7 @@ export interface Encoded {
 export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
-  const isOnePiece = kind !== 'whole' && inputs.some(({ name }) => stackedOf(columns[name]));
+  const isOnePiece = kind !== 'unbatched' && inputs.some(({ name }) => stackedOf(columns[name]));
   const runs = isOnePiece ? [encodeTogether(columns, signature)] : encodeByRow(columns, rows, signature);
   return { runs, rows, isOnePiece };
 }
@@ -51,7 +51,7 @@ function encodeByRow(columns: Columns, rows: number, signature: Signature): Tens
   if (!runsTogether(signature)) checkRuns(rows);
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
   const isStacked = tensors.every(({ length }) => length === 1);
-  if (isStacked && (runsTogether(signature) || (rows === 1 && kind !== 'whole'))) {
+  if (isStacked && (runsTogether(signature) || (rows === 1 && kind !== 'unbatched'))) {
     return [tensors.map(([tensor]) => tensor)];
   }
   // Without inputs there is nothing to stack: a run for each value of any column.
@@ -59,7 +59,10 @@ function encodeByRow(columns: Columns, rows: number, signature: Signature): Tens
     tensors.map((list) => {
       const tensor = list.length === 1 ? rowsOf(list[0], row, row + 1) : list[row];
       // A run may take over the memory of its feeds, so rows do not share any.
-      return { ...(rows > 1 ? copyOf(tensor) : tensor), shape: tensor.shape.slice(kind === 'whole' ? 1 : 0) };
+      return {
+        ...(rows > 1 ? copyOf(tensor) : tensor),
+        shape: tensor.shape.slice(kind === 'unbatched' ? 1 : 0),
+      };
     }),
   );
 }
@@ -104,7 +107,7 @@ function stackedOf(column: Columns[string]): Tensor | undefined {
 function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind): Tensor {
   const place = { input: name, path: [] };
   if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
-  const shape = fitShape(tensor.shape, { type, dims: kind === 'whole' ? dimsOfRows(dims) : dims }, place);
+  const shape = fitShape(tensor.shape, { type, dims: kind === 'unbatched' ? dimsOfRows(dims) : dims }, place);
   return { ...copyOf(tensor), shape };
 }
 

@@ -97,6 +97,6 @@ function showTensors(outputs: Outputs, tensorsKey: string, signature: Signature)
 /** A tensor as the run gave it; of a wrapper's list all rows or, where these are none, the only value. */
 function tensorOf(name: string, column: Given, { outputs, kind }: Signature): unknown {
   if (column instanceof Column) return column.whole();
-  const isRows = kind !== 'whole' && (outputs.find((output) => output.name === name)?.batch ?? true);
+  const isRows = kind !== 'unbatched' && (outputs.find((output) => output.name === name)?.batch ?? true);
   return isRows ? column : column.at(0);
 }

@@ -263,7 +263,7 @@ function tensorOf(
 ): Tensor {
   if (column instanceof Column) return column.tensor();
   const rows = labels ? [...column].map((row) => labels.map((label) => Object(row)[label])) : [...column];
-  const value = batch && kind !== 'whole' ? rows : rows[0];
+  const value = batch && kind !== 'unbatched' ? rows : rows[0];
   const shape = completeShape(measure(value), dims);
   try {
     const tensor = encodeValue(value, { type, dims: shape && dims }, { input: name, path: [] });

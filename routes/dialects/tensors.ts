@@ -43,7 +43,7 @@ function readTensor(value: unknown, input: Input, kind: Kind): Column {
 
 /** A whole tensor as an input's column: a whole value is one row, and rows of a single value are bare as in instances. */
 export function columnOf(tensor: Tensor, { dims }: Input, kind: Kind): Column {
-  if (kind === 'whole') return Column.ofRows({ ...tensor, shape: [1, ...tensor.shape] });
+  if (kind === 'unbatched') return Column.ofRows({ ...tensor, shape: [1, ...tensor.shape] });
   const isBare = dims.length === 2 && dims[1] === 1;
   return Column.ofRows(isBare ? { ...tensor, shape: tensor.shape.slice(0, 1) } : tensor);
 }

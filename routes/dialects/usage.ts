@@ -84,7 +84,7 @@ export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINIT
 function exampleRequest(signature: Signature, most: number): object | undefined {
   const { kind } = signature;
   const inputs = examplesOf(signature)?.map(({ input: { name, type }, example }) => {
-    const shape = kind === 'whole' ? example.shape : [1, ...example.shape];
+    const shape = kind === 'unbatched' ? example.shape : [1, ...example.shape];
     const data = Array.from({ length: Math.min(sizeOf(shape), most + 1) }, (_, i) => valueAt(example, i));
     return { name, datatype: elementOf(type).datatype, shape, data };
   });

@@ -25,7 +25,7 @@ export function sendJson(res: Response, status: number, value: unknown): void {
   sendText(res, status, jsonType, `${JSON.stringify(value)}\n`);
 }
 
-/** Ends a reply with text; one whose client is gone, or that has begun already, is left. */
+/** Ends a reply with text; one whose client has disconnected, or that has begun already, is left. */
 export function sendText(res: Response, status: number, type: string, body: string): void {
   const length = Buffer.byteLength(body);
   if (!begin(res, status, type, length)) return;
@@ -41,12 +41,12 @@ export function sendText(res: Response, status: number, type: string, body: stri
   res.req.once('end', () => res.end()).resume();
 }
 
-/** Whether a reply has ended, or its client has gone, so that nothing will tell any more that it is closed. */
+/** Whether a reply has ended, or its client has disconnected, so that nothing will tell any more that it is closed. */
 export function isOver({ closed, req }: Response): boolean {
   return closed || req.socket.destroyed;
 }
 
-/** Sets a reply's head; false where its client is gone, or it has begun already. */
+/** Sets a reply's head; false where its client has disconnected, or it has begun already. */
 function begin(res: Response, status: number, type: string, length?: number): boolean {
   if (res.headersSent || res.destroyed) return false;
   res.statusCode = status;
