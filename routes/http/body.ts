@@ -5,7 +5,7 @@ import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { HttpError, tooLarge } from './errors';
-import { deepestNesting, JsonReader, nestsTooDeep } from './json-reader';
+import { deepestNesting, nestsTooDeep, readJson } from './json-reader';
 
 /** Larger bodies are parsed one a turn of the event loop, so that others are answered in between. */
 const largeBodyBytes = 1 << 18;
@@ -75,7 +75,7 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   } catch {
     // It may be a literal that JSON.parse does not know; else the reader tells the place of the mistake.
   }
-  return new JsonReader(text, isExact).read();
+  return readJson(text, isExact);
 }
 
 /** The text of UTF-8, without a byte order mark. Throws BadInput. */

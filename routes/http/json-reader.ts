@@ -1,3 +1,4 @@
+import { parse } from 'lossless-json';
 import { BadInput } from '../../model/errors';
 
 /** Deeper than any tensor nests. */
@@ -7,120 +8,43 @@ export function nestsTooDeep(): BadInput {
   return new BadInput('the body nests deeper than any tensor');
 }
 
+/** NaN, Infinity and -Infinity, as Python's json writes them, and texts around them. */
+const literals = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/gs;
+
+/** Texts as long as the literals, so that places stay the same; no UTF-8 has their character. */
+const marks = new Map([
+  ['"\uDC00"', Number.NaN],
+  ['"\uDC00     "', Number.POSITIVE_INFINITY],
+  ['"\uDC00      "', Number.NEGATIVE_INFINITY],
+]);
+const markOf = new Map([...marks].map(([mark, value]) => [String(value), mark]));
+const valueOf = new Map<unknown, number>([...marks].map(([mark, value]) => [mark.slice(1, -1), value]));
+
 /**
- * Reads what JSON.parse would change or refuse: NaN, Infinity and -Infinity, as Python's json writes them, are the numbers;
- * a bigint stands for an integer that no double is, where it is to be exact, and a symbol for another number that none is.
- * Of a mistake it tells the place, always, which V8 does for some only.
+ * The value of what JSON.parse would change or refuse: the literals are the numbers; a bigint stands for an integer that no
+ * double is, where it is to be exact, and a symbol for another number that none is. Throws BadInput, always with the place.
  */
-export class JsonReader {
-  private at = 0;
-
-  constructor(
-    private readonly text: string,
-    private readonly isExact: boolean,
-  ) {}
-
-  /** The value of the whole text. Throws BadInput. */
-  read(): unknown {
-    const value = this.value(0);
-    if (this.next() !== undefined) throw notJson(this.text, this.at);
-    return value;
+export function readJson(text: string, isExact: boolean): unknown {
+  const marked = text.replace(literals, (found) => markOf.get(found) ?? found);
+  const revive = (_key: string, value: unknown) => valueOf.get(value) ?? value;
+  try {
+    return parse(marked, marked === text ? null : revive, {
+      parseNumber: (token) => meaningOf(token, isExact),
+      onDuplicateKey: ({ newValue }) => newValue,
+    });
+  } catch (error) {
+    // Each array and object takes a frame of the stack.
+    if (error instanceof RangeError) throw nestsTooDeep();
+    const at = Number(/at position (\d+)$/.exec(String(error))?.[1]);
+    // A minus that no number follows is the mistake.
+    throw notJson(text, text[at - 1] === '-' ? at - 1 : at);
   }
-
-  private value(depth: number): unknown {
-    if (depth > deepestNesting) throw nestsTooDeep();
-    const char = this.next();
-    if (char === '[') return this.array(depth);
-    if (char === '{') return this.object(depth);
-    return char === '"' ? this.string() : this.scalar();
-  }
-
-  private array(depth: number): unknown[] {
-    const items: unknown[] = [];
-    this.at++;
-    if (this.take(']')) return items;
-    do items.push(this.value(depth + 1));
-    while (this.take(','));
-    this.expect(']');
-    return items;
-  }
-
-  private object(depth: number): object {
-    const entries: [string, unknown][] = [];
-    this.at++;
-    if (this.take('}')) return {};
-    do {
-      if (this.next() !== '"') throw notJson(this.text, this.at);
-      const key = this.string();
-      this.expect(':');
-      entries.push([key, this.value(depth + 1)]);
-    } while (this.take(','));
-    this.expect('}');
-    return Object.fromEntries(entries);
-  }
-
-  private string(): string {
-    const end = endOfString(this.text, this.at);
-    try {
-      const text: string = JSON.parse(this.text.slice(this.at, end));
-      this.at = end;
-      return text;
-    } catch (error) {
-      // Within a string, V8 always tells the place.
-      const place = Number(/at position (\d+)/.exec(String(error))?.[1] ?? end - this.at);
-      throw notJson(this.text, this.at + place);
-    }
-  }
-
-  private scalar(): unknown {
-    scalar.lastIndex = this.at;
-    const [token] = scalar.exec(this.text) ?? [];
-    if (token === undefined) throw notJson(this.text, this.at);
-    this.at += token.length;
-    return Object.hasOwn(words, token) ? words[token] : meaningOf(token, this.isExact);
-  }
-
-  /** The next character that is no space, and stays where it is; undefined at the end. */
-  private next(): string | undefined {
-    if (this.text.charCodeAt(this.at) <= 0x20) {
-      spaces.lastIndex = this.at;
-      spaces.test(this.text);
-      this.at = spaces.lastIndex;
-    }
-    return this.text[this.at];
-  }
-
-  private take(char: string): boolean {
-    if (this.next() !== char) return false;
-    this.at++;
-    return true;
-  }
-
-  private expect(char: string): void {
-    if (!this.take(char)) throw notJson(this.text, this.at);
-  }
-}
-
-const words: Record<string, unknown> = { true: true, false: false, null: null };
-const spaces = /[ \t\n\r]*/y;
-const scalar = /true|false|null|NaN|-?Infinity|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-
-/** The place behind a string that begins at a quote; the end where it does not end. */
-function endOfString(text: string, quote: number): number {
-  let end = text.indexOf('"', quote + 1);
-  // A quote behind an odd number of backslashes is part of the string.
-  for (; end >= 0; end = text.indexOf('"', end + 1)) {
-    let slashes = 0;
-    while (text.charCodeAt(end - 1 - slashes) === 0x5c) slashes++;
-    if (slashes % 2 === 0) return end + 1;
-  }
-  return text.length;
 }
 
 /** What a number means. */
 function meaningOf(token: string, isExact: boolean): number | bigint | symbol {
   const value = Number(token);
-  if (!Number.isFinite(value)) return /[NI]/.test(token) ? value : Symbol(value);
+  if (!Number.isFinite(value)) return Symbol(value);
   const isInteger = Number.isInteger(value) && value !== 0;
   if (!isExact || !isInteger || (Number.isSafeInteger(value) && !/[.eE]/.test(token))) return value;
   const [number, exponent = '0'] = token.replace(/^-/, '').split(/e/i);
