@@ -279,7 +279,7 @@ test.each<[string, string, number, string]>([
   ['-inf', '[1,-inf]', 3, 'NaN, Infinity'],
   ['undefined', '{"x": undefined}', 6, ''],
   ['a number without a digit before its point', '[.5]', 1, ''],
-  ['a number without one behind it', '[5.]', 2, ''],
+  ['a number without one behind it', '[5.]', 3, ''],
   ['a number with a zero before it', '[05]', 2, ''],
   ['a plus', '[+5]', 1, ''],
   ['a comma too many', '[1,2,]', 5, ''],
