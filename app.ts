@@ -61,13 +61,13 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
 }
 
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
-async function serve(options: Options): Promise<void> {
+async function startServer(options: Options): Promise<void> {
   const log = (line: string) => console.log(formatLines(options, line));
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
   if (!isOurWorker) log(`Loading ${options.modelPaths.join(', ')}`);
   const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName });
-  // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in README.md.
-  // One that takes other names than the model says so in its `signature`.
+  // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in
+  // routes/README.md, "Around a model". One that takes other names than the model says so in its `signature`.
   const models = loaded;
   const app = createApp(models, options);
   const { server, drain } = createHttpServer(app, options);
@@ -85,7 +85,7 @@ async function main(): Promise<void> {
     const asked = readCommandLine(process.argv.slice(2));
     if ('text' in asked) return console.log(asked.text);
     options = readOptions(process.env, asked.paths);
-    if (options.processes === 1 || cluster.isWorker) return await serve(options);
+    if (options.processes === 1 || cluster.isWorker) return await startServer(options);
     const { end, kill } = supervise(options);
     onSignal(end, kill, options);
     answerScrapes();

@@ -138,6 +138,7 @@ function serveRunner(
   const answerRuns = async (encoded: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
     const { runs } = encoded;
     if (runs.length === 0) return decode([noRows(signature)], encoded, signature);
+    // Before the first of them runs, so that the row is named.
     if (runs.length > 1) for (const [row, feeds] of runs.entries()) checkLengths(feeds, signature, row);
     const answers: Tensor[][] = [];
     let bytes = 0;

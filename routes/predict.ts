@@ -23,7 +23,7 @@ const answer =
       .predict(columns, signal) // runs the model,
       .then(
         (outputs) => send(res, write(outputs, query, model)), // returns JSON.
-        (error) => throwInWords(error, query, model.signature),
+        (error) => rethrowWithBodyPlace(error, query, model.signature),
       );
   };
 
@@ -35,8 +35,11 @@ function bodyOf(req: Request, signature: Signature): Body {
   return { json: parseJson(json, signature), binary };
 }
 
-/** Throws what does not fit in the body's own words; in a column that only a wrapper knows, in the column's. */
-function throwInWords(error: unknown, { nameOf }: AskedFor, { inputs }: Signature): never {
+/**
+ * Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. A place in a column that only
+ * a wrapper gives is not in the body, and stays as it is.
+ */
+function rethrowWithBodyPlace(error: unknown, { nameOf }: AskedFor, { inputs }: Signature): never {
   if (!(error instanceof BadInput && error.place)) throw error;
   const { place, problem } = error;
   if (!inputs.some(({ name }) => name === place.input)) throw error;
@@ -110,8 +113,8 @@ export function predictRoutes(app: Express, models: readonly Model[], { guarded,
   serve('/v2/health/ready', { get: [checkHealth, sendInfo({ live: true, ready: true })] });
 
   // TorchServe, whose page shows curl -T, a PUT; MLflow, SageMaker.
-  const asked = [...guarded, answer(flask)];
-  serve('/predictions/:name{/:version}', { post: asked, put: asked });
+  const predict = [...guarded, answer(flask)];
+  serve('/predictions/:name{/:version}', { post: predict, put: predict });
   serve('/invocations', { post: [...guarded, answer(mlflow)] });
   serve('/ping', { get: [checkHealth, sendInfo({ status: 'Healthy' })] });
 }
@@ -141,7 +144,7 @@ const checkHealth: RequestHandler = (_req, res, next) => {
   next();
 };
 
-/** A body that the model takes, to be piped to where it is asked. */
+/** A body that the model takes, to be piped to where it is predict. */
 const sendExample: RequestHandler = (_req, res) => {
   const example = exampleBody(res.locals.model.signature);
   if (!example) throw new HttpError(404, 'no body is known that this model takes');

@@ -48,7 +48,7 @@ export const mostStrings = 100_000;
 /** Larger tensors hold weights. */
 const smallTensorBytes = 4096;
 
-/** Reads a model file. Throws BootError for what is none. */
+/** Reads a model file. Throws BootError for what is not a model. */
 export function readOnnx(path: string): OnnxFile {
   const stat = statSync(path, { throwIfNoEntry: false });
   // A pipe would be waited for.

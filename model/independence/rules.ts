@@ -10,7 +10,8 @@ const elementwise: Group = [
   StringConcat Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor`,
 ];
 
-/** What operators do with the rows of a batch: https://onnx.ai/onnx/operators/. Whatever has no rule may mix them. */
+/** What operators do with the rows of a batch: https://onnx.ai/onnx/operators/. Whatever has no rule may mix them. One that counts,
+ * drops or fills up entries is named in walk.ts, too. */
 export const rules: ReadonlyMap<string, Rule> = new Map(
   [elementwise, ...groupsAcrossAxes, ...regroupingGroups].flatMap(([rule, operators]) =>
     operators.split(/\s+/).map((operator): [string, Rule] => [operator, rule]),

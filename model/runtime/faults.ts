@@ -3,7 +3,8 @@ import type { OnnxFile } from '../graph/onnx';
 
 // ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
 
-// They may echo the caller's values, so the words are ours; some have others for a model of one input.
+// The first pattern that matches decides: put a narrow one before a broad one. The texts may echo the caller's values, so
+// the words are ours; some have others for a model of one input.
 const faults: [pattern: RegExp, words: string, ofOne?: string][] = [
   [
     /Got invalid dimensions for input|Invalid rank for input/,

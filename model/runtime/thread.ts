@@ -82,7 +82,7 @@ function buffersOf(tensors: readonly Tensor[]): ArrayBuffer[] {
   return [...new Set(all)].filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
-async function serve(port: MessagePort, source: Source): Promise<void> {
+async function answerMessages(port: MessagePort, source: Source): Promise<void> {
   let session: Runner;
   const reply = (message: Reply<Values | Tensor[]>, buffers: ArrayBuffer[] = []) =>
     port.postMessage(message, buffers);
@@ -105,4 +105,5 @@ async function serve(port: MessagePort, source: Source): Promise<void> {
 }
 
 // Not where this file is loaded by a worker of somebody else's.
-if (!isMainThread && parentPort && workerData?.[sourceKey]) void serve(parentPort, workerData[sourceKey]);
+if (!isMainThread && parentPort && workerData?.[sourceKey])
+  void answerMessages(parentPort, workerData[sourceKey]);

@@ -8,7 +8,7 @@ export function isBase64(value: unknown): value is Base64 {
   return typeof value === 'object' && value !== null && 'b64' in value && typeof value.b64 === 'string';
 }
 
-/** The bytes of base64, or undefined where a text is none. */
+/** The bytes of a text in base64; undefined where it is not valid base64. */
 export function decodeBase64(text: string): Buffer | undefined {
   const length = text.length - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
   const bytes = Buffer.from(text, 'base64');
@@ -18,7 +18,7 @@ export function decodeBase64(text: string): Buffer | undefined {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** UTF-8 as a text, or undefined where it is none. */
+/** UTF-8 as a text; undefined where it is not valid UTF-8. */
 export function decodeText(bytes: Uint8Array): string | undefined {
   try {
     return utf8.decode(bytes);

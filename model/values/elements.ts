@@ -90,6 +90,7 @@ const elements = {
     write: (stored) => stored !== 0,
   }),
   string: strings(),
+  // A new type also wants a word in graph/servable.ts, encode.ts (typed arrays), observed.ts (rounding), routes/README.md.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;

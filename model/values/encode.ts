@@ -30,12 +30,12 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
   const isOnePiece = kind !== 'unbatched' && inputs.some(({ name }) => stackedOf(columns[name]));
-  const runs = isOnePiece ? [encodeTogether(columns, signature)] : encodeByRow(columns, rows, signature);
+  const runs = isOnePiece ? [feedsOfPiece(columns, signature)] : feedsOfRows(columns, rows, signature);
   return { runs, rows, isOnePiece };
 }
 
-/** The feeds of one run for all rows as they stand. */
-function encodeTogether(columns: Columns, { inputs, kind }: Signature): Tensor[] {
+/** The feeds of one run for rows that came in one piece, as a Column. */
+function feedsOfPiece(columns: Columns, { inputs, kind }: Signature): Tensor[] {
   return inputs.map((input) => {
     const tensors = encodeColumn(columns[input.name], input, kind);
     if (tensors.length !== 1) throw new BadInput(`${input.name} must have rows of one shape`);
@@ -43,8 +43,8 @@ function encodeTogether(columns: Columns, { inputs, kind }: Signature): Tensor[]
   });
 }
 
-/** The feeds of one run for all rows where they may run together and have one shape, else of one a row. */
-function encodeByRow(columns: Columns, rows: number, signature: Signature): Tensor[][] {
+/** For rows that came one by one: one run for all where they may run together and have one shape, else a run each. */
+function feedsOfRows(columns: Columns, rows: number, signature: Signature): Tensor[][] {
   const { inputs, kind } = signature;
   for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
   if (rows === 0) return [];

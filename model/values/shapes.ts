@@ -49,7 +49,7 @@ export function completeShape(own: Shape, dims: readonly Dim[] | undefined): Sha
 }
 
 /** Whether a shape is one of these dimensions. */
-export function matches(shape: Shape, dims: readonly Dim[]): boolean {
+function matches(shape: Shape, dims: readonly Dim[]): boolean {
   return (
     shape.length === dims.length &&
     shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)

@@ -15,17 +15,17 @@ export type Outputs = readonly (readonly [name: string, column: Given])[];
 type ShowRows = (outputs: Outputs, reply: 'one' | 'many', signature: Signature) => Map<string, unknown>;
 
 /** The usual script in Flask: the prediction under the reply's key, other outputs beside it. */
-export const flask = formsDialect('outputs', showOutputs);
+export const flask = formsDialect('outputs', showPredictions);
 
 /** MLflow's clients look for `predictions` in every reply. */
-export const mlflow = formsDialect('predictions', showOutputs);
+export const mlflow = formsDialect('predictions', showPredictions);
 
 /** A dialect that reads bodies of every form. Whole tensors stand under this key. */
 export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
-  const jsonOf = (answer: Columns, { reply, rows }: AskedFor, signature: Signature): unknown => {
+  const replyJson = (answer: Columns, { reply, rows }: AskedFor, signature: Signature): unknown => {
     const outputs = inOrder(answer, signature);
     if (reply === 'tensors') return showTensors(outputs, tensorsKey, signature);
-    checkRows(outputs, rows);
+    checkRowCount(outputs, rows);
     return outputs[0][1].length === 0 ? { predictions: [] } : showRows(outputs, reply, signature);
   };
   return {
@@ -33,7 +33,7 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
     write: (answer, query, model) =>
       query.wanted
         ? writeInferReply(answer, query.wanted, model)
-        : { json: jsonOf(answer, query, model.signature), bytes: bytesOf(answer) },
+        : { json: replyJson(answer, query, model.signature), bytes: bytesOf(answer) },
   };
 }
 
@@ -45,13 +45,17 @@ function inOrder(answer: Columns, { outputs }: Signature): Outputs {
 }
 
 /** Throws RunError where a batch that came in one piece was answered with another number of rows. */
-function checkRows(outputs: Outputs, rows: number | undefined): void {
+function checkRowCount(outputs: Outputs, rows: number | undefined): void {
   if (rows === undefined) return;
   const odd = outputs.find(([, column]) => column instanceof Column && column.length !== rows);
   if (odd) throw new RunError(`the output ${odd[0]} has ${odd[1].length} rows for ${rows}`);
 }
 
-function showOutputs(outputs: Outputs, reply: 'one' | 'many', signature: Signature): Map<string, unknown> {
+function showPredictions(
+  outputs: Outputs,
+  reply: 'one' | 'many',
+  signature: Signature,
+): Map<string, unknown> {
   const key = reply === 'one' ? 'prediction' : 'predictions';
   const primary = outputs.find(([name]) => name === signature.prediction) ?? outputs[0];
   const others = outputs.filter((output) => output !== primary);
@@ -89,13 +93,13 @@ export function allOf(column: Given): unknown {
 function showTensors(outputs: Outputs, tensorsKey: string, signature: Signature): Map<string, unknown> {
   const tensors = outputs.map(([name, column]): [string, unknown] => [
     name,
-    tensorOf(name, column, signature),
+    showTensor(name, column, signature),
   ]);
   return new Map([[tensorsKey, tensors.length === 1 ? tensors[0][1] : new Map(tensors)]]);
 }
 
 /** A tensor as the run gave it; of a wrapper's list all rows or, where these are none, the only value. */
-function tensorOf(name: string, column: Given, { outputs, kind }: Signature): unknown {
+function showTensor(name: string, column: Given, { outputs, kind }: Signature): unknown {
   if (column instanceof Column) return column.whole();
   const isRows = kind !== 'unbatched' && (outputs.find((output) => output.name === name)?.batch ?? true);
   return isRows ? column : column.at(0);

@@ -22,7 +22,8 @@ export function isKeyed(body: unknown, signature: Signature): body is Keyed {
 /** How a row names its values: not at all, by its inputs, or by the features of the one input. */
 type Keys = 'none' | 'inputs' | 'features';
 
-// Not written where a body is read: V8 keeps with a function all that others beside it use, and so the body.
+// Closures that one function makes share what they capture. Made where a body is read, nameOf would keep the body in memory
+// while the model runs; so these, and rowNamer, stand outside.
 export const byInputs = (): Keys => 'inputs';
 export const byFeatures = (): Keys => 'features';
 
@@ -57,7 +58,7 @@ export function readRows(
   };
 }
 
-/** Apart from where a body is read, for the same reason. */
+/** Outside readRows, so that it does not keep the instances: see byInputs. */
 function rowNamer(
   signature: Signature,
   where: (row: number) => string,

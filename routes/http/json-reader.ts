@@ -18,7 +18,7 @@ const marks = new Map([
   ['"\uDC00      "', Number.NEGATIVE_INFINITY],
 ]);
 const markOf = new Map([...marks].map(([mark, value]) => [String(value), mark]));
-const valueOf = new Map<unknown, number>([...marks].map(([mark, value]) => [mark.slice(1, -1), value]));
+const numberOf = new Map<unknown, number>([...marks].map(([mark, value]) => [mark.slice(1, -1), value]));
 
 /**
  * The value of what JSON.parse would change or refuse: the literals are the numbers; a bigint stands for an integer that no
@@ -26,7 +26,7 @@ const valueOf = new Map<unknown, number>([...marks].map(([mark, value]) => [mark
  */
 export function readJson(text: string, isExact: boolean): unknown {
   const marked = text.replace(literals, (found) => markOf.get(found) ?? found);
-  const revive = (_key: string, value: unknown) => valueOf.get(value) ?? value;
+  const revive = (_key: string, value: unknown) => numberOf.get(value) ?? value;
   try {
     return parse(marked, marked === text ? null : revive, {
       parseNumber: (token) => meaningOf(token, isExact),

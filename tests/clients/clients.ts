@@ -45,7 +45,9 @@ async function main(): Promise<void> {
     }
   }
   // README.md's own example.
-  const examples = readFileSync(path.join(root, 'routes', 'README.md'), 'utf8').matchAll(/```python\n(.*?)```/gs);
+  const examples = readFileSync(path.join(root, 'routes', 'README.md'), 'utf8').matchAll(
+    /```python\n(.*?)```/gs,
+  );
   const example = [...examples].map(([, text]) => text).find((text) => text.includes('tritonclient'));
   const code = String(example)
     .replace('localhost:3000', `127.0.0.1:${server.port}`)
