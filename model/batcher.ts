@@ -1,8 +1,5 @@
-import { splitRows, stackFeeds } from './values/rows';
-import { bytesIn, type Feeds, type Tensor } from './values/tensor';
-
-/** What a request's signal tells: that nobody waits for the answer any more, and why. */
-export type Signal = Pick<AbortSignal, 'aborted' | 'reason'>;
+import { splitRows, stack } from './values/rows';
+import { bytesIn, type Tensor } from './values/tensor';
 
 interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
@@ -15,7 +12,7 @@ interface BatcherOptions {
 interface Entry {
   readonly feeds: Tensor[];
   readonly bytes: number;
-  readonly signal?: Signal;
+  readonly signal?: AbortSignal;
   resolve(outputs: Tensor[]): void;
   reject(reason: unknown): void;
 }
@@ -52,7 +49,7 @@ export class Batcher {
   }
 
   /** Waits for a run's outputs. Rejects with the signal's reason where it is aborted before the run begins. */
-  run(feeds: Tensor[], signal?: Signal): Promise<Tensor[]> {
+  run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
       const bytes = bytesIn(feeds);
       this.bytes += bytes;
@@ -140,7 +137,9 @@ export class Batcher {
   /** One run for several requests; false where each is to be run alone: if it fails, only the guilty one is to. */
   private async answerTogether(entries: Entry[]): Promise<boolean> {
     try {
-      const outputs = await this.timed(stackFeeds(entries.map(({ feeds }) => feeds)));
+      const outputs = await this.timed(
+        entries[0].feeds.map((_, i) => stack(entries.map(({ feeds }) => feeds[i]))),
+      );
       const answers = splitRows(
         outputs,
         entries.map(({ feeds }) => rowCount(feeds)),
@@ -166,11 +165,11 @@ export class Batcher {
   }
 }
 
-function rowCount(feeds: Feeds): number {
+function rowCount(feeds: readonly Tensor[]): number {
   return feeds[0].shape[0];
 }
 
 /** Whether all have as many rows: whole tensors may come with different ones. */
-function isEven(feeds: Feeds): boolean {
+function isEven(feeds: readonly Tensor[]): boolean {
   return feeds.every(({ shape }) => shape[0] === feeds[0].shape[0]);
 }

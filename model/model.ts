@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { Batcher, type Signal } from './batcher';
+import { Batcher } from './batcher';
 import { answerBytes, checkLengths, checkSize } from './bounds';
 import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
@@ -28,29 +28,18 @@ export interface Model<Answer extends Columns = Columns> {
   /** What the boot log should say beside the inputs and outputs. */
   readonly notes: readonly string[];
   /** What it is doing at the moment. */
-  readonly status: Status;
+  readonly status: Readonly<Pick<Batcher, 'bytes' | 'runningSince' | 'batches' | 'watchers'>>;
   /**
    * A column for each output, given one for each input. Throws BadInput with the place that does not fit, RunError where
    * the model fails, or the signal's reason.
    */
-  predict(columns: Columns, signal?: Signal): Promise<Answer>;
+  predict(columns: Columns, signal?: AbortSignal): Promise<Answer>;
   /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;
 }
 
 /** A model around which nothing was put. */
 export type LoadedModel = Model<Record<string, Column>>;
-
-interface Status {
-  /** Bytes of the tensors that wait for a run. */
-  readonly bytes: number;
-  /** When the run in progress began, by performance.now(). */
-  readonly runningSince: number | undefined;
-  /** Whether requests share runs. */
-  readonly batches: boolean;
-  /** Told of each run: the first dimension of its first input, and how long it took. */
-  readonly watchers: ((rows: number, seconds: number) => void)[];
-}
 
 export interface ModelOptions {
   /** The name in paths and replies; the file's, without it. */
@@ -129,21 +118,17 @@ function serveRunner(
   if (whyAlone) notes.push(`requests do not share runs: ${whyAlone}`);
   const batches = signature.kind === 'batched' && maxBatch > 1 && !whyAlone;
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), { maxBatch, batches });
-  const answer = async (feeds: Tensor[], signal?: Signal): Promise<Tensor[]> => {
-    if (signature.kind === 'batched' && feeds[0].shape[0] === 0) return noRows(signature);
-    checkLengths(feeds, signature);
-    checkSize(answerBytes(feeds, signature));
-    return batcher.run(feeds, signal);
-  };
-  const answerRuns = async (encoded: Encoded, signal?: Signal): Promise<Record<string, Column>> => {
+  const answer = async (encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> => {
     const { runs } = encoded;
-    if (runs.length === 0) return decode([noRows(signature)], encoded, signature);
-    // Before the first of them runs, so that the row is named.
-    if (runs.length > 1) for (const [row, feeds] of runs.entries()) checkLengths(feeds, signature, row);
+    const isEmpty = runs.length === 0 || (signature.kind === 'batched' && runs[0][0].shape[0] === 0);
+    if (isEmpty) return decode([noRows(signature)], encoded, signature);
+    for (const [row, feeds] of runs.entries())
+      checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
     const answers: Tensor[][] = [];
     let bytes = 0;
     for (const feeds of runs) {
-      const outputs = await answer(feeds, signal);
+      checkSize(answerBytes(feeds, signature));
+      const outputs = await batcher.run(feeds, signal);
       answers.push(outputs);
       bytes += bytesIn(outputs);
       checkSize(bytes);
@@ -160,7 +145,7 @@ function serveRunner(
     // Its values may be large: they are not kept while the runs go on.
     async predict(columns, signal) {
       if (closing) throw new Error(`the model ${name} is closed`);
-      return answerRuns(encode(columns, signature), signal);
+      return answer(encode(columns, signature), signal);
     },
     close() {
       closing ??= batcher.idle().then(() => runner.close());

@@ -70,7 +70,9 @@ export async function observe(
   seen.runs.push({ rows: 1, shapes: first.outputs.map(({ shape }) => shape) });
   await seeMore(inputs, declared, [recipe, variedRecipe(recipe, tables)], attempt, seen);
   const isRight = facts.map((_, o) => follows(o, seen) && seen.agrees?.[o] !== false);
-  const isProved = facts.map((fact, o) => isRight[o] && (isRows(fact) || isSeenRows(fact, o, seen)));
+  const isProved = facts.map(
+    (fact, o) => isRight[o] && (isRows(fact) || ('unknown' in fact && seen.agrees?.[o] === true)),
+  );
   const isBatch = declared !== 'batched' || haveOneName(inputs) || isProved.every(Boolean);
   const kind = isBatch ? declared : 'unbatched';
   const samples = (rows: number) => () => sampleFeeds(inputs, kind, rows, recipe);
@@ -179,11 +181,6 @@ export function isRows(fact: Fact): boolean {
 /** Whether an output's first dimension was the number of rows in each run. */
 function follows(output: number, { runs }: Seen): boolean {
   return runs.every(({ rows, shapes }) => shapes[output][0] === rows);
-}
-
-/** Whether runs showed rows that depend on nothing else, where the graph does not tell. */
-function isSeenRows(fact: Fact, output: number, { agrees }: Seen): boolean {
-  return 'unknown' in fact && agrees?.[output] === true;
 }
 
 function withExamples(inputs: readonly Input[], declared: Kind, kind: Kind, recipe: Recipe): Input[] {

@@ -46,14 +46,12 @@ function rethrowWithBodyPlace(error: unknown, { nameOf }: AskedFor, { inputs }: 
   throw new BadInput(`${nameOf(place)} ${problem}`);
 }
 
-/** What stands before a prediction, and what answers with the metrics. */
-interface Handlers {
-  guarded: RequestHandler[];
-  metrics: RequestHandler[];
-}
-
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */
-export function predictRoutes(app: Express, models: readonly Model[], { guarded, metrics }: Handlers): void {
+export function predictRoutes(
+  app: Express,
+  models: readonly Model[],
+  { guarded, metrics }: Record<'guarded' | 'metrics', RequestHandler[]>,
+): void {
   const byName = new Map(models.map((model) => [model.name, model]));
   const served = `${[...byName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
   const findModel: RequestHandler<{ name?: string; version?: string }> = (

@@ -1,7 +1,7 @@
 import { RunError } from '../errors';
 import { showDims } from '../signature';
 import { elementOf } from './elements';
-import { JsonText, writeJson } from './json';
+import { JsonText, writeList } from './json';
 import { recordOf } from './record';
 import { stack } from './rows';
 import { bytesIn, bytesOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
@@ -92,20 +92,14 @@ export class Column implements Iterable<unknown> {
   /** The JSON of all rows, as a list. */
   rows(): JsonText {
     const { stacked, labels } = this;
-    return stacked ? new Block(stacked, labels).write(0, stacked.shape) : new JsonText(this.pieces());
+    return stacked
+      ? new Block(stacked, labels).write(0, stacked.shape)
+      : new JsonText(writeList(this.length, (row) => this.row(row)));
   }
 
   /** The JSON of what a run gave or, of several, of the list of it. */
   whole(): JsonText {
     return this.isStacked || this.length > 1 ? this.rows() : this.row(0);
-  }
-
-  private *pieces(): Generator<string> {
-    for (let row = 0; row < this.length; row++) {
-      yield row === 0 ? '[' : ',';
-      yield* writeJson(this.row(row));
-    }
-    yield ']';
   }
 
   private placeOf(row: number): { block: Block; from: number; shape: Shape } {

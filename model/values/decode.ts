@@ -17,8 +17,7 @@ export function decode(
 ): Record<string, Column> {
   const [first] = answers;
   return byName(outputs, (output, i) => {
-    if (isOnePiece) return asGiven(first[i], rows, output);
-    if (answers.length === 1) return columnOf(first[i], rows, output);
+    if (answers.length === 1) return columnOf(first[i], { rows, isOnePiece }, output);
     return Column.ofValues(
       answers.map((tensors) => rowValueOf(tensors[i], output)),
       output.labels,
@@ -26,18 +25,16 @@ export function decode(
   });
 }
 
-/** Rows where there are as many as were asked, else all of it as one value. */
-function asGiven(tensor: Tensor, rows: number, { batch, labels }: Output): Column {
-  const isRows = batch && tensor.shape[0] === rows;
-  return isRows ? Column.ofRows(tensor, labels) : Column.ofValues([tensor], labels);
-}
-
-function columnOf(tensor: Tensor, rows: number, output: Output): Column {
+function columnOf(
+  tensor: Tensor,
+  { rows, isOnePiece }: Pick<Encoded, 'rows' | 'isOnePiece'>,
+  output: Output,
+): Column {
   const { shape, data } = tensor;
   const { name, batch, labels } = output;
   if (batch && shape[0] === rows) return Column.ofRows(tensor, labels);
-  // A single instance has all of it, whatever its shape: one that squeezes its batch dimension away, too.
-  if (rows === 1) return Column.ofValues([tensor], labels);
+  // Rows in one piece have all of it, and so has a single one, whatever its shape: where it is squeezed away, too.
+  if (isOnePiece || rows === 1) return Column.ofValues([tensor], labels);
   if (data.length === rows) return Column.ofRows({ ...tensor, shape: [rows] }, labels);
   throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);
 }

@@ -1,13 +1,5 @@
 import { BadInput, kindOf, type Place } from '../errors';
-import {
-  type Dim,
-  type Input,
-  instanceDims,
-  type Kind,
-  runsTogether,
-  type Signature,
-  showDims,
-} from '../signature';
+import { type Input, instanceDims, type Kind, runsTogether, type Signature, showDims } from '../signature';
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
@@ -107,13 +99,11 @@ function stackedOf(column: Columns[string]): Tensor | undefined {
 function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind): Tensor {
   const place = { input: name, path: [] };
   if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
-  const shape = fitShape(tensor.shape, { type, dims: kind === 'unbatched' ? dimsOfRows(dims) : dims }, place);
+  // Of whole values, one behind another.
+  const dimsOfRows = dims.length === 0 ? undefined : ['', ...dims];
+  const expected = { type, dims: kind === 'unbatched' ? dimsOfRows : dims };
+  const shape = fitShape(tensor.shape, expected, place);
   return { ...copyOf(tensor), shape };
-}
-
-/** Of whole values, one behind another. */
-function dimsOfRows(dims: readonly Dim[]): readonly Dim[] | undefined {
-  return dims.length === 0 ? undefined : ['', ...dims];
 }
 
 function encodeRows(values: readonly unknown[], input: Input, kind: Kind): Tensor[] {

@@ -25,6 +25,15 @@ export function* writeJson(value: unknown): Generator<string, undefined> {
   if (text !== '') yield text;
 }
 
+/** The JSON of a list whose values are made one by one. */
+export function* writeList(length: number, valueAt: (place: number) => unknown): Generator<string> {
+  for (let i = 0; i < length; i++) {
+    yield i === 0 ? '[' : ',';
+    yield* writeJson(valueAt(i));
+  }
+  yield length === 0 ? '[]' : ']';
+}
+
 /** What a text is put together of: short ones in one, long ones in their pieces. */
 class Parts {
   private readonly parts: (string | Iterable<string>)[] = [];

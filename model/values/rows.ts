@@ -1,7 +1,7 @@
 import { RunError } from '../errors';
 import { showDims } from '../signature';
 import { elementOf } from './elements';
-import { type Feeds, sizeOf, type Tensor } from './tensor';
+import { sizeOf, type Tensor } from './tensor';
 
 /** Rows `from` to `to` (not included) of a tensor, sharing its memory where it is numeric. */
 export function rowsOf({ type, shape, data }: Tensor, from: number, to: number): Tensor {
@@ -28,11 +28,6 @@ export function stack(tensors: readonly Tensor[]): Tensor {
     at += tensor.data.length;
   }
   return { type: first.type, shape: [rows, ...first.shape.slice(1)], data };
-}
-
-/** The feeds of several requests, one behind another, as those of one run. */
-export function stackFeeds(requests: readonly Feeds[]): Tensor[] {
-  return requests[0].map((_, i) => stack(requests.map((feeds) => feeds[i])));
 }
 
 /** Each request's own rows of outputs that were computed together. Throws RunError where they do not follow the rows. */

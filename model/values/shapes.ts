@@ -41,29 +41,20 @@ function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never 
 /** The shape of a value that nests as `own`, with what it may leave out; undefined where it does not fit. */
 export function completeShape(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
   if (!dims) return isShape(own) ? own : undefined;
-  if (own.length > dims.length || !matches(own, dims.slice(0, own.length))) return undefined;
+  const isOdd = (length: number, axis: number) => typeof dims[axis] === 'number' && dims[axis] !== length;
+  if (own.length > dims.length || own.some(isOdd)) return undefined;
   if (own.length === dims.length) return own;
   const missing = dims.slice(own.length);
   if (own.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
   return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
 }
 
-/** Whether a shape is one of these dimensions. */
-function matches(shape: Shape, dims: readonly Dim[]): boolean {
-  return (
-    shape.length === dims.length &&
-    shape.every((length, axis) => typeof dims[axis] === 'string' || dims[axis] === length)
-  );
-}
-
-const scalar: Shape = [];
-
 /**
  * The lengths of a value's arrays, told by the first of each. By at(), since V8 would turn an array of doubles into one of
  * objects where `[0]` meets arrays of both, and then all of them where they are read.
  */
 export function measure(value: unknown): Shape {
-  if (!Array.isArray(value)) return scalar;
+  if (!Array.isArray(value)) return [];
   const shape: number[] = [];
   for (let inner = value; Array.isArray(inner) && shape.length <= mostAxes; inner = inner.at(0)) {
     shape.push(inner.length);

@@ -9,9 +9,6 @@ export interface Tensor {
   readonly data: Data;
 }
 
-/** For each input of a model a tensor, or for each output. */
-export type Feeds = readonly Tensor[];
-
 /** The number of values in a shape. */
 export function sizeOf(shape: Shape): number {
   let size = 1;

@@ -10,7 +10,7 @@ import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
 import { byFeature, checkWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
-import { byFeatures, byInputs, inputsOf, isKeyed, type Keyed, namer, placeIn, readRows } from './rows';
+import { inputsOf, isKeyed, type Keyed, namer, placeIn, readRows } from './rows';
 import { columnOf, readTensors } from './tensors';
 
 /** Reads a body that is of its form; gives undefined for others. */
@@ -83,7 +83,7 @@ function readKeyed(body: Keyed, signature: Signature): Query {
   return {
     columns: inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]),
     reply: 'one',
-    nameOf: namer(signature, atTop, isRow ? byFeatures : byInputs),
+    nameOf: namer(signature, atTop, isRow ? 'features' : 'inputs'),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Signature } from '../../model/signature';
 import { byName } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
 import { byFeature, matchNames, plain, show } from './names';
-import { byFeatures, byInputs, type Keyed, namer, placeIn, readRows } from './rows';
+import { type Keyed, namer, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
@@ -50,7 +50,7 @@ export function readSplit({ dataframe_split: split }: Keyed, signature: Signatur
   return {
     columns,
     reply: 'many',
-    nameOf: namer(signature, where, features ? byFeatures : byInputs),
+    nameOf: namer(signature, where, features ? 'features' : 'inputs'),
   };
 }
 

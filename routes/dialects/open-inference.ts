@@ -238,7 +238,9 @@ export function writeInferReply(
       binary.push(bytes);
       return written.set('parameters', { ...labels, binary_data_size: bytes.length });
     }
-    return written.set('parameters', labels).set('data', flat(tensor).rows());
+    return written
+      .set('parameters', labels)
+      .set('data', Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rows());
   });
   const json = new Map<string, unknown>([
     ['model_name', model_name],
@@ -271,11 +273,6 @@ function tensorOf(
   } catch (error) {
     throw new RunError(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
   }
-}
-
-/** The values of a tensor in one list. */
-function flat(tensor: Tensor): Column {
-  return Column.ofRows({ ...tensor, shape: [tensor.data.length] });
 }
 
 function toBinary({ data }: Tensor): Uint8Array {

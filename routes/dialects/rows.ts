@@ -22,11 +22,6 @@ export function isKeyed(body: unknown, signature: Signature): body is Keyed {
 /** How a row names its values: not at all, by its inputs, or by the features of the one input. */
 type Keys = 'none' | 'inputs' | 'features';
 
-// Closures that one function makes share what they capture. Made where a body is read, nameOf would keep the body in memory
-// while the model runs; so these, and rowNamer, stand outside.
-export const byInputs = (): Keys => 'inputs';
-export const byFeatures = (): Keys => 'features';
-
 /** Instances, each keyed by input or by feature or, for a one-input model, bare. */
 export function readRows(
   instances: readonly unknown[],
@@ -54,17 +49,8 @@ export function readRows(
     // Without inputs, rows are still counted.
     columns: inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]),
     reply: 'many',
-    nameOf: rowNamer(signature, where, keys),
+    nameOf: namer(signature, where, keys),
   };
-}
-
-/** Outside readRows, so that it does not keep the instances: see byInputs. */
-function rowNamer(
-  signature: Signature,
-  where: (row: number) => string,
-  keys: readonly Keys[],
-): Query['nameOf'] {
-  return namer(signature, where, (row) => keys[row]);
 }
 
 /** Names a row by its list. */
@@ -72,17 +58,20 @@ export function placeIn(list: string): (row: number) => string {
   return (row) => `${list}[${row}]`;
 }
 
-/** Names places in rows: under an input's name or, by its place, a feature's. */
+/**
+ * Names places in rows: under an input's name or, by its place, a feature's. Closures that one function makes share what they
+ * capture: made where a body is read, this one would keep the body in memory while the model runs.
+ */
 export function namer(
   { inputs, features }: Signature,
   where: (row: number) => string,
-  keysOf: (row: number) => Keys,
+  keys: Keys | readonly Keys[],
 ): Query['nameOf'] {
   return ({ input, row = 0, path }: Place) => {
     const at = where(row);
-    const keys = keysOf(row);
-    if (keys === 'none') return `${at}${showPath(path)}`;
-    const ofFeature = keys === 'features' && inputs[0].name === input;
+    const own = typeof keys === 'string' ? keys : keys[row];
+    if (own === 'none') return `${at}${showPath(path)}`;
+    const ofFeature = own === 'features' && inputs[0].name === input;
     const feature = ofFeature ? features?.[Number(path[0])] : undefined;
     return `${at}${at && '.'}${feature ?? `${input}${showPath(path)}`}`;
   };

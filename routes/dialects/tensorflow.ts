@@ -1,4 +1,4 @@
-import { JsonText, writeJson } from '../../model/values/json';
+import { JsonText, writeList } from '../../model/values/json';
 import { allOf, firstOf, formsDialect, type Outputs, valueAtRow } from './flask';
 
 // TensorFlow Serving, and KServe v1: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
@@ -9,16 +9,13 @@ export const tensorflow = formsDialect('outputs', (outputs, reply) => {
   const isOne = outputs.length === 1;
   return reply === 'one'
     ? new Map([['prediction', isOne ? firstOf(only) : rowOf(outputs, 0)]])
-    : new Map([['predictions', isOne ? allOf(only) : new JsonText(writeRows(outputs, only.length))]]);
+    : new Map([
+        [
+          'predictions',
+          isOne ? allOf(only) : new JsonText(writeList(only.length, (row) => rowOf(outputs, row))),
+        ],
+      ]);
 });
-
-function* writeRows(outputs: Outputs, length: number): Generator<string> {
-  for (let row = 0; row < length; row++) {
-    yield row === 0 ? '[' : ',';
-    yield* writeJson(rowOf(outputs, row));
-  }
-  yield ']';
-}
 
 function rowOf(outputs: Outputs, row: number): Map<string, unknown> {
   return new Map(outputs.map(([name, column]) => [name, valueAtRow(column, row)]));

@@ -59,14 +59,8 @@ export function answerError(res: Response, error: unknown): void {
   });
 }
 
-interface Translated {
-  status: number;
-  message: string;
-  /** Whether the log is to have the whole of it, and the caller only that it happened. */
-  isOurs: boolean;
-}
-
-function translate(error: unknown): Translated {
+/** What the caller is told. Where it is our fault, the log is to have the whole of it, and the caller only that it happened. */
+function translate(error: unknown) {
   const { type, status, expose, message, limit }: Record<string, unknown> = Object(error);
   const callers = (status: number, message: string) => ({ status, message, isOurs: false });
   if (type === 'entity.too.large') return callers(413, `the body is larger than ${limit} bytes`);

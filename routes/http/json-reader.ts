@@ -8,8 +8,8 @@ export function nestsTooDeep(): BadInput {
   return new BadInput('the body nests deeper than any tensor');
 }
 
-/** NaN, Infinity and -Infinity, as Python's json writes them, and texts around them. */
-const literals = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/gs;
+/** NaN, Infinity and -Infinity, as Python's json writes them, and texts around them, to the end where they do not end. */
+const literals = /"[^"\\]*(?:\\[^][^"\\]*)*"?|NaN|-?Infinity/g;
 
 /** Texts as long as the literals, so that places stay the same; no UTF-8 has their character. */
 const marks = new Map([

@@ -106,13 +106,8 @@ function checkFormat(format: string): void {
   );
 }
 
-let written = { at: 0, text: '' };
-
-/** The time of writing, put into words once for all lines of a millisecond. */
 function timeText(): string {
-  const at = Date.now();
-  if (at !== written.at) written = { at, text: new Date(at).toISOString() };
-  return written.text;
+  return new Date().toISOString();
 }
 
 /** JSON without any character that a reader of logs may take for the end of a line, or a terminal obeys. */

@@ -38,20 +38,9 @@ export interface Options {
 /** The bundled model, beside the compiled code. */
 const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
 
-const variables = [
-  ...[
-    'PORT',
-    'HOST',
-    'MODEL_PATH',
-    'MODEL_NAME',
-    'FEATURES',
-    'OUTPUTS',
-    'API_KEY',
-    'BODY_LIMIT',
-    'MAX_BATCH',
-  ],
-  ...['MAX_QUEUE', 'TIMEOUT', 'KEEP_ALIVE', 'WEB_CONCURRENCY', 'THREADS', 'LOG_FORMAT', 'CORS_ORIGIN'],
-];
+const variables =
+  `PORT HOST MODEL_PATH MODEL_NAME FEATURES OUTPUTS API_KEY BODY_LIMIT MAX_BATCH MAX_QUEUE TIMEOUT KEEP_ALIVE WEB_CONCURRENCY
+  THREADS LOG_FORMAT CORS_ORIGIN`.split(/\s+/);
 
 /** The variables that are set, by name. */
 type Variables = Record<string, string | undefined>;
