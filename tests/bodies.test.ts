@@ -323,3 +323,10 @@ test.each([
   expect(reply.body.error).toContain('send JSON with Content-Type: application/json');
   expect(reply.body.error).not.toContain(body);
 });
+
+test('POST /predict with millions of quotes that end no text is a 400 within seconds', async () => {
+  for (const quote of ['"', '\\"', "'"]) {
+    const { status } = await ask('identity-float32', `[NaN,${quote.repeat(2_000_000)}`);
+    expect(status).toBe(400);
+  }
+});

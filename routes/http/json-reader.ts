@@ -9,7 +9,7 @@ export function nestsTooDeep(): BadInput {
 }
 
 /** NaN, Infinity and -Infinity, as Python's json writes them, and texts around them, to the end where they do not end. */
-const literals = /"[^"\\]*(?:\\[^][^"\\]*)*"?|NaN|-?Infinity/g;
+const literals = /"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity/gs;
 
 /** Texts as long as the literals, so that places stay the same; no UTF-8 has their character. */
 const marks = new Map([
