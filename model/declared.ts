@@ -1,5 +1,4 @@
 import { BootError } from './errors';
-import { findWords } from './graph/categories';
 import type { Substitute } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
@@ -20,6 +19,12 @@ export interface Declared {
   notes: string[];
 }
 
+/** What was found in the graph: what stands for its outputs that are no tensors, and the strings that it knows. */
+interface Found {
+  substitutes: ReadonlyMap<string, readonly Substitute[]>;
+  words: readonly string[];
+}
+
 /** An operand of a TensorFlow operator, as in `model/normalization/Sub/y:0`: what the layer has learnt, which is no input. */
 const operand = /\/[xy]:0$/;
 
@@ -27,12 +32,11 @@ const operand = /\/[xy]:0$/;
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
   file: OnnxFile,
-  substitutes: ReadonlyMap<string, readonly Substitute[]>,
+  { substitutes, words }: Found,
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ): Declared {
   const { path, metadata, graph } = file;
   const notes: string[] = [];
-  const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));
   const emptyAxes = findEmptyAxes(file);
   const inputs = runner.inputs.map((value): Input => {

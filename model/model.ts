@@ -66,12 +66,9 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
   });
   try {
-    const declared = readDeclared(runner, file, substitutes, options);
-    const described = {
-      declared,
-      factOf: followRows(file, declared.inputs),
-      tables: { categories: findCategories(file), words: findWords(file) },
-    };
+    const tables = { categories: findCategories(file), words: findWords(file) };
+    const declared = readDeclared(runner, file, { substitutes, words: tables.words }, options);
+    const described = { declared, factOf: followRows(file, declared.inputs), tables };
     const timed = isInline ? maxBatch : undefined;
     const seen = await observe(runner, described, { timed, maxBatch });
     const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
