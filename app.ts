@@ -71,10 +71,10 @@ async function startServer(options: Options): Promise<void> {
   const models = loaded;
   const app = createApp(models, options);
   const { server, drain } = createHttpServer(app, options);
-  const port = await listen(server, options);
   killRunsOnExit(models);
   endOnSignal(drain, models, options);
   killStuckRuns(app, drain, models, options);
+  const port = await listen(server, options);
   await report({ bootLog: bootLog(models, options, port) }, options);
 }
 

@@ -3,12 +3,14 @@ import net from 'node:net';
 import {
   ask,
   killServers,
+  launch,
   oneConnection,
   type ServerProcess,
   startLoad,
   startServer,
   until,
 } from './process';
+import { modelPath } from './serve';
 
 /** A server that cannot end well, which takes it 25 s to find. */
 let stuck: Promise<ServerProcess>;
@@ -195,3 +197,19 @@ test('A run that takes more than twice TIMEOUT does not hold a shutdown: the pro
 test('A request that never ends holds a shutdown for 25 s at most; then the exit code is 1', async () => {
   expect(await (await stuck).exited).toEqual({ code: 1, signal: null });
 });
+
+test.each(['SIGTERM', 'SIGINT', 'SIGHUP'])(
+  '%s as the server begins to listen ends with exit code 0',
+  async (signal) => {
+    const listening = `process.kill(process.pid, '${signal}')`;
+    const script = `import net from 'node:net';
+    const { listen } = net.Server.prototype;
+    net.Server.prototype.listen = function (...args) {
+      return listen.apply(this.once('listening', () => ${listening}), args);
+    };`;
+    const child = launch([modelPath('single')], {
+      NODE_OPTIONS: `--import "data:text/javascript,${encodeURIComponent(script)}"`,
+    });
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  },
+);
