@@ -1,5 +1,5 @@
-import { splitRows, stack } from './values/rows';
-import { bytesIn, type Tensor } from './values/tensor';
+import { rowsOf, splitRows, stack } from './values/rows';
+import { type Tensor, valuesIn, withSharedTexts } from './values/tensor';
 
 interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
@@ -11,7 +11,6 @@ interface BatcherOptions {
 /** A request that waits for its run. */
 interface Entry {
   readonly feeds: Tensor[];
-  readonly bytes: number;
   readonly signal?: AbortSignal;
   resolve(outputs: Tensor[]): void;
   reject(reason: unknown): void;
@@ -20,6 +19,11 @@ interface Entry {
 /** Requests, or bytes of their tensors, that wait before those whose clients have disconnected are looked for. */
 const sweepLength = 64;
 const sweepBytes = 2 ** 24;
+
+/** Values that rows which do not depend on each other bring to one run: more are run in parts, each soon over and small. */
+const mostRunValues = 1 << 17;
+/** Parts begin where memory is aligned as at its start, whatever a row's length. */
+const rowStep = 16;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -30,7 +34,7 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 export class Batcher {
   /** Whether requests share runs. */
   readonly batches: boolean;
-  /** Bytes of the tensors that wait. */
+  /** Bytes of the tensors of all requests that are not answered, as who asks for the runs counts them. */
   bytes = 0;
   /** When the run in progress began, by performance.now(). */
   runningSince: number | undefined;
@@ -48,13 +52,34 @@ export class Batcher {
     this.batches = options.batches;
   }
 
-  /** Waits for a run's outputs. Rejects with the signal's reason where it is aborted before the run begins. */
+  /**
+   * Waits for the outputs of a run, or of several where there are many rows that do not depend on each other. Rejects with
+   * the signal's reason where it is aborted before the run begins.
+   */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
+    const rows = this.batches && isEven(feeds) ? rowCount(feeds) : 0;
+    const most = Math.max(rowStep, rowStep * Math.floor((mostRunValues * rows) / valuesIn(feeds) / rowStep));
+    return rows > most ? this.runParts(feeds, most, signal) : this.runWhole(feeds, signal);
+  }
+
+  /** Runs of so many rows, between which others are answered. */
+  private async runParts(feeds: Tensor[], most: number, signal?: AbortSignal): Promise<Tensor[]> {
+    const parts: Tensor[][] = [];
+    for (let from = 0; from < rowCount(feeds); from += most) {
+      const to = Math.min(from + most, rowCount(feeds));
+      const outputs = await this.runWhole(
+        feeds.map((tensor) => rowsOf(tensor, from, to)),
+        signal,
+      );
+      parts.push(...splitRows(outputs.map(withSharedTexts), [to - from]));
+    }
+    return parts[0].map((_, i) => stack(parts.map((outputs) => outputs[i])));
+  }
+
+  private runWhole(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
-      const bytes = bytesIn(feeds);
-      this.bytes += bytes;
       // Nobody listens to signals, which is expensive: those that are aborted are put out when the queue has doubled.
-      this.queue.push({ feeds, bytes, signal, resolve, reject });
+      this.queue.push({ feeds, signal, resolve, reject });
       if (this.queue.length >= this.sweepAtLength || this.bytes >= this.sweepAtBytes) this.sweep();
       this.moving ??= this.move();
     });
@@ -72,9 +97,8 @@ export class Batcher {
   }
 
   /** Whether nobody waits for an entry any more, which is then rejected. */
-  private rejectAborted({ signal, bytes, reject }: Entry): boolean {
+  private rejectAborted({ signal, reject }: Entry): boolean {
     if (!signal?.aborted) return false;
-    this.bytes -= bytes;
     reject(signal.reason);
     return true;
   }
@@ -109,7 +133,6 @@ export class Batcher {
     const [head] = this.queue.splice(0, first + 1).slice(-1);
     const taken = [head];
     if (this.batches && this.queue.length > 0 && isEven(head.feeds)) this.fillBatch(taken);
-    for (const { bytes } of taken) this.bytes -= bytes;
     return taken;
   }
 

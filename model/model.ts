@@ -121,16 +121,26 @@ function serveRunner(
     if (isEmpty) return decode([noRows(signature)], encoded, signature);
     for (const [row, feeds] of runs.entries())
       checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
-    const answers: Tensor[][] = [];
-    let bytes = 0;
+    let held = 0;
     for (const feeds of runs) {
-      checkSize(answerBytes(feeds, signature));
-      const outputs = await batcher.run(feeds, signal);
-      answers.push(outputs);
-      bytes += bytesIn(outputs);
-      checkSize(bytes);
+      const expected = answerBytes(feeds, signature);
+      checkSize(expected);
+      held += bytesIn(feeds) + expected;
     }
-    return decode(answers, encoded, signature);
+    batcher.bytes += held;
+    try {
+      const answers: Tensor[][] = [];
+      let bytes = 0;
+      for (const feeds of runs) {
+        const outputs = await batcher.run(feeds, signal);
+        answers.push(outputs);
+        bytes += bytesIn(outputs);
+        checkSize(bytes);
+      }
+      return decode(answers, encoded, signature);
+    } finally {
+      batcher.bytes -= held;
+    }
   };
   let closing: Promise<void> | undefined;
   return {

@@ -246,6 +246,38 @@ describe('bodies', () => {
   });
 });
 
+describe('a process that may use 512 MB', () => {
+  const script = `process.constrainedMemory = () => ${512 * 2 ** 20}`;
+  // What Node.js does itself there.
+  const heap = '--max-old-space-size=256';
+  const env = {
+    ...off,
+    NODE_OPTIONS: `${heap} --import "data:text/javascript,${encodeURIComponent(script)}"`,
+  };
+  const zeros = `[${'0,'.repeat(1_300_000)}0]`;
+  const flowers = `{"inputs":{${Object.keys(flower).map((name) => `"${name}":${zeros}`)}}}`;
+
+  test.each([
+    ['rows of numbers', 'model', flowers],
+    ['rows of texts', 'text', `{"instances":[${'"a",'.repeat(2_600_000)}"a"]}`],
+    ['columns of lists', 'logreg', `{"inputs":[${'[0,1,0,1],'.repeat(1_000_000)}[0,1,0,1]]}`],
+    ['lists of one number', 'identity-float32', `[${'[0],'.repeat(2_600_000)}[0]]`],
+  ])('takes less, when clients send %s in 9 KB of gzip each and read nothing', async (_what, name, body) => {
+    const server = await startServer(name, env);
+    const bomb = gzipSync(body, { level: 9 });
+    const waiting = Array.from({ length: 6 }, async () => {
+      const headers = { 'Content-Encoding': 'gzip' };
+      const request = http.request({ port: server.port, path: '/predict', method: 'POST', headers });
+      const [response] = (await once(request.end(bomb), 'response')) as [http.IncomingMessage];
+      expect([200, 413, 503]).toContain(response.statusCode);
+      return response;
+    });
+    for (const response of await Promise.all(waiting)) response.destroy();
+    expect(peakMemory(server.child.pid)).toBeLessThan(512);
+    expect((await ask(server.port, '/health')).status).toBe(200);
+  });
+});
+
 test('TIMEOUT counts from the arrival of a request, not from that of its body', async () => {
   const { port } = await startServer('slow-single', { ...off, TIMEOUT: '2' });
   const body = '{"n":1}';

@@ -265,6 +265,37 @@ async function postAll(name: string, bodies: unknown[]) {
   return Promise.all(bodies.map((body) => post('/predict', JSON.stringify(body))));
 }
 
+test.each([
+  ['model', 200_000],
+  ['text', 400_000],
+])('many rows for %s are run in parts, between which others are answered', async (name, rows) => {
+  const model = await openModel(modelPath(name));
+  const few = Array.from({ length: 7 }, () => randomColumns(model.signature));
+  const columns = Object.fromEntries(
+    model.signature.inputs.map(({ name }) => [
+      name,
+      Array.from({ length: rows }, (_, row) => few[row % 7][name][0]),
+    ]),
+  );
+  let runs = 0;
+  model.status.watchers.push(() => runs++);
+  const order: string[] = [];
+  const many = model.predict(columns).finally(() => order.push('many'));
+  const one = model.predict(few[0]).finally(() => order.push('one'));
+  const [answer] = await Promise.all([many, one]);
+  expect(order).toEqual(['one', 'many']);
+  expect(runs).toBeGreaterThan(2);
+  const expected = await Promise.all(few.map((columns) => model.predict(columns)));
+  for (const [output, column] of Object.entries(answer)) {
+    expect(column).toHaveLength(rows);
+    for (let row = 0; row < rows; row += 997) {
+      expect(near(column.at(row), expected[row % 7][output].at(0), 1e-3)).toEqual(
+        expected[row % 7][output].at(0),
+      );
+    }
+  }
+});
+
 test('64 clients with distinct rows get the answers that the rows get alone', async () => {
   const answers = JSON.parse(readFileSync(join(root, 'tests', 'models', 'sklearn.json'), 'utf8'));
   const { instances, outputs } = answers.mixed;

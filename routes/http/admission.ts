@@ -25,14 +25,19 @@ const mostInflation: Record<string, number> = { gzip: 1032, 'x-gzip': 1032, defl
 interface Load {
   /** Requests whose body has arrived. */
   requests: number;
-  /** Bytes that are held for requests. */
+  /** Bytes that are held for requests, beside the tensors that the models hold. */
   bytes: number;
+  readonly models: readonly Model[];
+}
+
+function heldBytes({ bytes, models }: Load): number {
+  return models.reduce((sum, { status }) => sum + status.bytes, bytes);
 }
 
 /** The key and the admission: what a prediction passes before its body is read. `res.locals.signal` aborts when nobody waits any more. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
   const checkKey = keyCheck(options.apiKeys);
-  const load: Load = { requests: 0, bytes: 0 };
+  const load: Load = { requests: 0, bytes: 0, models };
   return (req, res, next) => {
     checkKey(req);
     // A client may have disconnected before what stands in front of the guard has let its request through.
@@ -41,7 +46,7 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const announced = Number(req.headers['content-length'] ?? 0);
     if (announced > bodyLimit) throw tooLarge(bodyLimit);
     const atOnce = bytesAtOnce(req.headers, announced, bodyLimit);
-    const held = models.reduce((sum, { status }) => sum + status.bytes, load.bytes);
+    const held = heldBytes(load);
     const isFull = held > 0 && held + Math.max(announced, atOnce) > mostHeldBytes;
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(req, res, load, options);
@@ -90,6 +95,13 @@ export class PendingRequest {
   holdBody(bytes: number): void {
     this.hold(bytes - this.bodyBytes);
     this.bodyBytes = bytes;
+  }
+
+  /** Refuses a request whose body is there where too much is held for others; whether it may go on. */
+  mayGoOn(): boolean {
+    const held = heldBytes(this.load);
+    if (held > mostHeldBytes && held > this.bytes) this.refuse(busy());
+    return !this.controller.signal.aborted;
   }
 
   watchBody(announced: number): void {

@@ -1,4 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import { getHeapStatistics } from 'node:v8';
 import bodyParser from 'body-parser';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
@@ -27,14 +28,14 @@ export function readBody(limit: number): RequestHandler[] {
 
 let turns: { res: Response; next: NextFunction }[] = [];
 
-/** Lets requests with large bodies go on one after another, but for those for whose answer nobody waits any more. */
+/** Lets requests with large bodies go on one after another, as far as there is room; those for whose answer nobody waits do not. */
 const takeTurns: RequestHandler = (req, res, next) => {
   if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
   if (turns.push({ res, next }) === 1) setImmediate(goOn);
 };
 
 function goOn(): void {
-  const at = turns.findIndex(({ res }) => !res.locals.signal?.aborted);
+  const at = turns.findIndex(({ res }) => res.locals.pending?.mayGoOn() ?? true);
   turns[at]?.next();
   turns = at < 0 ? [] : turns.slice(at + 1);
   if (turns.length > 0) setImmediate(goOn);
@@ -87,10 +88,18 @@ function textOf(bytes: Buffer): string {
   return bytes.toString('utf8', hasByteOrderMark ? 3 : 0);
 }
 
-/** Throws BadInput for arrays and objects that nest deeper than any tensor: they take a hundred times their size. */
+/** Bytes that an array or object takes at least, once it is parsed. */
+const arrayBytes = 64;
+const mostArrays = getHeapStatistics().heap_size_limit / 2 / arrayBytes;
+
+/**
+ * Throws BadInput for arrays and objects that nest deeper than any tensor, which take a hundred times their size, and
+ * HttpError for more of them than there is memory for.
+ */
 function checkNesting(bytes: Buffer): void {
   if (bytes.length < largeBodyBytes || !isDense(bytes)) return;
   let depth = 0;
+  let arrays = 0;
   let inString = false;
   for (let at = 0; at < bytes.length; at++) {
     const byte = bytes[at];
@@ -98,8 +107,10 @@ function checkNesting(bytes: Buffer): void {
     else if (byte === 0x22) inString = !inString;
     else if (inString) continue;
     else if (byte === 0x5d || byte === 0x7d) depth--;
-    else if ((byte === 0x5b || byte === 0x7b) && ++depth > deepestNesting) {
-      throw nestsTooDeep();
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > deepestNesting) throw nestsTooDeep();
+      if (++arrays > mostArrays)
+        throw new HttpError(413, 'there is no memory for so many arrays: send fewer');
     }
   }
 }
