@@ -3,8 +3,8 @@ import { type Base64, decodeBase64, decodeText, isBase64 } from './base64';
 import { shortenFloat16, shortenFloat32 } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
-export type Data = Numbers | BigInts | string[];
-export type Numbers =
+export type Data = TypedData | string[];
+type TypedData =
   | Float32Array
   | Float64Array
   | Int8Array
@@ -12,8 +12,9 @@ export type Numbers =
   | Int32Array
   | Uint8Array
   | Uint16Array
-  | Uint32Array;
-type BigInts = BigInt64Array | BigUint64Array;
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
 
 /** What one element type takes from JSON, holds in memory, and gives back to JSON. */
 export interface Element {
@@ -40,25 +41,25 @@ export interface Element {
   copy(data: Data, at: number, source: Data, step?: number): void;
 }
 
-/** A class of typed arrays. */
-interface ArrayOf<T extends Data> {
-  new (length: number): T;
-  new (buffer: ArrayBufferLike, offset: number, length: number): T;
-  readonly BYTES_PER_ELEMENT: number;
+/** What all typed arrays have in common. */
+interface Numbers {
+  [at: number]: number | bigint;
+  readonly length: number;
+  set(values: ArrayLike<number | bigint>, at: number): void;
 }
 
-/** What all typed arrays of one kind of number have in common. */
-interface Stored<Value> {
-  [at: number]: Value;
-  readonly length: number;
-  set(values: ArrayLike<Value>, at: number): void;
+/** A class of typed arrays. */
+interface ArrayOf {
+  new (length: number): TypedData;
+  new (buffer: ArrayBufferLike, offset: number, length: number): TypedData;
+  readonly BYTES_PER_ELEMENT: number;
 }
 
 /**
  * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
  * integer that no double is, a symbol for another number that none is, with the nearest as its description.
  */
-interface Codec<Value> {
+interface Codec<Value extends number | bigint = number | bigint> {
   takes: string;
   /** JSON numbers between this and its negative are stored as they are. */
   limit?: number;
@@ -69,22 +70,19 @@ interface Codec<Value> {
 const same = (value: number) => value;
 
 const elements = {
-  float16: numbers('FP16', Uint16Array, half()),
+  float16: typed('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: {
-    ...numbers('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
-    list: (data: Data, from: number, to: number) => listFloats(data as Numbers, from, to),
-  },
-  float64: numbers('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
-  int8: numbers('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
-  int16: numbers('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
-  int32: numbers('INT32', Int32Array, integer(-(2 ** 31), 2 ** 31 - 1)),
-  int64: bigInts('INT64', BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)),
-  uint8: numbers('UINT8', Uint8Array, integer(0, 2 ** 8 - 1)),
-  uint16: numbers('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
-  uint32: numbers('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
-  uint64: bigInts('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
-  bool: numbers('BOOL', Uint8Array, {
+  float32: typed('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+  float64: typed('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
+  int8: typed('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
+  int16: typed('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
+  int32: typed('INT32', Int32Array, integer(-(2 ** 31), 2 ** 31 - 1)),
+  int64: { ...typed('INT64', BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)), exceedsDoubles: true },
+  uint8: typed('UINT8', Uint8Array, integer(0, 2 ** 8 - 1)),
+  uint16: typed('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
+  uint32: typed('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
+  uint64: { ...typed('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)), exceedsDoubles: true },
+  bool: typed('BOOL', Uint8Array, {
     takes: 'true or false',
     read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
     write: (stored) => stored !== 0,
@@ -109,21 +107,9 @@ export const numericDatatypes = Object.values(elements)
   .map(({ datatype }) => datatype)
   .filter((datatype) => !['BOOL', 'BYTES'].includes(datatype));
 
-function numbers(datatype: string, array: ArrayOf<Numbers>, codec: Codec<number>): Element {
-  return typed<number>(datatype, array, codec, (data) => data as Numbers);
-}
-
-function bigInts(datatype: string, array: ArrayOf<BigInts>, codec: Codec<bigint>): Element {
-  return { ...typed<bigint>(datatype, array, codec, (data) => data as BigInts), exceedsDoubles: true };
-}
-
-/** Elements kept in typed arrays, which `own` takes data for: they are of the array that `create` gives. */
-function typed<Value extends number | bigint>(
-  datatype: string,
-  array: ArrayOf<Numbers | BigInts>,
-  { takes, limit = 0, read, write }: Codec<Value>,
-  own: (data: Data) => Stored<Value>,
-): Element {
+/** Elements kept in typed arrays. */
+function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write }: Codec): Element {
+  const own = (data: Data) => data as Numbers;
   return {
     datatype,
     takes,
@@ -136,7 +122,7 @@ function typed<Value extends number | bigint>(
       for (let i = 0; i < values.length; i++) {
         const value = values[i];
         // Nearly all of a big body is plain numbers.
-        if (typeof value === 'number' && value < limit && value > -limit) target[at + i] = value as Value;
+        if (typeof value === 'number' && value < limit && value > -limit) target[at + i] = value;
         else {
           const stored = read(value);
           if (stored === undefined) return i;
@@ -147,15 +133,13 @@ function typed<Value extends number | bigint>(
     },
     get: (data, at) => write(own(data)[at]),
     list(data, from, to) {
-      const stored = own(data);
       const values = new Array<unknown>(to - from);
-      for (let i = from; i < to; i++) values[i - from] = write(stored[i]);
+      for (let i = from; i < to; i++) values[i - from] = write(own(data)[i]);
       return values;
     },
     copy(data, at, source, step = 1) {
-      const [target, values] = [own(data), own(source)];
-      if (step === 1) target.set(values, at);
-      else for (let i = 0; i < values.length; i++) target[at + i * step] = values[i];
+      if (step === 1) own(data).set(own(source), at);
+      else for (let i = 0; i < source.length; i++) own(data)[at + i * step] = own(source)[i];
     },
   };
 }
@@ -164,27 +148,25 @@ function strings(): Element {
   const own = (data: Data) => data as string[];
   return {
     datatype: 'BYTES',
+    takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     // As an object of V8's and, during a run, one of the runtime's.
     bytes: 50,
-    takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     create: (length) => new Array<string>(length).fill(''),
     holds: (data): data is Data => Array.isArray(data),
     fill(data, at, values) {
-      const target = own(data);
       for (let i = 0; i < values.length; i++) {
-        const given = values[i];
-        const text = isBase64(given) ? textOf(given) : given;
+        const value = values[i];
+        const text = isBase64(value) ? textOf(value) : value;
         // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
         if (typeof text !== 'string' || text.includes('\0') || !text.isWellFormed()) return i;
-        target[at + i] = text;
+        own(data)[at + i] = text;
       }
       return -1;
     },
-    get: (data, at) => own(data)[at],
+    get: (data, at) => data[at],
     list: (data, from, to) => own(data).slice(from, to),
     copy(data, at, source, step = 1) {
-      const [target, texts] = [own(data), own(source)];
-      for (let i = 0; i < texts.length; i++) target[at + i * step] = texts[i];
+      for (let i = 0; i < source.length; i++) own(data)[at + i * step] = own(source)[i];
     },
   };
 }
@@ -212,16 +194,6 @@ function float(type: string, limit: number, shorten: (value: number) => number):
     },
     write: (value) => (Number.isFinite(value) ? shorten(value) : writeNonFinite(value)),
   };
-}
-
-/** As `list` does it, but with nothing to look up for a value: large replies are float32. */
-function listFloats(data: Numbers, from: number, to: number): unknown[] {
-  const values = new Array<unknown>(to - from);
-  for (let i = from; i < to; i++) {
-    const value = data[i];
-    values[i - from] = Number.isFinite(value) ? shortenFloat32(value) : writeNonFinite(value);
-  }
-  return values;
 }
 
 /** JSON has no such numbers. */
