@@ -4,7 +4,7 @@ import { shortenFloat16, shortenFloat32 } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
 export type Data = TypedData | string[];
-type TypedData =
+export type TypedData =
   | Float32Array
   | Float64Array
   | Int8Array

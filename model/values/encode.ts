@@ -3,7 +3,7 @@ import { type Input, instanceDims, type Kind, runsTogether, type Signature, show
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
-import { type Data, type Element, elementOf } from './elements';
+import { type Data, type Element, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
 import { rowsOf } from './rows';
 import { completeShape, type Expected, fitShape, isShape, measure, nestsAs, shapeFor } from './shapes';
@@ -22,34 +22,24 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
   const isOnePiece = kind !== 'unbatched' && inputs.some(({ name }) => stackedOf(columns[name]));
-  const runs = isOnePiece ? [feedsOfPiece(columns, signature)] : feedsOfRows(columns, rows, signature);
+  if (!isOnePiece) {
+    for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
+    if (rows === 0) return { runs: [], rows, isOnePiece };
+    if (!runsTogether(signature)) checkRuns(rows);
+  }
+  const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
+  const uneven = tensors.findIndex(({ length }) => length !== 1);
+  if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
+  const isOneRun = isOnePiece || runsTogether(signature) || (rows === 1 && kind !== 'unbatched');
+  const runs = isOneRun && uneven < 0 ? [tensors.map(([tensor]) => tensor)] : runsByRow(tensors, rows, kind);
   return { runs, rows, isOnePiece };
 }
 
-/** The feeds of one run for rows that came in one piece, as a Column. */
-function feedsOfPiece(columns: Columns, { inputs, kind }: Signature): Tensor[] {
-  return inputs.map((input) => {
-    const tensors = encodeColumn(columns[input.name], input, kind);
-    if (tensors.length !== 1) throw new BadInput(`${input.name} must have rows of one shape`);
-    return tensors[0];
-  });
-}
-
-/** For rows that came one by one: one run for all where they may run together and have one shape, else a run each. */
-function feedsOfRows(columns: Columns, rows: number, signature: Signature): Tensor[][] {
-  const { inputs, kind } = signature;
-  for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
-  if (rows === 0) return [];
-  if (!runsTogether(signature)) checkRuns(rows);
-  const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
-  const isStacked = tensors.every(({ length }) => length === 1);
-  if (isStacked && (runsTogether(signature) || (rows === 1 && kind !== 'unbatched'))) {
-    return [tensors.map(([tensor]) => tensor)];
-  }
-  // Without inputs there is nothing to stack: a run for each value of any column.
+/** A run for each row; without inputs for each value of any column. */
+function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tensor[][] {
   return Array.from({ length: rows }, (_, row) =>
-    tensors.map((list) => {
-      const tensor = list.length === 1 ? rowsOf(list[0], row, row + 1) : list[row];
+    columns.map((tensors) => {
+      const tensor = tensors.length === 1 ? rowsOf(tensors[0], row, row + 1) : tensors[row];
       // A run may take over the memory of its feeds, so rows do not share any.
       return {
         ...(rows > 1 ? copyOf(tensor) : tensor),
@@ -173,61 +163,57 @@ function encodeEach(
 ): Tensor[] {
   const { type } = expected;
   const element = elementOf(type);
-  const items: unknown[] = [];
   const shapes: Shape[] = [];
-  let isEven = true;
-  for (let row = 0; row < values.length; row++) {
+  const items = values.map((value, row) => {
     const place = placeOf(row);
-    const item = asTensor(values[row], expected, place) ?? values[row];
-    const shape = fitShape(isTensor(item) ? item.shape : measure(item), expected, place);
-    isEven &&= row === 0 || sameShape(shape, shapes[0]);
-    if (!isEven) checkRuns(values.length);
-    items.push(item);
-    shapes.push(isEven && row > 0 ? shapes[0] : shape);
-  }
-  const [only] = items;
-  if (items.length === 1 && isTensor(only)) return [{ type, shape: [1, ...shapes[0]], data: only.data }];
+    const packed = unpack(value, expected, place);
+    const shape = fitShape(packed?.shape ?? measure(value), expected, place);
+    const isLikeFirst = row > 0 && sameShape(shape, shapes[0]);
+    if (row > 0 && !isLikeFirst) checkRuns(values.length);
+    shapes.push(isLikeFirst ? shapes[0] : shape);
+    return packed?.data ?? value;
+  });
   const stack = (from: number, to: number): Tensor => {
-    const size = sizeOf(shapes[from]);
+    const [shape, size] = [shapes[from], sizeOf(shapes[from])];
+    const [only] = items;
+    if (items.length === 1 && isTyped(only)) return { type, shape: [1, ...shape], data: only };
     const data = element.create((to - from) * size);
     for (let row = from; row < to; row++) {
-      const item = items[row];
-      const at = (row - from) * size;
-      if (isTensor(item)) element.copy(data, at, item.data);
+      const [item, at] = [items[row], (row - from) * size];
+      if (isTyped(item)) element.copy(data, at, item);
       else storeNested(expected, data, at, item, placeOf(row));
     }
-    return { type, shape: [to - from, ...shapes[from]], data };
+    return { type, shape: [to - from, ...shape], data };
   };
+  const isEven = shapes.every((shape) => shape === shapes[0]);
   return isEven ? [stack(0, items.length)] : items.map((_, row) => stack(row, row + 1));
 }
 
-/** What asTensor has made of a value. */
-function isTensor(value: unknown): value is Tensor {
-  return typeof value === 'object' && value !== null && 'data' in value && ArrayBuffer.isView(value.data);
+function isTyped(value: unknown): value is TypedData {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
 /** Bytes and typed arrays as tensors; undefined for what is to be walked. */
-function asTensor(value: unknown, expected: Expected, place: Place): Tensor | undefined {
+function unpack(value: unknown, expected: Expected, place: Place): Tensor | undefined {
   const { type, dims } = expected;
   if (isBase64(value) && type !== 'string') {
     if (isShape(value.shape)) fitShape(value.shape, expected, place);
     return readBase64(value, type, dims, place);
   }
-  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined;
-  const values = value as Uint8Array;
-  const shape = shapeFor(values.length, dims);
-  if (!shape || sizeOf(shape) !== values.length) {
+  if (!isTyped(value)) return undefined;
+  const shape = shapeFor(value.length, dims);
+  if (!shape || sizeOf(shape) !== value.length) {
     const takes = dims ? `an array of shape ${showDims(dims)}` : 'nested arrays';
-    throw new BadInput(`must be ${takes}, not ${values.length} values in a typed array`, place);
+    throw new BadInput(`must be ${takes}, not ${value.length} values in a typed array`, place);
   }
   const element = elementOf(type);
-  const data = element.create(values.length);
+  const data = element.create(value.length);
   // Those of the same class are of the same type, but for these two.
-  if (element.holds(values) && type !== 'float16' && type !== 'bool') {
-    element.copy(data, 0, values);
+  if (element.holds(value) && type !== 'float16' && type !== 'bool') {
+    element.copy(data, 0, value);
     return { type, shape, data };
   }
-  const misfit = element.fill(data, 0, values);
+  const misfit = element.fill(data, 0, value);
   if (misfit >= 0)
     throw new BadInput(`must be ${element.takes}, not this number`, { ...place, path: [misfit] });
   return { type, shape, data };

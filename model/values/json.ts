@@ -11,10 +11,10 @@ const pieceLength = 1 << 16;
  * where an object would have those first that are like integers.
  */
 export function* writeJson(value: unknown): Generator<string, undefined> {
-  const parts = new Parts();
-  parts.add(value);
+  const parts: Parts = [];
+  addParts(value, parts);
   let text = '';
-  for (const part of parts.all()) {
+  for (const part of parts) {
     for (const piece of typeof part === 'string' ? [part] : part) {
       text += piece;
       if (text.length < pieceLength) continue;
@@ -34,47 +34,25 @@ export function* writeList(length: number, valueAt: (place: number) => unknown):
   yield length === 0 ? '[]' : ']';
 }
 
-/** What a text is put together of: short ones in one, long ones in their pieces. */
-class Parts {
-  private readonly parts: (string | Iterable<string>)[] = [];
-  private text = '';
+/** What a text is put together of. */
+type Parts = (string | Iterable<string>)[];
 
-  all(): readonly (string | Iterable<string>)[] {
-    return [...this.parts, this.text];
-  }
+function addParts(value: unknown, parts: Parts): void {
+  if (value instanceof JsonText) parts.push(value.content);
+  else if (value instanceof Map) addObject(value, parts);
+  else if (Array.isArray(value) && value[0] instanceof Map)
+    parts.push(writeList(value.length, (i) => value[i]));
+  else parts.push(JSON.stringify(value) ?? 'null');
+}
 
-  add(value: unknown): void {
-    if (value instanceof JsonText) this.addText(value);
-    else if (value instanceof Map) this.addObject(value);
-    else if (Array.isArray(value) && value[0] instanceof Map) this.addList(value);
-    else this.text += JSON.stringify(value) ?? 'null';
+function addObject(entries: ReadonlyMap<string, unknown>, parts: Parts): void {
+  let before = '{';
+  for (const [key, value] of entries) {
+    // What a wrapper gives may be nothing.
+    if (value === undefined) continue;
+    parts.push(`${before}${JSON.stringify(key)}:`);
+    addParts(value, parts);
+    before = ',';
   }
-
-  private addText({ content }: JsonText): void {
-    if (typeof content === 'string') this.text += content;
-    else {
-      this.parts.push(this.text, content);
-      this.text = '';
-    }
-  }
-
-  private addObject(entries: ReadonlyMap<string, unknown>): void {
-    let before = '{';
-    for (const [key, value] of entries) {
-      // What a wrapper gives may be nothing.
-      if (value === undefined) continue;
-      this.text += `${before}${JSON.stringify(key)}:`;
-      this.add(value);
-      before = ',';
-    }
-    this.text += before === '{' ? '{}' : '}';
-  }
-
-  private addList(items: readonly unknown[]): void {
-    for (const [i, item] of items.entries()) {
-      this.text += i === 0 ? '[' : ',';
-      this.add(item);
-    }
-    this.text += ']';
-  }
+  parts.push(before === '{' ? '{}' : '}');
 }
