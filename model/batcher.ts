@@ -1,5 +1,5 @@
 import { rowsOf, splitRows, stack } from './values/rows';
-import { type Tensor, valuesIn, withSharedTexts } from './values/tensor';
+import { bytesIn, type Tensor, valuesIn, withSharedTexts } from './values/tensor';
 
 interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
@@ -16,9 +16,9 @@ interface Entry {
   reject(reason: unknown): void;
 }
 
-/** Requests, or bytes of their tensors, that wait before those whose clients have disconnected are looked for. */
-const sweepLength = 64;
+/** Bytes of tensors that may come before those are looked for whose clients have disconnected; a request counts for some at least. */
 const sweepBytes = 2 ** 24;
+const leastBytes = sweepBytes / 64;
 
 /** Values that rows which do not depend on each other bring to one run: more are run in parts, each soon over and small. */
 const mostRunValues = 1 << 17;
@@ -41,8 +41,7 @@ export class Batcher {
   /** Told of each run: how many rows it had, and how long it took. */
   readonly watchers: ((rows: number, seconds: number) => void)[] = [];
   private queue: Entry[] = [];
-  private sweepAtLength = sweepLength;
-  private sweepAtBytes = sweepBytes;
+  private bytesSinceSweep = 0;
   private moving: Promise<void> | undefined;
 
   constructor(
@@ -78,9 +77,10 @@ export class Batcher {
 
   private runWhole(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
-      // Nobody listens to signals, which is expensive: those that are aborted are put out when the queue has doubled.
       this.queue.push({ feeds, signal, resolve, reject });
-      if (this.queue.length >= this.sweepAtLength || this.bytes >= this.sweepAtBytes) this.sweep();
+      // Nobody listens to signals, which is expensive: now and then those that are aborted are put out.
+      this.bytesSinceSweep += Math.max(bytesIn(feeds), leastBytes);
+      if (this.bytesSinceSweep >= sweepBytes) this.sweep();
       this.moving ??= this.move();
     });
   }
@@ -90,17 +90,14 @@ export class Batcher {
     while (this.moving) await this.moving;
   }
 
+  /** Rejects those for which nobody waits any more. */
   private sweep(): void {
-    this.queue = this.queue.filter((entry) => !this.rejectAborted(entry));
-    this.sweepAtLength = Math.max(sweepLength, 2 * this.queue.length);
-    this.sweepAtBytes = Math.max(sweepBytes, 2 * this.bytes);
-  }
-
-  /** Whether nobody waits for an entry any more, which is then rejected. */
-  private rejectAborted({ signal, reject }: Entry): boolean {
-    if (!signal?.aborted) return false;
-    reject(signal.reason);
-    return true;
+    this.queue = this.queue.filter(({ signal, reject }) => {
+      if (!signal?.aborted) return true;
+      reject(signal.reason);
+      return false;
+    });
+    this.bytesSinceSweep = 0;
   }
 
   private async move(): Promise<void> {
@@ -118,59 +115,41 @@ export class Batcher {
       if (entries.length > 1) await nextTurn();
     }
     this.moving = undefined;
-    this.sweepAtLength = sweepLength;
-    this.sweepAtBytes = sweepBytes;
   }
 
-  /** The first that waits, and, where runs are shared, as many behind it as a run takes. */
+  /** The first that waits, if there still is one, and, where runs are shared, as many behind it as a run takes. */
   private take(): Entry[] {
-    let first = 0;
-    while (first < this.queue.length && this.rejectAborted(this.queue[first])) first++;
-    if (first === this.queue.length) {
-      this.queue = [];
-      return [];
-    }
-    const [head] = this.queue.splice(0, first + 1).slice(-1);
-    const taken = [head];
-    if (this.batches && this.queue.length > 0 && isEven(head.feeds)) this.fillBatch(taken);
-    return taken;
-  }
-
-  private fillBatch(taken: Entry[]): void {
+    if (this.batches || this.queue[0]?.signal?.aborted) this.sweep();
+    const [head] = this.queue;
+    if (!this.batches || this.queue.length < 2 || !isEven(head.feeds)) return this.queue.splice(0, 1);
+    const taken: Entry[] = [];
     const left: Entry[] = [];
-    let rows = rowCount(taken[0].feeds);
+    let rows = 0;
     for (const entry of this.queue) {
-      if (this.rejectAborted(entry)) continue;
       const more = rowCount(entry.feeds);
-      const fits = rows + more <= this.options.maxBatch && isEven(entry.feeds);
+      const fits = entry === head || (rows + more <= this.options.maxBatch && isEven(entry.feeds));
       if (fits) rows += more;
       (fits ? taken : left).push(entry);
     }
     this.queue = left;
+    return taken;
   }
 
   private async answer(entries: Entry[]): Promise<void> {
-    if (entries.length > 1 && (await this.answerTogether(entries))) return;
+    if (entries.length > 1) {
+      try {
+        const feeds = entries[0].feeds.map((_, i) => stack(entries.map((entry) => entry.feeds[i])));
+        const rows = entries.map((entry) => rowCount(entry.feeds));
+        const answers = splitRows(await this.timed(feeds), rows);
+        for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
+        return;
+      } catch {
+        // Each is run alone, so that only the guilty one fails.
+      }
+    }
     for (const { feeds, signal, resolve, reject } of entries) {
       if (signal?.aborted) reject(signal.reason);
       else await this.timed(feeds).then(resolve, reject);
-    }
-  }
-
-  /** One run for several requests; false where each is to be run alone: if it fails, only the guilty one is to. */
-  private async answerTogether(entries: Entry[]): Promise<boolean> {
-    try {
-      const outputs = await this.timed(
-        entries[0].feeds.map((_, i) => stack(entries.map(({ feeds }) => feeds[i]))),
-      );
-      const answers = splitRows(
-        outputs,
-        entries.map(({ feeds }) => rowCount(feeds)),
-      );
-      for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
-      return true;
-    } catch {
-      return false;
     }
   }
 

@@ -37,15 +37,8 @@ export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, pl
   if (type === 'bool' && bytes.some((byte) => byte > 1)) {
     throw new BadInput('must hold only bytes 0 and 1 for bool', place);
   }
-  const { buffer, byteOffset } = aligned(bytes);
-  return view(buffer, byteOffset, size);
-}
-
-/**
- * Memory that begins where that of an array of its own does: the runtime adds up in another order elsewhere, so that the same
- * values would have another sum, and another largest one where there is a NaN.
- */
-function aligned(bytes: Uint8Array): Uint8Array {
-  // Not slice(), which shares the memory of a Buffer.
-  return bytes.byteOffset % 16 === 0 ? bytes : new Uint8Array(bytes);
+  // The runtime adds up in another order where memory does not begin as that of an array of its own does, so that the same
+  // values would have another sum, and another largest one where there is a NaN. Not slice(), which shares that of a Buffer.
+  const aligned = bytes.byteOffset % 16 === 0 ? bytes : new Uint8Array(bytes);
+  return view(aligned.buffer, aligned.byteOffset, size);
 }

@@ -4,7 +4,7 @@ import { elementOf } from './elements';
 import { JsonText, writeList } from './json';
 import { recordOf } from './record';
 import { stack } from './rows';
-import { bytesIn, bytesOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+import { bytesOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
 
 /**
  * For each input, or output, one value a row, or a Column. On the way in a row's value is JSON, or a typed array of all its
@@ -20,26 +20,26 @@ export class Column implements Iterable<unknown> {
   private constructor(
     readonly length: number,
     /** One that holds all rows along its first dimension or, in a column of values, one for each row. */
-    private readonly tensors: readonly Tensor[],
+    private readonly blocks: readonly Block[],
     private readonly isStacked: boolean,
-    private readonly labels: readonly string[] | undefined,
   ) {}
 
   /** The rows that a tensor's first dimension counts. Labels are the keys of the last dimension. */
   static ofRows(tensor: Tensor, labels?: readonly string[]): Column {
-    return new Column(tensor.shape[0], [tensor], true, labels);
+    return new Column(tensor.shape[0], [new Block(tensor, labels)], true);
   }
 
   /** A tensor for each row: of one run that gave a whole value, or of several. */
   static ofValues(tensors: readonly Tensor[], labels?: readonly string[]): Column {
-    return new Column(tensors.length, tensors, false, labels);
+    const blocks = tensors.map((tensor) => new Block(tensor, labels));
+    return new Column(tensors.length, blocks, false);
   }
 
   /** The value of a row, counted from the end where it is negative. */
   at(row: number): unknown {
     const place = row < 0 ? row + this.length : row;
     if (!(place >= 0 && place < this.length)) return undefined;
-    const { block, from, shape } = this.placeOf(place);
+    const [block, from, shape] = this.placeOf(place);
     return block.valueAt(from, shape);
   }
 
@@ -48,52 +48,51 @@ export class Column implements Iterable<unknown> {
   }
 
   toJSON(): unknown[] {
-    return Array.from({ length: this.length }, (_, row) => this.at(row));
+    return [...this];
   }
 
   /** What its tensors take in memory. */
   get bytes(): number {
-    return bytesIn(this.tensors);
+    return this.blocks.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** The tensor whose first dimension counts the rows; undefined for a column of values. */
   get stacked(): Tensor | undefined {
-    return this.isStacked ? this.tensors[0] : undefined;
+    return this.isStacked ? this.blocks[0].tensor : undefined;
   }
 
   /** All of it as one tensor: what a run gave, or the values of several. Throws RunError where these differ in shape. */
   tensor(): Tensor {
-    const [first, ...others] = this.tensors;
+    const [first, ...others] = this.blocks.map(({ tensor }) => tensor);
     if (others.length === 0) return first;
     const odd = others.find(({ shape }) => !sameShape(shape, first.shape));
     if (odd)
       throw new RunError(`rows of shapes ${showDims(first.shape)} and ${showDims(odd.shape)} in one tensor`);
-    return stack(this.tensors.map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] })));
+    return stack([first, ...others].map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] })));
   }
 
   /** The same rows, those that are `[x]` as `x`. */
   bare(): Column {
     const rank = this.isStacked ? 2 : 1;
-    const tensors = this.tensors.map((tensor) => {
+    const blocks = this.blocks.map(({ tensor, labels }) => {
       const { shape } = tensor;
-      return shape.length === rank && shape[rank - 1] === 1
-        ? { ...tensor, shape: shape.slice(0, -1) }
-        : tensor;
+      const isSingle = !labels && shape.length === rank && shape[rank - 1] === 1;
+      return new Block(isSingle ? { ...tensor, shape: shape.slice(0, -1) } : tensor, labels);
     });
-    return this.labels ? this : new Column(this.length, tensors, this.isStacked, undefined);
+    return new Column(this.length, blocks, this.isStacked);
   }
 
   /** The JSON of one row's value. */
   row(row: number): JsonText {
-    const { block, from, shape } = this.placeOf(row);
+    const [block, from, shape] = this.placeOf(row);
     return block.write(from, shape);
   }
 
   /** The JSON of all rows, as a list. */
   rows(): JsonText {
-    const { stacked, labels } = this;
+    const { stacked } = this;
     return stacked
-      ? new Block(stacked, labels).write(0, stacked.shape)
+      ? this.blocks[0].write(0, stacked.shape)
       : new JsonText(writeList(this.length, (row) => this.row(row)));
   }
 
@@ -102,11 +101,11 @@ export class Column implements Iterable<unknown> {
     return this.isStacked || this.length > 1 ? this.rows() : this.row(0);
   }
 
-  private placeOf(row: number): { block: Block; from: number; shape: Shape } {
-    const { stacked, tensors, labels } = this;
-    if (!stacked) return { block: new Block(tensors[row], labels), from: 0, shape: tensors[row].shape };
+  private placeOf(row: number): [Block, from: number, Shape] {
+    const { stacked, blocks } = this;
+    if (!stacked) return [blocks[row], 0, blocks[row].tensor.shape];
     const shape = stacked.shape.slice(1);
-    return { block: new Block(stacked, labels), from: row * sizeOf(shape), shape };
+    return [blocks[0], row * sizeOf(shape), shape];
   }
 }
 
@@ -115,10 +114,17 @@ const pieceBytes = 1 << 15;
 
 /** The values of a tensor as JSON: those of a shape that begin at a flat index. */
 class Block {
+  readonly bytes: number;
+  /** Values that are made into text at once. */
+  private readonly atOnce: number;
+
   constructor(
-    private readonly tensor: Tensor,
-    private readonly labels: readonly string[] | undefined,
-  ) {}
+    readonly tensor: Tensor,
+    readonly labels: readonly string[] | undefined,
+  ) {
+    this.bytes = bytesOf(tensor);
+    this.atOnce = Math.floor((pieceBytes * tensor.data.length) / this.bytes) || 1;
+  }
 
   valueAt(from: number, shape: Shape): unknown {
     const { tensor, labels } = this;
@@ -138,25 +144,23 @@ class Block {
 
   /** The JSON of these values, of many in pieces. */
   write(from: number, shape: Shape): JsonText {
-    const isShort = sizeOf(shape) <= this.valuesAtOnce() || (this.labels && shape.length === 1);
-    return new JsonText(isShort ? this.text(from, shape) : this.pieces(from, shape));
+    return new JsonText(this.isShort(shape) ? this.text(from, shape) : this.pieces(from, shape));
+  }
+
+  /** Whether values of this shape are made into text at once, as an object is. */
+  private isShort(shape: Shape): boolean {
+    return sizeOf(shape) <= this.atOnce || (this.labels !== undefined && shape.length === 1);
   }
 
   private *pieces(from: number, [length, ...inner]: Shape): Generator<string> {
     const size = sizeOf(inner);
-    const atOnce = this.valuesAtOnce();
-    const step = Math.max(1, Math.floor(atOnce / size));
+    const step = Math.max(1, Math.floor(this.atOnce / size));
     for (let i = 0; i < length; i += step) {
       yield i === 0 ? '[' : ',';
-      if (size > atOnce && !(this.labels && inner.length === 1)) yield* this.pieces(from + i * size, inner);
+      if (!this.isShort(inner)) yield* this.pieces(from + i * size, inner);
       else yield this.text(from + i * size, [Math.min(step, length - i), ...inner]).slice(1, -1);
     }
     yield ']';
-  }
-
-  private valuesAtOnce(): number {
-    const { data } = this.tensor;
-    return data.length === 0 ? 1 : Math.max(1, Math.floor((pieceBytes * data.length) / bytesOf(this.tensor)));
   }
 
   private text(from: number, shape: Shape): string {

@@ -12,12 +12,11 @@ import type { Tensor } from './tensor';
  */
 export function decode(
   answers: readonly (readonly Tensor[])[],
-  { rows, isOnePiece }: Pick<Encoded, 'rows' | 'isOnePiece'>,
+  encoded: Omit<Encoded, 'runs'>,
   { outputs }: Signature,
 ): Record<string, Column> {
-  const [first] = answers;
   return byName(outputs, (output, i) => {
-    if (answers.length === 1) return columnOf(first[i], { rows, isOnePiece }, output);
+    if (answers.length === 1) return columnOf(answers[0][i], encoded, output);
     return Column.ofValues(
       answers.map((tensors) => rowValueOf(tensors[i], output)),
       output.labels,
@@ -25,11 +24,7 @@ export function decode(
   });
 }
 
-function columnOf(
-  tensor: Tensor,
-  { rows, isOnePiece }: Pick<Encoded, 'rows' | 'isOnePiece'>,
-  output: Output,
-): Column {
+function columnOf(tensor: Tensor, { rows, isOnePiece }: Omit<Encoded, 'runs'>, output: Output): Column {
   const { shape, data } = tensor;
   const { name, batch, labels } = output;
   if (batch && shape[0] === rows) return Column.ofRows(tensor, labels);

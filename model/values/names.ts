@@ -3,11 +3,9 @@ import type { Input } from '../signature';
 
 /** Whether an object is keyed by the inputs' names and nothing else. */
 export function hasJust(given: object, inputs: readonly Input[]): boolean {
-  let keys = 0;
-  for (const _key in given) keys++;
-  if (keys !== inputs.length) return false;
-  for (const { name } of inputs) if (!Object.hasOwn(given, name)) return false;
-  return true;
+  return (
+    Object.keys(given).length === inputs.length && inputs.every(({ name }) => Object.hasOwn(given, name))
+  );
 }
 
 /** Throws BadInput for an object that is not keyed by the inputs' names. */

@@ -1,7 +1,12 @@
 /** An object of these keys and values. */
 export function recordOf<T>(keys: readonly string[], valueAt: (place: number) => T): Record<string, T> {
   const record: Record<string, T> = {};
-  for (let i = 0; i < keys.length; i++) put(record, keys[i], valueAt(i));
+  for (const [place, key] of keys.entries()) {
+    const value = valueAt(place);
+    // Unlike Object.fromEntries it costs little; unlike an assignment it makes a key of __proto__ too.
+    if (key !== '__proto__') record[key] = value;
+    else Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true });
+  }
   return record;
 }
 
@@ -10,13 +15,6 @@ export function byName<N extends { readonly name: string }, T>(
   named: readonly N[],
   valueFor: (one: N, place: number) => T,
 ): Record<string, T> {
-  const record: Record<string, T> = {};
-  for (let i = 0; i < named.length; i++) put(record, named[i].name, valueFor(named[i], i));
-  return record;
-}
-
-/** Unlike Object.fromEntries it costs little; unlike an assignment it makes a key of __proto__ too. */
-function put<T>(record: Record<string, T>, key: string, value: T): void {
-  if (key !== '__proto__') record[key] = value;
-  else Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true });
+  const names = named.map(({ name }) => name);
+  return recordOf(names, (place) => valueFor(named[place], place));
 }

@@ -25,13 +25,11 @@ export function fitShape(own: Shape, expected: Expected, place: Place): Shape {
     if (own[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
     return fitShape(own.slice(1), { type, dims }, place);
   }
-  return completeShape(own, dims) ?? misfit(own, expected, place);
-}
-
-function misfit(own: Shape, { dims = [], type }: Expected, place: Place): never {
-  const takes = dims.length === 0 ? 'a single value' : `an array of shape ${showDims(dims)}`;
-  const batch = own.length === 1 && dims.length === 1 && dims[0] === 1;
-  const hint = batch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
+  const shape = completeShape(own, dims);
+  if (shape) return shape;
+  const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
+  const isBatch = own.length === 1 && dims?.length === 1 && dims[0] === 1;
+  const hint = isBatch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
   throw new BadInput(
     `must be ${takes}, not ${own.length === 0 ? 'a single value' : showDims(own)}${hint}`,
     place,

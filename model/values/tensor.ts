@@ -23,10 +23,8 @@ export function sameShape(one: Shape, other: Shape): boolean {
 }
 
 /** What a tensor takes in memory, strings counted with two bytes a character. */
-export function bytesOf({ type, data }: Tensor): number {
-  let bytes = data.length * elementOf(type).bytes;
-  if (Array.isArray(data)) for (const text of data) bytes += 2 * text.length;
-  return bytes;
+export function bytesOf(tensor: Tensor): number {
+  return tensor.data.length * elementOf(tensor.type).bytes + 2 * charactersOf([tensor]);
 }
 
 export function bytesIn(tensors: readonly Tensor[]): number {
