@@ -74,10 +74,11 @@ export class Column implements Iterable<unknown> {
   /** The same rows, those that are `[x]` as `x`. */
   bare(): Column {
     const rank = this.isStacked ? 2 : 1;
-    const blocks = this.blocks.map(({ tensor, labels }) => {
+    const blocks = this.blocks.map((block) => {
+      const { tensor, labels } = block;
       const { shape } = tensor;
       const isSingle = !labels && shape.length === rank && shape[rank - 1] === 1;
-      return new Block(isSingle ? { ...tensor, shape: shape.slice(0, -1) } : tensor, labels);
+      return isSingle ? new Block({ ...tensor, shape: shape.slice(0, -1) }, labels) : block;
     });
     return new Column(this.length, blocks, this.isStacked);
   }

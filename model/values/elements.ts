@@ -192,13 +192,12 @@ function float(type: string, limit: number, shorten: (value: number) => number):
       if (value === 'Infinity') return Number.POSITIVE_INFINITY;
       return value === '-Infinity' ? Number.NEGATIVE_INFINITY : undefined;
     },
-    write: (value) => (Number.isFinite(value) ? shorten(value) : writeNonFinite(value)),
+    // JSON has no NaN and no infinities.
+    write: (value) => {
+      if (Number.isFinite(value)) return shorten(value);
+      return Number.isNaN(value) ? null : String(value);
+    },
   };
-}
-
-/** JSON has no such numbers. */
-function writeNonFinite(value: number): unknown {
-  return Number.isNaN(value) ? null : String(value);
 }
 
 const scratch = new DataView(new ArrayBuffer(2));
@@ -206,10 +205,6 @@ const scratch = new DataView(new ArrayBuffer(2));
 /** float16 crosses the runtime as raw bits: a Float16Array exists from Node.js 24 on only. */
 function half(): Codec<number> {
   const { takes, read, write } = float('float16', 65520, shortenFloat16);
-  const number = (bits: number) => {
-    scratch.setUint16(0, bits);
-    return getFloat16(scratch, 0);
-  };
   return {
     takes,
     read: (value) => {
@@ -218,7 +213,10 @@ function half(): Codec<number> {
       setFloat16(scratch, 0, float);
       return scratch.getUint16(0);
     },
-    write: (bits) => write(number(bits)),
+    write: (bits) => {
+      scratch.setUint16(0, bits);
+      return write(getFloat16(scratch, 0));
+    },
   };
 }
 

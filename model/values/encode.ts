@@ -54,7 +54,10 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const stacked = stackedOf(column);
   if (stacked) return [encodeStacked(stacked, input, kind)];
   const values = column instanceof Column ? [...column] : column;
-  return values.length === 0 ? [] : encodeRows(values, input, kind);
+  if (values.length === 0) return [];
+  const { name, type, missingText } = input;
+  const expected = { type, dims: instanceDims(input, kind), lead: kind === 'single', missingText };
+  return encodeRows(values, expected, (row) => ({ input: name, row, path: [] }));
 }
 
 /** Most rows of a request that need a run each: so many take long already. */
@@ -96,18 +99,20 @@ function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind):
   return { ...copyOf(tensor), shape };
 }
 
-function encodeRows(values: readonly unknown[], input: Input, kind: Kind): Tensor[] {
-  const { name, type, missingText } = input;
-  const expected = { type, dims: instanceDims(input, kind), lead: kind === 'single', missingText };
-  const stacked = encodeAlike(values, expected);
-  return stacked ? [stacked] : encodeEach(values, expected, (row) => ({ input: name, row, path: [] }));
-}
-
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
 export function encodeValue(value: unknown, expected: Expected, place: Place): Tensor {
-  const { type, shape, data } =
-    encodeAlike([value], expected) ?? encodeEach([value], expected, () => place)[0];
+  const [{ type, shape, data }] = encodeRows([value], expected, () => place);
   return { type, shape: shape.slice(1), data };
+}
+
+/** One tensor of all rows where they have one shape, else one a row. */
+function encodeRows(
+  values: readonly unknown[],
+  expected: Expected,
+  placeOf: (row: number) => Place,
+): Tensor[] {
+  const alike = encodeAlike(values, expected);
+  return alike ? [alike] : encodeEach(values, expected, placeOf);
 }
 
 /** More values are allocated only once all are known to be there, where the first row alone tells how many. */
@@ -117,7 +122,7 @@ const manyValues = 1e6;
 function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tensor | undefined {
   const own = measure(values[0]);
   const shape = completeShape(own, dims);
-  if (!shape || isNotPlainJson(values[0])) return undefined;
+  if (!shape) return undefined;
   const element = elementOf(type);
   const size = values.length * sizeOf(shape);
   if (size > manyValues && !values.every((value) => nestsAs(value, own, 0))) return undefined;
@@ -126,11 +131,6 @@ function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tens
   return fillNested(element, data, 0, values, lengths, 0)
     ? { type, shape: [values.length, ...shape], data }
     : undefined;
-}
-
-/** Bytes and typed arrays. */
-function isNotPlainJson(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Stores nested arrays from `at` on; false where they do not have these lengths or a value does not fit. */
@@ -152,10 +152,7 @@ function fillNested(
   return true;
 }
 
-/**
- * Value by value: bytes, typed arrays, `[x]` beside `x`, and whatever does not fit, which is named. Gives one tensor
- * where all rows have one shape, else one a row.
- */
+/** Value by value: bytes, typed arrays, `[x]` beside `x`, and whatever does not fit, which is named. */
 function encodeEach(
   values: readonly unknown[],
   expected: Expected,
