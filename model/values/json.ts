@@ -15,7 +15,11 @@ export function* writeJson(value: unknown): Generator<string, undefined> {
   addParts(value, parts);
   let text = '';
   for (const part of parts) {
-    for (const piece of typeof part === 'string' ? [part] : part) {
+    if (typeof part === 'string') {
+      text += part;
+      continue;
+    }
+    for (const piece of part) {
       text += piece;
       if (text.length < pieceLength) continue;
       yield text;
