@@ -1,19 +1,19 @@
 import { basename } from 'node:path';
 import { Batcher } from './batcher';
 import { answerBytes, checkLengths, checkSize } from './bounds';
-import { readDeclared } from './declared';
+import { type Declared, readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { findCategories, findWords } from './graph/categories';
 import { editsFor, substitutesIn } from './graph/edits';
 import { readOnnx } from './graph/onnx';
 import { checkTypes, externalBytes } from './graph/servable';
 import { followRows } from './independence/walk';
-import { type Described, isRows, type Observation, observe } from './observed';
+import { type Observation, observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
 import { mayRunInline, runInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
-import { type Signature, whyUnbatchable } from './signature';
+import type { Signature } from './signature';
 import type { Column, Columns } from './values/column';
 import { decode, noRows } from './values/decode';
 import { type Encoded, encode } from './values/encode';
@@ -72,46 +72,23 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const timed = isInline ? maxBatch : undefined;
     const seen = await observe(runner, described, { timed, maxBatch });
     const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
-    return serveRunner(placed, { path, seen, ...described }, { ...options, maxBatch });
+    return serveRunner(placed, { path, declared, seen }, { ...options, maxBatch });
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
   }
 }
 
-interface Loaded extends Described {
-  path: string;
-  seen: Observation;
-}
-
-/** Why requests do not share runs; undefined where they may. */
-function whyNotShared({ declared, seen, factOf }: Loaded): string | undefined {
-  const why = whyUnbatchable(seen.signature);
-  if (why !== undefined || seen.signature.kind !== 'batched') return why;
-  for (const { name, fetch } of declared.outputs) {
-    const fact = factOf(fetch);
-    if ('loose' in fact) return fact.loose;
-    if ('unknown' in fact) return fact.unknown;
-    if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
-  }
-  if (seen.contradicted !== undefined)
-    return `rows of ${seen.contradicted} were other ones together than alone`;
-  if (seen.pays) return undefined;
-  return seen.fits ? 'rows take about as long together as alone' : 'no made-up rows were run';
-}
-
 /** The model around what runs it. */
 function serveRunner(
   runner: Runner,
-  loaded: Loaded,
-  { name = basename(loaded.path).replace(/\.onnx$/i, ''), maxBatch }: ModelOptions & { maxBatch: number },
+  { path, declared, seen }: { path: string; declared: Declared; seen: Observation },
+  { name = basename(path).replace(/\.onnx$/i, ''), maxBatch }: ModelOptions & { maxBatch: number },
 ): LoadedModel {
-  const { path, declared, seen } = loaded;
-  const { prediction, features, notes } = declared;
-  const signature: Signature = { ...seen.signature, prediction, ...(features && { features }) };
+  const { notes } = declared;
+  const { signature, whyAlone } = seen;
   const fetches = declared.outputs.map(({ fetch }) => fetch);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  const whyAlone = maxBatch > 1 ? whyNotShared(loaded) : undefined;
   if (whyAlone) notes.push(`requests do not share runs: ${whyAlone}`);
   const batches = signature.kind === 'batched' && maxBatch > 1 && !whyAlone;
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), { maxBatch, batches });

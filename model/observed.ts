@@ -3,7 +3,7 @@ import type { Fact } from './independence/walk';
 import type { QuickRun } from './runtime/inline';
 import type { Runner } from './runtime/session';
 import { plainRecipe, type Recipe, sampleFeeds, type Tables, variedRecipe } from './samples';
-import type { Dim, Input, Kind, Output, Signature } from './signature';
+import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
 import { type Attempt, largestQuickRun, paysToShare, withinTime } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf } from './values/rows';
@@ -11,13 +11,11 @@ import { type Shape, sameShape, type Tensor } from './values/tensor';
 
 /** What a model shows when made-up rows are run, which decides where the graph does not tell. */
 export interface Observation {
-  signature: Omit<Signature, 'prediction'>;
+  signature: Signature;
   /** Whether any made-up rows fit the model. */
   fits: boolean;
-  /** An output whose rows, by the graph, depend on nothing else, but did not look so. */
-  contradicted?: string;
-  /** Whether rows take much less time together than alone. */
-  pays: boolean;
+  /** Why requests do not share runs; undefined where they may, or nobody wants them to. */
+  whyAlone?: string;
   /** The largest run that was quick, where one was. */
   quickRun?: QuickRun;
 }
@@ -50,7 +48,7 @@ interface Seen {
  */
 export async function observe(
   runner: Pick<Runner, 'run'>,
-  { declared: { inputs, outputs }, tables, factOf }: Described,
+  { declared: { inputs, outputs, prediction, features }, tables, factOf }: Described,
   { timed, maxBatch }: { timed?: number; maxBatch: number },
 ): Promise<Observation> {
   const fetches = outputs.map(({ fetch }) => fetch);
@@ -63,7 +61,10 @@ export async function observe(
     const believed = outputs.map((output, o) =>
       asSeen(output, o, facts[o], { inputs, kind: declared, seen }),
     );
-    return { fits: false, pays: false, signature: { kind: declared, inputs, outputs: believed } };
+    const signature = { kind: declared, inputs, outputs: believed, prediction, features };
+    const whyAlone =
+      whyNotProved(signature, facts) ?? (inputs.length > 0 ? 'no made-up rows were run' : undefined);
+    return { fits: false, whyAlone: maxBatch > 1 ? whyAlone : undefined, signature };
   }
   const { recipe } = first;
   const attempt = withinTime(run);
@@ -75,18 +76,39 @@ export async function observe(
   );
   const isBatch = declared !== 'batched' || haveOneName(inputs) || isProved.every(Boolean);
   const kind = isBatch ? declared : 'unbatched';
-  const samples = (rows: number) => () => sampleFeeds(inputs, kind, rows, recipe);
+  const signature: Signature = {
+    kind,
+    inputs: withExamples(inputs, declared, kind, recipe),
+    outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
+    prediction,
+    features,
+  };
+  const whyNotShared = async (): Promise<string | undefined> => {
+    const why = whyNotProved(signature, facts);
+    if (why !== undefined || kind !== 'batched') return why;
+    const contradicted = outputs.find((_, o) => !isRight[o]);
+    if (contradicted) return `rows of ${contradicted.name} were other ones together than alone`;
+    const pays = await paysToShare(attempt, (rows) => () => sampleFeeds(inputs, kind, rows, recipe));
+    return pays ? undefined : 'rows take about as long together as alone';
+  };
   return {
     fits: true,
-    contradicted: outputs.find((_, o) => isRows(facts[o]) && !isRight[o])?.name,
-    signature: {
-      kind,
-      inputs: withExamples(inputs, declared, kind, recipe),
-      outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
-    },
-    pays: kind === 'batched' && maxBatch > 1 && (await paysToShare(attempt, samples)),
+    signature,
+    whyAlone: maxBatch > 1 ? await whyNotShared() : undefined,
     quickRun: timed === undefined ? undefined : await largestQuickRun(attempt, inputs, kind, recipe, timed),
   };
+}
+
+/** Why it is not proved that each row of every output depends on its own row alone. */
+function whyNotProved({ kind, inputs, outputs }: Signature, facts: readonly Fact[]): string | undefined {
+  const why = whyUnbatchable({ kind, inputs });
+  if (why !== undefined || kind !== 'batched') return why;
+  for (const [o, fact] of facts.entries()) {
+    if ('loose' in fact) return fact.loose;
+    if ('unknown' in fact) return fact.unknown;
+    if (!isRows(fact)) return `the output ${outputs[o].name} does not count rows by its first dimension`;
+  }
+  return undefined;
 }
 
 /** The kind by the declared first dimensions, whatever their names. */
