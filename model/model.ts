@@ -89,8 +89,9 @@ function serveRunner(
   const { signature, whyAlone } = seen;
   const fetches = declared.outputs.map(({ fetch }) => fetch);
   if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  if (whyAlone) notes.push(`requests do not share runs: ${whyAlone}`);
-  const batches = signature.kind === 'batched' && maxBatch > 1 && !whyAlone;
+  if (whyAlone && maxBatch > 1 && signature.inputs.length > 0)
+    notes.push(`requests do not share runs: ${whyAlone}`);
+  const batches = maxBatch > 1 && !whyAlone;
   const batcher = new Batcher((feeds) => run(runner, feeds, fetches), { maxBatch, batches });
   const answer = async (encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> => {
     const { runs } = encoded;

@@ -14,7 +14,7 @@ export interface Observation {
   signature: Signature;
   /** Whether any made-up rows fit the model. */
   fits: boolean;
-  /** Why requests do not share runs; undefined where they may, or nobody wants them to. */
+  /** Why requests do not share runs; undefined where they may. */
   whyAlone?: string;
   /** The largest run that was quick, where one was. */
   quickRun?: QuickRun;
@@ -62,9 +62,8 @@ export async function observe(
       asSeen(output, o, facts[o], { inputs, kind: declared, seen }),
     );
     const signature = { kind: declared, inputs, outputs: believed, prediction, features };
-    const whyAlone =
-      whyNotProved(signature, facts) ?? (inputs.length > 0 ? 'no made-up rows were run' : undefined);
-    return { fits: false, whyAlone: maxBatch > 1 ? whyAlone : undefined, signature };
+    const whyAlone = whyNotProved(signature, facts) ?? 'no made-up rows were run';
+    return { fits: false, signature, whyAlone };
   }
   const { recipe } = first;
   const attempt = withinTime(run);
@@ -85,7 +84,7 @@ export async function observe(
   };
   const whyNotShared = async (): Promise<string | undefined> => {
     const why = whyNotProved(signature, facts);
-    if (why !== undefined || kind !== 'batched') return why;
+    if (why !== undefined) return why;
     const contradicted = outputs.find((_, o) => !isRight[o]);
     if (contradicted) return `rows of ${contradicted.name} were other ones together than alone`;
     const pays = await paysToShare(attempt, (rows) => () => sampleFeeds(inputs, kind, rows, recipe));
@@ -102,7 +101,7 @@ export async function observe(
 /** Why it is not proved that each row of every output depends on its own row alone. */
 function whyNotProved({ kind, inputs, outputs }: Signature, facts: readonly Fact[]): string | undefined {
   const why = whyUnbatchable({ kind, inputs });
-  if (why !== undefined || kind !== 'batched') return why;
+  if (why !== undefined) return why;
   for (const [o, fact] of facts.entries()) {
     if ('loose' in fact) return fact.loose;
     if ('unknown' in fact) return fact.unknown;

@@ -79,7 +79,7 @@ export function whyUnbatchable({ kind, inputs }: Pick<Signature, 'kind' | 'input
   if (typeof rows === 'number' && inputs.every(({ dims }) => dims.length > 1 && dims[0] === rows)) {
     return `the first dimension is fixed at ${rows}; an open one takes any number of rows (PyTorch: two example rows and dynamic_shapes)`;
   }
-  return inputs.length > 0 ? 'its inputs have no first dimension that counts rows' : undefined;
+  return 'its inputs have no first dimension that counts rows';
 }
 
 /** Whether one row of an output is a list of a single value, which replies show bare. */

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import type { QuickRun } from './runtime/inline';
 import { type Recipe, sampleFeeds } from './samples';
 import type { Input, Kind } from './signature';
@@ -23,12 +24,8 @@ export function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt
   return async (makeFeeds) => {
     const left = end - performance.now();
     if (left <= 0) return undefined;
-    let timer: NodeJS.Timeout | undefined;
-    const over = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, left, undefined);
-    });
     const outputs = (async () => run(makeFeeds()))().catch(() => undefined);
-    return Promise.race([outputs, over]).finally(() => clearTimeout(timer));
+    return Promise.race([outputs, setTimeout(left, undefined, { ref: false })]);
   };
 }
 
