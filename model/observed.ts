@@ -56,12 +56,16 @@ export async function observe(
   const declared = declaredKind(inputs);
   const facts = outputs.map(({ fetch }) => factOf(fetch));
   const seen: Seen = { runs: [], severalSizes: false };
+  const signatureOf = (kind: Kind, inputs: Input[]): Signature => ({
+    kind,
+    inputs,
+    outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
+    prediction,
+    features,
+  });
   const first = await firstThatFits(inputs, declared, tables, run);
   if (!first) {
-    const believed = outputs.map((output, o) =>
-      asSeen(output, o, facts[o], { inputs, kind: declared, seen }),
-    );
-    const signature = { kind: declared, inputs, outputs: believed, prediction, features };
+    const signature = signatureOf(declared, inputs);
     const whyAlone = whyNotProved(signature, facts) ?? 'no made-up rows were run';
     return { fits: false, signature, whyAlone };
   }
@@ -75,13 +79,7 @@ export async function observe(
   );
   const isBatch = declared !== 'batched' || haveOneName(inputs) || isProved.every(Boolean);
   const kind = isBatch ? declared : 'unbatched';
-  const signature: Signature = {
-    kind,
-    inputs: withExamples(inputs, declared, kind, recipe),
-    outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
-    prediction,
-    features,
-  };
+  const signature = signatureOf(kind, withExamples(inputs, declared, kind, recipe));
   const whyNotShared = async (): Promise<string | undefined> => {
     const why = whyNotProved(signature, facts);
     if (why !== undefined) return why;
