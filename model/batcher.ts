@@ -1,5 +1,5 @@
 import { rowsOf, splitRows, stack } from './values/rows';
-import { bytesIn, type Tensor, valuesIn, withSharedTexts } from './values/tensor';
+import { bytesIn, type Tensor, withSharedTexts } from './values/tensor';
 
 interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */
@@ -20,8 +20,8 @@ interface Entry {
 const sweepBytes = 2 ** 24;
 const leastBytes = sweepBytes / 64;
 
-/** Values that rows which do not depend on each other bring to one run: more are run in parts, each soon over and small. */
-const mostRunValues = 1 << 17;
+/** Bytes that rows which do not depend on each other bring to one run: more are run in parts, each soon over and small. */
+const mostRunBytes = 1 << 19;
 /** Parts begin where memory is aligned as at its start, whatever a row's length. */
 const rowStep = 16;
 
@@ -57,7 +57,7 @@ export class Batcher {
    */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const rows = this.batches && isEven(feeds) ? rowCount(feeds) : 0;
-    const most = Math.max(rowStep, rowStep * Math.floor((mostRunValues * rows) / valuesIn(feeds) / rowStep));
+    const most = Math.max(rowStep, rowStep * Math.floor((mostRunBytes * rows) / bytesIn(feeds) / rowStep));
     return rows > most ? this.runParts(feeds, most, signal) : this.runWhole(feeds, signal);
   }
 

@@ -71,7 +71,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const described = { declared, factOf: followRows(file, declared.inputs), tables };
     const timed = isInline ? maxBatch : undefined;
     const seen = await observe(runner, described, { timed, maxBatch });
-    const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
+    const placed = isInline ? await runInline(runner, source, seen.quickBytes) : runner;
     return serveRunner(placed, { path, declared, seen }, { ...options, maxBatch });
   } catch (error) {
     await runner.close().catch(() => {});

@@ -1,10 +1,9 @@
 import type { Declared, Fetched } from './declared';
 import type { Fact } from './independence/walk';
-import type { QuickRun } from './runtime/inline';
 import type { Runner } from './runtime/session';
 import { plainRecipe, type Recipe, sampleFeeds, type Tables, variedRecipe } from './samples';
 import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
-import { type Attempt, largestQuickRun, paysToShare, withinTime } from './timing';
+import { type Attempt, largestQuickFeeds, paysToShare, withinTime } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf } from './values/rows';
 import { type Shape, sameShape, type Tensor } from './values/tensor';
@@ -16,8 +15,8 @@ export interface Observation {
   fits: boolean;
   /** Why requests do not share runs; undefined where they may. */
   whyAlone?: string;
-  /** The largest run that was quick, where one was. */
-  quickRun?: QuickRun;
+  /** Bytes of the feeds of the largest run that was quick, where one was. */
+  quickBytes?: number;
 }
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
@@ -92,7 +91,8 @@ export async function observe(
     fits: true,
     signature,
     whyAlone: maxBatch > 1 ? await whyNotShared() : undefined,
-    quickRun: timed === undefined ? undefined : await largestQuickRun(attempt, inputs, kind, recipe, timed),
+    quickBytes:
+      timed === undefined ? undefined : await largestQuickFeeds(attempt, inputs, kind, recipe, timed),
   };
 }
 

@@ -1,8 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
-import type { QuickRun } from './runtime/inline';
 import { type Recipe, sampleFeeds } from './samples';
 import type { Input, Kind } from './signature';
-import { charactersOf, type Tensor, valuesIn } from './values/tensor';
+import { bytesIn, type Tensor } from './values/tensor';
 
 /** The outputs of a run, or undefined where it fails or the time is over: then its feeds are not made. */
 export type Attempt = (makeFeeds: () => Tensor[]) => Promise<Tensor[] | undefined>;
@@ -39,14 +38,14 @@ export async function paysToShare(
   return together < (sharedRows / 2) * alone;
 }
 
-/** A run of so many rows, with texts much longer than one word where such are quick; undefined where it takes longer. */
-export async function largestQuickRun(
+/** Bytes of the feeds of so many rows, with texts much longer than one word where a run of such is quick; undefined where none is. */
+export async function largestQuickFeeds(
   attempt: Attempt,
   inputs: readonly Input[],
   kind: Kind,
   recipe: Recipe,
   maxBatch: number,
-): Promise<QuickRun | undefined> {
+): Promise<number | undefined> {
   const rows = kind === 'batched' ? maxBatch : 1;
   const longer: Recipe = {
     ...recipe,
@@ -61,8 +60,7 @@ export async function largestQuickRun(
     // One alone first: so many of a slow model would take long.
     if ((await bestMs(attempt, samples(1), quickMs)) > quickMs) continue;
     if (rows > 1 && (await bestMs(attempt, samples(rows), quickMs)) > quickMs) continue;
-    const feeds = samples(rows)();
-    return { values: valuesIn(feeds), characters: charactersOf(feeds) };
+    return bytesIn(samples(rows)());
   }
   return undefined;
 }

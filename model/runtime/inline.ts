@@ -1,13 +1,7 @@
 import { allNodes, type OnnxFile } from '../graph/onnx';
-import { charactersOf, valuesIn } from '../values/tensor';
+import { bytesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
 import { startThread } from './thread';
-
-/** A run of so many values, with texts of so many characters in all, was quick. */
-export interface QuickRun {
-  values: number;
-  characters: number;
-}
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const inlineModelBytes = 16 * 2 ** 20;
@@ -29,9 +23,9 @@ export function mayRunInline(file: OnnxFile, bytes: number): boolean {
 export async function runInline(
   here: Runner,
   source: Source,
-  quickRun: QuickRun | undefined,
+  quickBytes: number | undefined,
 ): Promise<Runner> {
-  if (!quickRun) {
+  if (quickBytes === undefined) {
     await here.close();
     return startThread(source);
   }
@@ -39,9 +33,8 @@ export async function runInline(
   return {
     ...here,
     async run(feeds, fetches) {
-      // Every dimension but the batch is fixed, so that values count rows.
-      const isQuick = valuesIn(feeds) <= quickRun.values && charactersOf(feeds) <= quickRun.characters;
-      if (isQuick) return here.run(feeds, fetches);
+      // Every dimension but the batch is fixed, so that bytes count rows, and characters.
+      if (bytesIn(feeds) <= quickBytes) return here.run(feeds, fetches);
       thread ??= startThread(source).catch((error) => {
         thread = undefined;
         throw error;

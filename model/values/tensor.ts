@@ -23,8 +23,10 @@ export function sameShape(one: Shape, other: Shape): boolean {
 }
 
 /** What a tensor takes in memory, strings counted with two bytes a character. */
-export function bytesOf(tensor: Tensor): number {
-  return tensor.data.length * elementOf(tensor.type).bytes + 2 * charactersOf([tensor]);
+export function bytesOf({ type, data }: Tensor): number {
+  let bytes = data.length * elementOf(type).bytes;
+  if (Array.isArray(data)) for (const text of data) bytes += 2 * text.length;
+  return bytes;
 }
 
 export function bytesIn(tensors: readonly Tensor[]): number {
@@ -36,19 +38,6 @@ export function bytesIn(tensors: readonly Tensor[]): number {
 /** The same values in memory of their own: a run may take over its feeds'. */
 export function copyOf(tensor: Tensor): Tensor {
   return { ...tensor, data: tensor.data.slice() };
-}
-
-/** The characters of all texts. */
-export function charactersOf(feeds: readonly Tensor[]): number {
-  let characters = 0;
-  for (const { data } of feeds) if (Array.isArray(data)) for (const text of data) characters += text.length;
-  return characters;
-}
-
-export function valuesIn(tensors: readonly Tensor[]): number {
-  let values = 0;
-  for (const { data } of tensors) values += data.length;
-  return values;
 }
 
 /** The same with equal texts in one piece of memory: the runtime makes each anew, and labels are few. */
