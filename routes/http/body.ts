@@ -90,7 +90,7 @@ function textOf(bytes: Buffer): string {
 
 /** Bytes that an array or object takes at least, once it is parsed. */
 const arrayBytes = 64;
-const mostArrays = getHeapStatistics().heap_size_limit / 2 / arrayBytes;
+const mostArrays = getHeapStatistics().heap_size_limit / 4 / arrayBytes;
 
 /**
  * Throws BadInput for arrays and objects that nest deeper than any tensor, which take a hundred times their size, and
