@@ -25,21 +25,14 @@ export interface Call {
 /** What a node does that keeps rows from being told apart. */
 export class Mixes extends Error {}
 
-/** What a node gives, one for each of its first outputs. Throws Mixes where it goes across rows, or may. */
-export type Rule = (call: Call) => readonly Known[];
-
-/** A rule, and the operators that it is for; those of ai.onnx.ml begin with `ml.`, those of com.microsoft with `ms.`. */
-export type Group = readonly [rule: Rule, operators: string];
+/** What a node gives: its first output, or a list of the first ones. Throws Mixes where it goes across rows, or may. */
+export type Rule = (call: Call) => Known | readonly Known[];
 
 export const acrossRows = () => new Mixes('goes across rows');
 
 export function int({ node }: Call, name: string, otherwise: number): number {
   const found = node.attributes.get(name);
   return found ? Number(found.i) : otherwise;
-}
-
-export function ints({ node }: Call, name: string): readonly number[] | undefined {
-  return node.attributes.get(name)?.ints.map(Number);
 }
 
 /** The length of the list that an attribute holds. */
@@ -49,9 +42,16 @@ export function countOf({ node }: Call, ...names: string[]): number {
   return list.ints.length + list.strings.length;
 }
 
-export function required(operand: Known | undefined): Known {
+export function present(operand: Known | undefined): Known {
   if (!operand) throw new Mixes('lacks an operand');
   return operand;
+}
+
+/** An operand that is there, and that nothing fills up. */
+export function required(operand: Known | undefined): Known {
+  const x = present(operand);
+  if (x.padding !== undefined) throw new Mixes('reads what fills texts up to the longest of a run');
+  return x;
 }
 
 /** The first operand, beside constants. */
@@ -67,16 +67,10 @@ export function integersBy(
   place: number,
   name: string,
 ): readonly number[] | undefined {
-  if (call.opset < since) return ints(call, name);
+  if (call.opset < since) return call.node.attributes.get(name)?.ints.map(Number);
   const operand = call.operands[place];
   if (operand && !operand.integers) throw new Mixes('takes its places from what is computed');
   return operand?.integers;
-}
-
-/** A length that must be known, since what is cut may be empty. */
-export function numberOf(length = Number.NaN): number {
-  if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
-  return length;
 }
 
 /** An axis, counted from the start, that is not the rows'. */
@@ -86,23 +80,27 @@ export function inner({ shape, axis }: Known, given: number): number {
   return place;
 }
 
-export function withLength(x: Known, places: readonly number[], length = Number.NaN): Known {
+/** Other values, with another length along axes that are not the rows'. */
+export function resized(x: Known, axes: readonly number[], length = Number.NaN): Known {
+  const places = axes.map((axis) => inner(x, axis));
   return { shape: x.shape.map((own, place) => (places.includes(place) ? length : own)), axis: x.axis };
 }
 
-/** Axes in another order, or without some. */
-export function pickAxes({ shape, axis }: Known, order: readonly number[]): Known {
+/** Without some axes, which are not the rows'. */
+export function without(x: Known, axes: readonly number[]): Known {
+  const places = axes.map((axis) => inner(x, axis));
+  return inOrder(
+    x,
+    [...x.shape.keys()].filter((place) => !places.includes(place)),
+  );
+}
+
+/** Axes in another order; all but those of length 1 are among them. */
+export function inOrder({ shape, axis }: Known, order: readonly number[]): Known {
   return {
     shape: order.map((place) => shape[place]),
     axis: axis === undefined ? undefined : order.indexOf(axis),
   };
-}
-
-export function without(x: Known, places: readonly number[]): Known {
-  return pickAxes(
-    x,
-    [...x.shape.keys()].filter((place) => !places.includes(place)),
-  );
 }
 
 /** Operands aligned from the right: https://onnx.ai/onnx/repo-docs/Broadcasting.html */

@@ -1,19 +1,300 @@
-import { groupsAcrossAxes } from './across';
-import { broadcast, type Group, type Rule, required } from './known';
-import { regroupingGroups } from './regroup';
+import { mostStrings } from '../graph/onnx';
+import { sizeOf } from '../values/tensor';
+import {
+  acrossRows,
+  broadcast,
+  type Call,
+  countOf,
+  inner,
+  inOrder,
+  int,
+  integersBy,
+  type Known,
+  Mixes,
+  onlyRows,
+  present,
+  type Rule,
+  required,
+  resized,
+  without,
+} from './known';
 
-const elementwise: Group = [
-  ({ operands }) => [broadcast(operands.map(required))],
-  `Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Ceil Celu Cos Cosh Div
-  Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max
-  Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
-  StringConcat Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor`,
+const elementwise: Rule = ({ operands }) => broadcast(operands.map(required));
+
+const besideConstants: Rule = (call) => resized(onlyRows(call), []);
+
+const axesFrom = (x: Known, axis: number) => [...x.shape.keys()].slice(axis);
+
+/** Below opset 13, it goes over all axes from one on. */
+const softmax: Rule = (call) => {
+  const x = onlyRows(call);
+  const axes = call.opset < 13 ? axesFrom(x, int(call, 'axis', 1)) : [int(call, 'axis', -1)];
+  for (const axis of axes) inner(x, axis);
+  return x;
+};
+
+/** Of images and the like, which the first axis counts. */
+const imageByImage: Rule = (call) => {
+  const x = onlyRows(call);
+  return resized(x, axesFrom(x, 1));
+};
+
+function reduced(call: Call, x: Known, axes: readonly number[]): Known {
+  return int(call, 'keepdims', 1) === 1 ? resized(x, axes, 1) : without(x, axes);
+}
+
+/** The runtime takes a flag as set only where it is 1. */
+const reduce: Rule = (call) => {
+  const x = onlyRows(call);
+  const since = call.node.op === 'ReduceSum' ? 13 : 18;
+  const axes = integersBy(call, since, 1, 'axes') ?? [];
+  const takesNone = call.opset >= since && int(call, 'noop_with_empty_axes', 0) === 1;
+  return reduced(call, x, axes.length > 0 || takesNone ? axes : axesFrom(x, 0));
+};
+
+const findExtreme: Rule = (call) => reduced(call, onlyRows(call), [int(call, 'axis', 0)]);
+
+const squeeze: Rule = (call) => {
+  const axes = integersBy(call, 13, 1, 'axes');
+  if (!axes?.length) throw new Mixes('drops all axes of length 1, that of a single row too');
+  return without(onlyRows(call), axes);
+};
+
+/** A list or a matrix of rows, and no other tensor: operators make one row of a list, say. */
+function ofRank(rank: 1 | 2, x: Known): Known {
+  if (x.shape.length !== rank) throw new Mixes(`is given a tensor of another rank than ${rank}`);
+  if (x.axis === 1) throw acrossRows();
+  return x;
+}
+
+const scale: Rule = (call) => resized(ofRank(2, onlyRows(call)), []);
+
+/** Labels, and scores: of two classes, some operators give one; linear ones one for each intercept, support vectors for each pair. */
+const classify: Rule = (call) => {
+  const x = ofRank(2, onlyRows(call));
+  const labels = countOf(call, 'classlabels_strings', 'classlabels_ints', 'classlabels_int64s');
+  const { op, attributes } = call.node;
+  const isLinear = op === 'LinearClassifier' && attributes.get('intercepts')?.floats === labels;
+  const isOneEach = labels > 2 && (isLinear || op === 'TreeEnsembleClassifier');
+  return [without(x, [1]), resized(x, [1], isOneEach ? labels : Number.NaN)];
+};
+
+const regress: Rule = (call) => {
+  const width = int(call, call.node.op === 'LinearRegressor' ? 'targets' : 'n_targets', 1);
+  return resized(ofRank(2, onlyRows(call)), [1], width);
+};
+
+/** It may cut its operands, or fill them up. */
+const joinFeatures: Rule = ({ operands }) => resized(ofRank(2, join(operands.map(required), 1)), [1]);
+
+const encode: Rule = (call) => {
+  const { shape, axis } = onlyRows(call);
+  return { shape: [...shape, countOf(call, 'cats_strings', 'cats_int64s')], axis };
+};
+
+const normalizeTexts: Rule = (call) => resized(ofRank(1, onlyRows(call)), []);
+
+const tokenize: Rule = (call) => {
+  const { shape, axis } = ofRank(1, onlyRows(call));
+  const padding = call.node.attributes.get('pad_value')?.s ?? '';
+  return { shape: [...shape, Number.NaN], axis, padding };
+};
+
+const countWords: Rule = ({ node, operands: [operand] }) => {
+  const x = ofRank(2, present(operand));
+  const { strings = [] } = node.attributes.get('pool_strings') ?? {};
+  const counts = (word: string) => strings.length >= mostStrings || strings.includes(word);
+  if (x.padding !== undefined && counts(x.padding))
+    throw new Mixes('counts what fills texts up to the longest of a run');
+  return resized(x, [1]);
+};
+
+function join(parts: readonly Known[], axis: number): Known {
+  const [first] = parts;
+  const isAlike = ({ shape, axis }: Known) =>
+    shape.length === first.shape.length &&
+    axis === first.axis &&
+    (axis === undefined || shape[axis] === first.shape[axis]);
+  if (!parts.every(isAlike)) throw new Mixes('sets rows beside other entries');
+  const length = parts.reduce((sum, { shape }) => sum + (shape.at(axis) ?? 0), 0);
+  return resized(first, [axis], length);
+}
+
+/** "To the end" is written as this or more; no run has so many rows. */
+const endless = 1e9;
+
+const slice: Rule = (call) => {
+  const [starts = [], ends = [], axes = [...starts.keys()], steps = []] = [
+    'starts',
+    'ends',
+    'axes',
+    'steps',
+  ].map((name, i) => integersBy(call, 10, i + 1, name));
+  if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
+  const cut = (x: Known, axis: number, i: number): Known => {
+    const [start, end] = [starts[i], ends[i]];
+    if (start === 0 && end >= endless) return x;
+    const length = x.shape[inner(x, axis)];
+    // It might be empty.
+    if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+    const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
+    return resized(x, [axis], Math.max(0, within(end) - within(start)));
+  };
+  return axes.reduce(cut, resized(onlyRows(call), []));
+};
+
+const transpose: Rule = (call) => {
+  const x = onlyRows(call);
+  return inOrder(x, call.node.attributes.get('perm')?.ints.map(Number) ?? [...x.shape.keys()].reverse());
+};
+
+const unsqueeze: Rule = (call) => {
+  const x = onlyRows(call);
+  const axes = integersBy(call, 13, 1, 'axes') ?? [];
+  const rank = x.shape.length + axes.length;
+  return withOnes(
+    x,
+    axes.map((axis) => (axis < 0 ? axis + rank : axis)),
+  );
+};
+
+/** With new axes of length 1, which then stand at these places. */
+function withOnes({ shape, axis }: Known, places: readonly number[]): Known {
+  const rank = shape.length + places.length;
+  const own = Array.from({ length: rank }, (_, place) => place).filter((place) => !places.includes(place));
+  return {
+    shape: Array.from({ length: rank }, (_, place) => shape[own.indexOf(place)] ?? 1),
+    axis: axis === undefined ? undefined : own[axis],
+  };
+}
+
+/** What stands before the rows, and what is in each, is regrouped by itself. */
+const reshape: Rule = (call) => {
+  const { shape, axis } = onlyRows(call);
+  const target = integersBy(call, 0, 1, 'shape') ?? [];
+  if (target.includes(0) && int(call, 'allowzero', 0) !== 0) throw new Mixes('makes an empty tensor');
+  const given = target.map((length, place) => (length === 0 ? shape[place] : length));
+  const open = sizeOf(shape) / sizeOf(given.filter((length) => length !== -1));
+  const lengths = given.map((length) => (length === -1 ? open : length));
+  if (axis === undefined) return { shape: lengths };
+  const place = target[axis] === 0 ? axis : target.indexOf(-1);
+  if (place < 0) throw new Mixes('makes a fixed number of rows');
+  const isApart = sizeOf(lengths.slice(0, place)) === sizeOf(shape.slice(0, axis));
+  if (!isApart || !Number.isInteger(lengths[place])) throw acrossRows();
+  return { shape: lengths, axis: place };
+};
+
+/** Each entry of the first axis by itself. */
+const flatten: Rule = (call) => {
+  const x = present(call.operands[0]);
+  if (x.axis || int(call, 'axis', 1) !== 1) throw acrossRows();
+  return { ...x, shape: [x.shape[0], sizeOf(x.shape.slice(1))] };
+};
+
+/** The product of the last two axes; those before are aligned as elements are. */
+function multiply(a: Known, b: Known): Known {
+  if (a.axis !== undefined && b.axis !== undefined) throw new Mixes('multiplies rows by rows');
+  if (b.shape.length === 1 && b.axis === undefined) return without(a, [-1]);
+  if (a.shape.length < 2 || b.shape.length < 2) throw new Mixes('multiplies vectors');
+  return broadcast([resized(a, [-1], 1), resized(b, [-2], 1)]);
+}
+
+const matMul: Rule = ({ operands: [a, b] }) => multiply(required(a), required(b));
+
+const gemm: Rule = (call) => {
+  const [a, b] = ['transA', 'transB'].map((name, i) => {
+    const x = required(call.operands[i]);
+    if (x.shape.length !== 2) throw new Mixes('takes no matrix');
+    return inOrder(x, int(call, name, 0) === 0 ? [0, 1] : [1, 0]);
+  });
+  return broadcast([multiply(a, b), ...call.operands.slice(2).flatMap((c) => c ?? [])]);
+};
+
+/** Entries along an axis: of a constant table by rows, or of rows by constants. */
+function pick(data: Known, indices: Known, axis: number): Known {
+  if (data.axis !== undefined && indices.axis !== undefined) throw new Mixes('picks rows by rows');
+  const place = inner(data, axis);
+  const shape = data.shape.toSpliced(place, 1, ...indices.shape);
+  if (indices.axis !== undefined) return { shape, axis: place + indices.axis };
+  // Of texts behind the axis, the runtime (1.30 to 1.32) copies the first only.
+  if (data.axis !== undefined && data.axis > place) throw new Mixes('picks along an axis before the rows');
+  return { shape, axis: data.axis };
+}
+
+const gather: Rule = (call) => {
+  const [data, indices] = call.operands.map(required);
+  return pick(data, indices, int(call, 'axis', 0));
+};
+
+/** Picks by all indices in one list, from the last axis of a matrix: a list is one row of it. */
+const arrayFeatureExtractor: Rule = ({ operands }) => {
+  const [x, { shape, axis }] = operands.map(required);
+  if (axis !== undefined && sizeOf(shape.slice(0, axis)) !== 1) throw acrossRows();
+  const list = [sizeOf(shape)];
+  const table = x.shape.length === 1 ? withOnes(x, [0]) : x;
+  return pick(table, axis === undefined ? { shape: list } : { shape: list, axis: 0 }, -1);
+};
+
+const constant: Rule = ({ node: { attributes } }) => {
+  const [[name, { i, ints, tensor }]] = attributes;
+  if (tensor) return { shape: tensor.dims, integers: tensor.integers };
+  if (name === 'value_ints') return { shape: [ints.length], integers: ints.map(Number) };
+  if (name === 'value_int') return { shape: [], integers: [Number(i)] };
+  if (!/^value_(float|string)/.test(name)) throw new Mixes('is not followed');
+  return { shape: name.endsWith('s') ? [Number.NaN] : [] };
+};
+
+const groups: readonly [rule: Rule, operators: string][] = [
+  [
+    elementwise,
+    `Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Ceil Celu Cos Cosh Div
+    Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max
+    Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
+    StringConcat Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor`,
+  ],
+  [besideConstants, 'Cast CastLike Clip Dropout RegexFullMatch ml.CategoryMapper ml.LabelEncoder'],
+  [softmax, 'Softmax LogSoftmax Hardmax'],
+  // MaxPool's second output, which counts over all images, is not given.
+  [
+    imageByImage,
+    `AveragePool BatchNormalization Conv GlobalAveragePool GlobalLpPool GlobalMaxPool GroupNormalization InstanceNormalization LRN
+    LpPool MaxPool`,
+  ],
+  [
+    reduce,
+    'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare',
+  ],
+  [findExtreme, 'ArgMax ArgMin'],
+  [squeeze, 'Squeeze'],
+  [unsqueeze, 'Unsqueeze'],
+  [(call) => join(call.operands.map(required), int(call, 'axis', 1)), 'Concat'],
+  [slice, 'Slice'],
+  [transpose, 'Transpose'],
+  [reshape, 'Reshape'],
+  [flatten, 'Flatten'],
+  [matMul, 'MatMul'],
+  [gemm, 'Gemm'],
+  [gather, 'Gather'],
+  [arrayFeatureExtractor, 'ml.ArrayFeatureExtractor'],
+  [({ operands: [x] }) => required(x), 'Identity'],
+  [constant, 'Constant'],
+  [(call) => ({ shape: integersBy(call, 0, 0, 'shape') ?? [] }), 'ConstantOfShape'],
+  [scale, 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
+  [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
+  [regress, 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],
+  [joinFeatures, 'ml.FeatureVectorizer'],
+  [encode, 'ml.OneHotEncoder'],
+  [normalizeTexts, 'StringNormalizer'],
+  [tokenize, 'ms.Tokenizer'],
+  [countWords, 'TfIdfVectorizer'],
 ];
 
-/** What operators do with the rows of a batch: https://onnx.ai/onnx/operators/. Whatever has no rule may mix them. One that counts,
- * drops or fills up entries is named in walk.ts, too. */
+/**
+ * What operators do with the rows of a batch: https://onnx.ai/onnx/operators/. Whatever has no rule may mix them. Names of
+ * ai.onnx.ml begin with `ml.`, those of com.microsoft with `ms.`. One that counts or drops entries is named in walk.ts, too.
+ */
 export const rules: ReadonlyMap<string, Rule> = new Map(
-  [elementwise, ...groupsAcrossAxes, ...regroupingGroups].flatMap(([rule, operators]) =>
+  groups.flatMap(([rule, operators]) =>
     operators.split(/\s+/).map((operator): [string, Rule] => [operator, rule]),
   ),
 );

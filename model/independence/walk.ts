@@ -1,6 +1,5 @@
-import { messageOf } from '../errors';
 import type { Node, OnnxFile } from '../graph/onnx';
-import { type Known, Mixes, type Rule } from './known';
+import { type Known, Mixes } from './known';
 import { rules } from './rules';
 
 /**
@@ -9,22 +8,12 @@ import { rules } from './rules';
  */
 export type Fact = Known | { readonly loose: string } | { readonly unknown: string };
 
-/** Of the operators without a rule, those that are known to mix rows. */
-const mixers: [RegExp, string][] = [
-  [/^(Random(Normal|Uniform)(Like)?|Multinomial|Bernoulli)$/, 'gives other numbers at each run'],
-  [/^DynamicQuantize/, 'scales by all rows of a run'],
-  [/./, 'is not known to keep rows apart'],
-];
-
 /** Operators whose outputs are as long as the values say. */
 const loose = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
 /** Operators with a rule whose outputs are not as long as their operands. */
-const counting = /^(Reduce.*|Arg.*|TopK|Shape)$/;
+const counting = /^(Reduce.*|Arg.*)$/;
 /** Operators without a rule whose outputs are as long as their operands. */
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
-
-/** Operators that tell the word which fills texts up from others, or do not look at it. */
-const unpadding = /^(TfIdfVectorizer|Identity|Flatten)$/;
 
 /** Operators of earlier versions broadcast otherwise. */
 const oldestOpset = 7;
@@ -35,11 +24,10 @@ export function followRows(
   inputs: readonly { name: string; dims: readonly (number | string)[] }[],
 ): (tensor: string) => Fact {
   const facts = new Map<string, Fact>();
-  const names = [
+  const twice = repeated([
     ...[...graph.initializers, ...graph.sparseInitializers].map(({ name }) => name),
     ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ];
-  const twice = repeated(names);
+  ]);
   const factOf = (tensor: string): Fact => {
     if (twice.has(tensor)) return { unknown: `${tensor} in the graph is given twice` };
     return facts.get(tensor) ?? { unknown: `${tensor} is not in the graph` };
@@ -51,11 +39,10 @@ export function followRows(
     const name = nameIn(node.domain, node.op);
     const opset = local.has(name) ? undefined : opsetOf(node.domain, opsets);
     const operands = node.inputs.map((tensor) => (tensor === '' ? undefined : factOf(tensor)));
-    const given = apply(name, node, opset, operands);
+    const given = follow(name, node, opset, operands);
     for (const [i, tensor] of node.outputs.entries()) {
       const fact = Array.isArray(given) ? given[i] : given;
-      if (tensor !== '')
-        facts.set(tensor, fact ?? { unknown: says(node, 'is followed to its first output only') });
+      if (tensor !== '') facts.set(tensor, fact ?? unknown(node, 'is followed to its first outputs only'));
     }
   }
   return (tensor) => {
@@ -76,37 +63,42 @@ function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]
   return { shape: [1, ...row.map((dim) => (typeof dim === 'number' ? dim : Number.NaN))], axis: 0 };
 }
 
-/** What a node gives: a fact for each output, or one for all. */
-function apply(
+/** What a node gives: one fact for all of its outputs, or a list for the first ones. */
+function follow(
   name: string,
   node: Node,
   opset: number | undefined,
   operands: readonly (Fact | undefined)[],
-): Fact | readonly Fact[] {
-  const rule = rules.get(name);
+): Fact | readonly Known[] {
   const known = operands.filter((fact) => !fact || 'shape' in fact);
   const isConstant = known.length === operands.length && known.every((fact) => fact?.axis === undefined);
-  if (dropsEntries(node) && !isConstant)
-    return { loose: says(node, 'gives as many entries as the values say') };
+  if (dropsEntries(node)) {
+    const fact = unknown(node, 'gives as many entries as the values say');
+    return isConstant ? fact : { loose: fact.unknown };
+  }
+  const rule = opset === undefined || isInTraining(node) ? undefined : rules.get(name);
   const open = operands.find((fact) => fact && 'loose' in fact);
-  if (open) {
+  if (open && 'loose' in open) {
     const isAsLong = (rule && !counting.test(node.op)) || picking.test(node.op);
-    return isAsLong || !('loose' in open) ? open : { unknown: open.loose };
+    return isAsLong ? open : { unknown: open.loose };
   }
   const mixed = operands.find((fact) => fact && 'unknown' in fact);
   if (mixed) return mixed;
-  const why = whyNotFollowed(node, opset, rule, known);
-  if (!rule || opset === undefined || why !== undefined) return { unknown: says(node, why ?? '') };
+  if (!rule || opset === undefined) return unknown(node, 'is not known to keep rows apart');
   try {
-    const given = rule({ node, opset, operands: known });
+    const given = [rule({ node, opset, operands: known })].flat();
     // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
     if (given.some(({ shape, axis }) => axis !== undefined && shape.includes(0)))
       throw new Mixes('gives an empty tensor');
     return given;
   } catch (error) {
-    if (error instanceof Mixes) return { unknown: says(node, messageOf(error)) };
+    if (error instanceof Mixes) return unknown(node, error.message);
     throw error;
   }
+}
+
+function unknown({ op, name, outputs }: Node, what: string): { unknown: string } {
+  return { unknown: `${op} in ${name || outputs[0]} ${what}` };
 }
 
 /** Whether the outputs of a node are as long as the values say. */
@@ -114,28 +106,10 @@ function dropsEntries({ op, attributes }: Node): boolean {
   return loose.test(op) || attributes.has('stopwords');
 }
 
-function whyNotFollowed(
-  node: Node,
-  opset: number | undefined,
-  rule: Rule | undefined,
-  operands: readonly (Known | undefined)[],
-): string | undefined {
-  if (opset === undefined) return 'is a function of the model, or of a version that is not followed';
-  if (isInTraining(node)) return 'is in training mode';
-  if (!rule) return mixers.find(([operators]) => operators.test(node.op))?.[1];
-  const isPadded = operands.some((operand) => operand?.padding !== undefined);
-  if (isPadded && !unpadding.test(node.op)) return 'reads what fills texts up to the longest of a run';
-  return undefined;
-}
-
 /** Dropout's third operand says whether it trains; before opset 14, BatchNormalization's other outputs do. */
 function isInTraining({ op, inputs, outputs, attributes }: Node): boolean {
   if ((attributes.get('training_mode')?.i ?? 0n) !== 0n) return true;
   return (op === 'Dropout' && Boolean(inputs[2])) || (op === 'BatchNormalization' && outputs.length > 1);
-}
-
-function says({ op, name, outputs }: Node, what: string): string {
-  return `${op} in ${name || outputs[0]} ${what}`;
 }
 
 /** The version of a domain's operators; undefined where it is not followed, or the file names two. */
