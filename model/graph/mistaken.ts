@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { readInto } from './protobuf';
 
 // What a file is that is taken for another, by how it begins, and what to do.
 
@@ -42,13 +42,8 @@ export function formatAt(path: string): string | undefined {
 function beginningOf(path: string): Buffer {
   const bytes = Buffer.alloc(64);
   try {
-    const file = openSync(path, 'r');
-    try {
-      return bytes.subarray(0, readSync(file, bytes));
-    } finally {
-      closeSync(file);
-    }
+    return bytes.subarray(0, readInto(bytes, path, 0));
   } catch {
-    return Buffer.alloc(0);
+    return bytes.subarray(0, 0);
   }
 }

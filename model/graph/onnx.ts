@@ -2,26 +2,13 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
 import { formatAt } from './mistaken';
-import { ProtobufFile } from './protobuf';
-import {
-  bigint,
-  bytes,
-  integer,
-  integers,
-  list,
-  mapped,
-  message,
-  only,
-  optional,
-  positioned,
-  text,
-  texts,
-} from './reader';
+import { Message, ProtobufFile } from './protobuf';
 
-// A model file as plain data. Nothing here judges it.
+// A model file as plain data. Nothing here judges it. The numbers are those of the fields in
+// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
 /** A model file, without the values of its large tensors. */
-export interface OnnxFile extends ReturnType<typeof model> {
+export interface OnnxFile extends ReturnType<typeof readModel> {
   readonly path: string;
   /** Bytes of the file. */
   readonly size: number;
@@ -32,15 +19,17 @@ export interface Graph {
   readonly outputs: Value[];
   /** In the order in which they may run. */
   readonly nodes: Node[];
-  readonly initializers: ReturnType<typeof tensor>[];
-  /** Their values. */
-  readonly sparseInitializers: ReturnType<typeof tensor>[];
+  readonly initializers: Tensor[];
+  /** Names of those of whose values most are zero. */
+  readonly sparseInitializers: string[];
 }
 
 /** What is declared of an input or output. */
-export type Value = ReturnType<typeof value>;
+export interface Value extends ReturnType<typeof readValue> {}
 
-export interface Node extends ReturnType<typeof node> {}
+export interface Node extends ReturnType<typeof readNode> {}
+
+export interface Tensor extends ReturnType<typeof readTensor> {}
 
 /** Longer lists are of trees or vocabularies, of which nobody here needs more than the beginning. */
 export const mostIntegers = 10_000;
@@ -62,8 +51,8 @@ export function readOnnx(path: string): OnnxFile {
   }
   const size = stat?.size ?? 0;
   try {
-    const whole = { number: 0, start: 0, lengthAt: 0, from: 0, to: size };
-    return { path, size, ...model(new ProtobufFile(file), [whole]) };
+    const whole = { number: 0, start: 0, from: 0, to: size };
+    return { path, size, ...readModel(new Message(new ProtobufFile(file), [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const format = formatAt(path);
@@ -86,36 +75,75 @@ function* nodesWithin(nodes: readonly Node[]): Generator<Node> {
   }
 }
 
-// The messages of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, as far as they are needed.
+/** With the functions that it brings, and its own `metadata_props`. */
+function readModel(model: Message) {
+  const graph = model.message(7);
+  if (!graph) throw new RangeError('a model without a graph');
+  return {
+    irVersion: model.integer(1),
+    graph: readGraph(graph),
+    opsets: model.messages(8).map((opset) => ({ domain: opset.text(1), version: opset.integer(2) })),
+    metadata: readTexts(model.messages(14)),
+    functions: model.messages(25).map((one) => {
+      return { name: one.text(1), nodes: one.messages(7).map(readNode), domain: one.text(10) };
+    }),
+  };
+}
 
-const strings = mapped(
-  list(message({ key: [1, text], value: [2, text] })),
-  (entries) => new Map(entries.map(({ key, value }) => [key, value])),
-);
+function readGraph(graph: Message): Graph {
+  return {
+    nodes: graph.messages(1).map(readNode),
+    initializers: graph.messages(5).map(readTensor),
+    sparseInitializers: graph.messages(15).map((sparse) => sparse.message(1)?.text(8) ?? ''),
+    inputs: graph.messages(11).map(readValue),
+    outputs: graph.messages(12).map(readValue),
+  };
+}
 
-const tensor = mapped(
-  message({
-    dims: [1, integers(mostIntegers)],
-    type: [2, integer],
-    int32s: [5, integers(mostIntegers)],
-    int64s: [7, integers(mostIntegers)],
-    name: [8, text],
-    raw: [9, bytes(smallTensorBytes)],
-    external: [13, strings],
-  }),
-  ({ type, raw, external, name, ...lists }) => {
-    const dims = lists.dims.map(Number);
-    const values = integersIn(raw, type)?.concat(lists.int32s.map(Number), lists.int64s.map(Number));
-    return {
-      name,
-      dims,
-      /** The values of a small tensor of int32 or int64. */
-      integers: values?.length === sizeOf(dims) ? values : undefined,
-      /** The file that holds its values, where that is another. */
-      location: external.get('location'),
-    };
-  },
-);
+function readNode(node: Message) {
+  const attributes = node
+    .messages(5, { 7: mostIntegers, 8: mostIntegers, 9: mostStrings })
+    .map(readAttribute);
+  return {
+    /** The names of its operands; '' for one that is left out. */
+    inputs: node.texts(1),
+    outputs: node.texts(2),
+    name: node.text(3),
+    op: node.text(4),
+    // Only a Constant may have one twice; the runtime reads the first.
+    attributes: new Map(attributes.toReversed().map((one) => [one.name, one])),
+    domain: node.text(7),
+    field: node.field,
+  };
+}
+
+function readAttribute(attribute: Message) {
+  const [tensor, graph] = [attribute.message(5), attribute.message(6)];
+  return {
+    name: attribute.text(1),
+    i: attribute.bigint(3),
+    s: attribute.text(4),
+    tensor: tensor && readTensor(tensor),
+    graph: graph && readGraph(graph),
+    /** How many: packed or not, each has four bytes. */
+    floats: attribute.fields(7).reduce((count, { from, to }) => count + (to - from) / 4, 0),
+    ints: attribute.integers(8, mostIntegers),
+    strings: attribute.texts(9),
+  };
+}
+
+function readTensor(tensor: Message) {
+  const [dims, int32s, int64s] = [1, 5, 7].map((list) => tensor.integers(list, smallTensorBytes).map(Number));
+  const integers = integersIn(tensor.bytes(9, smallTensorBytes), tensor.integer(2))?.concat(int32s, int64s);
+  return {
+    name: tensor.text(8),
+    dims,
+    /** The values of a small tensor of int32 or int64. */
+    integers: integers?.length === sizeOf(dims) ? integers : undefined,
+    /** The file that holds its values, where that is another. */
+    location: readTexts(tensor.messages(13)).get('location'),
+  };
+}
 
 /** The values of a tensor whose TensorProto.DataType is int32 or int64. */
 function integersIn(raw: Buffer, type: number): number[] | undefined {
@@ -124,64 +152,23 @@ function integersIn(raw: Buffer, type: number): number[] | undefined {
   return type === 7 ? Array.from(new BigInt64Array(buffer), Number) : undefined;
 }
 
+/** Without a type, a TensorProto.DataType, where it is not a tensor; without dimensions where its rank is unknown. */
+function readValue(value: Message) {
+  const tensor = value.message(2)?.message(1);
+  return {
+    name: value.text(1),
+    type: tensor?.integer(1),
+    dims: tensor?.message(2)?.messages(1).map(readLength),
+    field: value.field,
+  };
+}
+
 /** NaN where it is open, which some exporters write as -1. */
-const length = mapped(only(1, optional(integer)), (length = -1) => (length < 0 ? Number.NaN : length));
+function readLength(dimension: Message): number {
+  const isFixed = dimension.fields(1).length > 0 && dimension.bigint(1) >= 0n;
+  return isFixed ? dimension.integer(1) : Number.NaN;
+}
 
-/** A TensorProto.DataType; no dimensions where the rank is unknown. */
-const tensorType = message({ type: [1, integer], dims: [2, optional(only(1, list(length)))] });
-
-/** Without a type where it is not a tensor. */
-const value = mapped(
-  positioned(message({ name: [1, text], tensor: [2, only(1, optional(tensorType))] })),
-  ({ name, tensor, field }) => ({ name, type: tensor?.type, dims: tensor?.dims, field }),
-);
-
-/** `i` is 0 where it has none: some writers leave zeros out. */
-const attribute = message(
-  {
-    name: [1, text],
-    i: [3, bigint],
-    s: [4, text],
-    tensor: [5, optional(tensor)],
-    graph: [6, (file, fields): Graph | undefined => optional(graph)(file, fields)],
-    // How many: packed or not, each has four bytes.
-    floats: [7, (_file, fields) => fields.reduce((count, { from, to }) => count + (to - from) / 4, 0)],
-    ints: [8, integers(mostIntegers)],
-    strings: [9, texts],
-  },
-  // The first are its floats.
-  { 7: mostIntegers, 8: mostIntegers, 9: mostStrings },
-);
-
-const node = positioned(
-  message({
-    // The names of its operands; '' for one that is left out.
-    inputs: [1, texts],
-    outputs: [2, texts],
-    name: [3, text],
-    op: [4, text],
-    // Only a Constant may have one twice; the runtime reads the first.
-    attributes: [
-      5,
-      mapped(list(attribute), (all) => new Map(all.toReversed().map((one) => [one.name, one]))),
-    ],
-    domain: [7, text],
-  }),
-);
-
-const graph = message({
-  nodes: [1, list(node)],
-  initializers: [5, list(tensor)],
-  sparseInitializers: [15, list(only(1, tensor))],
-  inputs: [11, list(value)],
-  outputs: [12, list(value)],
-});
-
-/** With the functions that it brings, and its own `metadata_props`. */
-const model = message({
-  irVersion: [1, integer],
-  graph: [7, positioned(graph)],
-  opsets: [8, list(message({ domain: [1, text], version: [2, integer] }))],
-  metadata: [14, strings],
-  functions: [25, list(message({ name: [1, text], nodes: [7, list(node)], domain: [10, text] }))],
-});
+function readTexts(entries: readonly Message[]): Map<string, string> {
+  return new Map(entries.map((entry) => [entry.text(1), entry.text(2)]));
+}

@@ -1,12 +1,12 @@
-import { readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 
-/** A field of a message, and where it stands in the file. */
+// Encoding: https://protobuf.dev/programming-guides/encoding/
+
+/** Where a field of a message stands in a file. */
 export interface Field {
   number: number;
   start: number;
-  /** Where the length stands that a message, a text or bytes have before their content. */
-  lengthAt: number;
-  /** The content. */
+  /** Its content. */
   from: number;
   to: number;
 }
@@ -17,8 +17,8 @@ const windowBytes = 1 << 16;
 const fixedLengths: Record<number, number> = { 0: 0, 1: 8, 5: 4 };
 
 /**
- * Walks the fields of a protobuf file in place, so that a model of gigabytes costs a window of 64 KB: read whole, one of
- * 300 MB makes the boot's peak 975 MB in place of 676. Encoding: https://protobuf.dev/programming-guides/encoding/
+ * A protobuf file that is read in place, so that a model of gigabytes costs a window of 64 KB: read whole, one of 300 MB
+ * makes the boot's peak 975 MB in place of 676.
  */
 export class ProtobufFile {
   private window = Buffer.alloc(0);
@@ -35,7 +35,7 @@ export class ProtobufFile {
       const length = wire === 2 ? head.value : (fixedLengths[wire] ?? Number.NaN);
       const content = { from: wire === 0 ? tag.end : head.end, to: head.end + length };
       if (number === 0 || !(content.to <= to)) throw new RangeError('not protobuf');
-      yield { number, start: at, lengthAt: tag.end, ...content };
+      yield { number, start: at, ...content };
       at = content.to;
     }
   }
@@ -78,6 +78,89 @@ export class ProtobufFile {
       this.start = from;
     }
     return from - this.start;
+  }
+}
+
+/** How many fields of a number are enough: lists of a million are not walked. */
+type Most = Readonly<Record<number, number>>;
+
+/** What a message holds, by the numbers of its fields. */
+export class Message {
+  /** The first, if it occurs twice. */
+  readonly field: Field;
+  private readonly parts = new Map<number, Field[]>();
+
+  /** Ends where there are as many fields of a number as `most` says. Throws RangeError for what is no message. */
+  constructor(
+    private readonly file: ProtobufFile,
+    fields: readonly Field[],
+    most: Most = {},
+  ) {
+    [this.field] = fields;
+    // A message that occurs twice is merged.
+    for (const field of fields) {
+      for (const part of file.fields(field)) {
+        const parts = this.fields(part.number);
+        if (parts.push(part) === 1) this.parts.set(part.number, parts);
+        if (parts.length === most[part.number]) break;
+      }
+    }
+  }
+
+  fields(number: number): Field[] {
+    return this.parts.get(number) ?? [];
+  }
+
+  messages(number: number, most?: Most): Message[] {
+    return this.fields(number).map((field) => new Message(this.file, [field], most));
+  }
+
+  texts(number: number): string[] {
+    return this.fields(number).map((field) => this.file.bytes(field).toString());
+  }
+
+  /** The first integers of a list. */
+  integers(number: number, most: number): bigint[] {
+    return this.fields(number)
+      .slice(0, most)
+      .flatMap((field) => this.file.integers(field, most));
+  }
+
+  message(number: number): Message | undefined {
+    const fields = this.fields(number);
+    return fields.length > 0 ? new Message(this.file, fields) : undefined;
+  }
+
+  // Of other fields that are no list, the last one counts.
+
+  text(number: number): string {
+    return this.texts(number).at(-1) ?? '';
+  }
+
+  /** An integer; 0 where there is none: some writers leave zeros out. */
+  bigint(number: number): bigint {
+    const [field] = this.fields(number).slice(-1);
+    return (field && this.file.integers(field, 1)[0]) ?? 0n;
+  }
+
+  integer(number: number): number {
+    return Number(this.bigint(number));
+  }
+
+  /** Bytes, if they are no more than `most`. */
+  bytes(number: number, most: number): Buffer {
+    const [field] = this.fields(number).slice(-1);
+    return field && field.to - field.from <= most ? Buffer.from(this.file.bytes(field)) : Buffer.alloc(0);
+  }
+}
+
+/** Fills a buffer with what stands in a file from some byte on; gives how many bytes there were. */
+export function readInto(buffer: Buffer, path: string, from: number): number {
+  const file = openSync(path, 'r');
+  try {
+    return readSync(file, buffer, 0, buffer.length, from);
+  } finally {
+    closeSync(file);
   }
 }
 

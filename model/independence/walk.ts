@@ -25,7 +25,7 @@ export function followRows(
 ): (tensor: string) => Fact {
   const facts = new Map<string, Fact>();
   const twice = repeated([
-    ...[...graph.initializers, ...graph.sparseInitializers].map(({ name }) => name),
+    ...[...graph.initializers.map(({ name }) => name), ...graph.sparseInitializers],
     ...graph.nodes.flatMap(({ outputs }) => outputs),
   ]);
   const factOf = (tensor: string): Fact => {

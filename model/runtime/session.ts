@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type * as ort from 'onnxruntime-node';
-import { applyEdits, type Edit } from '../graph/edits';
+import { applyEdits, type Edits } from '../graph/edits';
 import { isElementType } from '../values/elements';
 import { recordOf } from '../values/record';
 import type { Tensor } from '../values/tensor';
@@ -19,7 +19,7 @@ process.env.ALLOW_RELEASED_ONNX_OPSET_ONLY = '0';
 export interface Source {
   path: string;
   /** What the runtime needs changed in the file. */
-  edits: readonly Edit[];
+  edits: Edits | undefined;
   threads: number;
 }
 
@@ -45,7 +45,7 @@ export interface Runner {
 
 /** Loads a model on this thread, which each of its runs then blocks. Rejects with the runtime's error. */
 export async function openSession({ path, edits, threads }: Source): Promise<Runner> {
-  const bytes = edits.length > 0 ? applyEdits(path, edits) : undefined;
+  const bytes = edits && applyEdits(path, edits);
   // Late: a process that runs its model on another thread never needs the runtime on this one.
   const runtime = loadRuntime();
   const options: ort.InferenceSession.SessionOptions = {
