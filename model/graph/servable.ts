@@ -5,18 +5,9 @@ import { placeholderAt } from './mistaken';
 import { allNodes, type OnnxFile } from './onnx';
 
 /** Element types that the runtime cannot load, cannot run, or dies of: TensorProto.DataType from 14 on. */
-const unservable = [
-  ...[
-    'complex64',
-    'complex128',
-    'bfloat16',
-    'float8e4m3fn',
-    'float8e4m3fnuz',
-    'float8e5m2',
-    'float8e5m2fnuz',
-  ],
-  ...['uint4', 'int4', 'float4e2m1', 'float8e8m0', 'uint2', 'int2', 'float6e2m3', 'float6e3m2'],
-];
+const unservable =
+  `complex64 complex128 bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0
+  uint2 int2 float6e2m3 float6e3m2`.split(/\s+/);
 
 /** Throws BootError where the type of an input or output cannot be served. */
 export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {
@@ -32,12 +23,13 @@ export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void
 
 /** Bytes of the files beside the model that hold its weights. Throws BootError where one is missing. */
 export function externalBytes(file: OnnxFile): number {
-  const values = [...allNodes(file)].flatMap(({ attributes }) => [...attributes.values()]);
-  const tensors = values.flatMap(({ tensor, graph }) => [tensor, ...(graph?.initializers ?? [])]);
-  const locations = new Set([...file.graph.initializers, ...tensors].map((tensor) => tensor?.location));
+  const attributes = [...allNodes(file)].flatMap(({ attributes }) => [...attributes.values()]);
+  const graphs = [file.graph, ...attributes.flatMap(({ graph }) => graph ?? [])];
+  const tensors = graphs.flatMap(({ initializers }) => initializers);
+  const all = [...tensors, ...attributes.flatMap(({ tensor }) => tensor ?? [])];
+  const locations = new Set(all.flatMap(({ location }) => location ?? []));
   let bytes = 0;
   for (const location of locations) {
-    if (location === undefined) continue;
     const path = join(dirname(file.path), location);
     const stat = statSync(path, { throwIfNoEntry: false });
     const fault = stat ? placeholderAt(path) : 'missing: put that file beside it';

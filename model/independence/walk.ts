@@ -23,15 +23,15 @@ export function followRows(
   { graph, opsets, functions }: OnnxFile,
   inputs: readonly { name: string; dims: readonly (number | string)[] }[],
 ): (tensor: string) => Fact {
-  const facts = new Map<string, Fact>();
-  const twice = repeated([
+  const names = [
     ...[...graph.initializers.map(({ name }) => name), ...graph.sparseInitializers],
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ]);
-  const factOf = (tensor: string): Fact => {
-    if (twice.has(tensor)) return { unknown: `${tensor} in the graph is given twice` };
-    return facts.get(tensor) ?? { unknown: `${tensor} is not in the graph` };
-  };
+    ...graph.nodes.flatMap(({ outputs }) => outputs.filter((tensor) => tensor !== '')),
+  ];
+  // Of constants of one name, the runtime takes the last for all who read it.
+  const twice = new Set(names).size < names.length && names.find((name, i) => names.indexOf(name, i + 1) > 0);
+  if (twice) return () => ({ unknown: `${twice} in the graph is given twice` });
+  const facts = new Map<string, Fact>();
+  const factOf = (tensor: string) => facts.get(tensor) ?? { unknown: `${tensor} is not in the graph` };
   for (const { name, dims, integers } of graph.initializers) facts.set(name, { shape: dims, integers });
   for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
   const local = new Set(functions.map(({ domain, name }) => nameIn(domain, name)));
@@ -50,12 +50,6 @@ export function followRows(
     if (!('shape' in fact) || fact.padding === undefined) return fact;
     return { unknown: `Tokenizer in front of ${tensor} fills texts up to the longest of a run` };
   };
-}
-
-/** Names that occur more than once. Of constants of one name, the runtime takes the last for all who read it. */
-function repeated(names: readonly string[]): Set<string> {
-  const seen = new Set<string>();
-  return new Set(names.filter((name) => seen.size === seen.add(name).size));
 }
 
 function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]): Fact {

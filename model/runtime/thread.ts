@@ -6,7 +6,6 @@ import { openSession, type Runner, type Source } from './session';
 /** The key under which a thread is told what to load. */
 const sourceKey = 'onnx-model-server';
 
-type Values = Pick<Runner, 'inputs' | 'outputs'>;
 type Reply<T> = { value: T } | { error: string };
 
 /**
@@ -14,17 +13,17 @@ type Reply<T> = { value: T } | { error: string };
  * Rejects with the runtime's error. A run whose thread dies rejects, and the next run starts a new thread.
  */
 export async function startThread(source: Source): Promise<Runner> {
-  let [worker, values] = await start(source);
+  let thread = await start(source);
   let idle: Promise<unknown> = Promise.resolve();
   const runNow = async (feeds: readonly Tensor[], fetches: readonly string[]) => {
     // A thread that has ended has the id -1.
-    if (worker.threadId === -1) [worker] = await start(source);
+    if (thread.worker.threadId === -1) thread = await start(source);
     const own = feeds.map(withOwnMemory);
-    worker.postMessage({ feeds: own, fetches }, buffersOf(own));
-    return ask<Tensor[]>(worker);
+    thread.worker.postMessage({ feeds: own, fetches }, buffersOf(own));
+    return thread.reply<Tensor[]>();
   };
   return {
-    ...values,
+    ...thread.values,
     run(feeds, fetches) {
       // One that nobody waits for any more may still be going on.
       const answer = idle.then(() => runNow(feeds, fetches));
@@ -32,41 +31,34 @@ export async function startThread(source: Source): Promise<Runner> {
       return answer;
     },
     // Ending a thread during a run aborts the process.
-    close: () => idle.then(async () => void (await worker.terminate())),
+    close: () => idle.then(async () => void (await thread.worker.terminate())),
   };
 }
 
-async function start(source: Source): Promise<[Worker, Values]> {
+/** A thread with its model loaded; `reply` gives what it says next, or rejects with its error, or where it ends before. */
+async function start(source: Source) {
   const worker = new Worker(__filename, { workerData: { [sourceKey]: source } });
+  let reason = new Error('the inference thread died');
+  let fail = (_reason: Error) => {};
   // An error between runs would end the process if nobody listened; 'exit' follows it.
-  worker.on('error', () => {});
+  worker.on('error', (error: Error) => {
+    reason = error;
+  });
+  worker.on('exit', () => fail(reason));
+  const reply = <T>() =>
+    new Promise<T>((resolve, reject) => {
+      fail = reject;
+      worker.once('message', (reply: Reply<T>) => {
+        if ('error' in reply) reject(new Error(reply.error));
+        else resolve(reply.value);
+      });
+    });
   try {
-    return [worker, await ask<Values>(worker)];
+    return { worker, reply, values: await reply<Pick<Runner, 'inputs' | 'outputs'>>() };
   } catch (error) {
     await worker.terminate();
     throw error;
   }
-}
-
-/** What the thread's next message holds; rejects with its error, or where it ends before. */
-function ask<T>(worker: Worker): Promise<T> {
-  return new Promise((resolve, reject) => {
-    let reason = new Error('the inference thread died');
-    const onMessage = (reply: Reply<T>) => {
-      forget();
-      if ('error' in reply) reject(new Error(reply.error));
-      else resolve(reply.value);
-    };
-    const onError = (error: Error) => {
-      reason = error;
-    };
-    const onExit = () => {
-      forget();
-      reject(reason);
-    };
-    const forget = () => worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-    worker.on('message', onMessage).on('error', onError).on('exit', onExit);
-  });
 }
 
 /** A tensor that shares its memory with nothing else: what is handed over cannot be read here any more. */
@@ -83,25 +75,23 @@ function buffersOf(tensors: readonly Tensor[]): ArrayBuffer[] {
 }
 
 async function answerMessages(port: MessagePort, source: Source): Promise<void> {
-  let session: Runner;
-  const reply = (message: Reply<Values | Tensor[]>, buffers: ArrayBuffer[] = []) =>
-    port.postMessage(message, buffers);
+  const fail = (error: unknown) => port.postMessage({ error: messageOf(error) });
   try {
-    session = await openSession(source);
-    reply({ value: { inputs: session.inputs, outputs: session.outputs } });
+    const { inputs, outputs, run } = await openSession(source);
+    port.postMessage({ value: { inputs, outputs } });
+    port.on('message', async ({ feeds, fetches }: { feeds: Tensor[]; fetches: string[] }) => {
+      try {
+        const tensors = await run(feeds, fetches);
+        port.postMessage({ value: tensors }, buffersOf(tensors));
+      } catch (error) {
+        fail(error);
+      }
+      // V8 rarely collects here, since this thread makes little garbage of its own, and what it was handed would pile up.
+      for (const buffer of buffersOf(feeds)) buffer.transfer?.(0);
+    });
   } catch (error) {
-    return reply({ error: messageOf(error) });
+    fail(error);
   }
-  port.on('message', async ({ feeds, fetches }: { feeds: Tensor[]; fetches: string[] }) => {
-    try {
-      const tensors = await session.run(feeds, fetches);
-      reply({ value: tensors }, buffersOf(tensors));
-    } catch (error) {
-      reply({ error: messageOf(error) });
-    }
-    // V8 rarely collects here, since this thread makes little garbage of its own, and what it was handed would pile up.
-    for (const buffer of buffersOf(feeds)) buffer.transfer?.(0);
-  });
 }
 
 // Not where this file is loaded by a worker of somebody else's.
