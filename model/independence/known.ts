@@ -61,12 +61,7 @@ export function onlyRows({ operands: [x, ...others] }: Call): Known {
 }
 
 /** Integers that an operator takes as an operand since some version, and as an attribute before. */
-export function integersBy(
-  call: Call,
-  since: number,
-  place: number,
-  name: string,
-): readonly number[] | undefined {
+export function integersBy(call: Call, since: number, place: number, name: string) {
   if (call.opset < since) return call.node.attributes.get(name)?.ints.map(Number);
   const operand = call.operands[place];
   if (operand && !operand.integers) throw new Mixes('takes its places from what is computed');

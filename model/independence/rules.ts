@@ -21,8 +21,6 @@ import {
 
 const elementwise: Rule = ({ operands }) => broadcast(operands.map(required));
 
-const besideConstants: Rule = (call) => resized(onlyRows(call), []);
-
 const axesFrom = (x: Known, axis: number) => [...x.shape.keys()].slice(axis);
 
 /** Below opset 13, it goes over all axes from one on. */
@@ -67,8 +65,6 @@ function ofRank(rank: 1 | 2, x: Known): Known {
   return x;
 }
 
-const scale: Rule = (call) => resized(ofRank(2, onlyRows(call)), []);
-
 /** Labels, and scores: of two classes, some operators give one; linear ones one for each intercept, support vectors for each pair. */
 const classify: Rule = (call) => {
   const x = ofRank(2, onlyRows(call));
@@ -91,8 +87,6 @@ const encode: Rule = (call) => {
   const { shape, axis } = onlyRows(call);
   return { shape: [...shape, countOf(call, 'cats_strings', 'cats_int64s')], axis };
 };
-
-const normalizeTexts: Rule = (call) => resized(ofRank(1, onlyRows(call)), []);
 
 const tokenize: Rule = (call) => {
   const { shape, axis } = ofRank(1, onlyRows(call));
@@ -124,12 +118,8 @@ function join(parts: readonly Known[], axis: number): Known {
 const endless = 1e9;
 
 const slice: Rule = (call) => {
-  const [starts = [], ends = [], axes = [...starts.keys()], steps = []] = [
-    'starts',
-    'ends',
-    'axes',
-    'steps',
-  ].map((name, i) => integersBy(call, 10, i + 1, name));
+  const places = ['starts', 'ends', 'axes', 'steps'].map((name, i) => integersBy(call, 10, i + 1, name));
+  const [starts = [], ends = [], axes = [...starts.keys()], steps = []] = places;
   if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
   const cut = (x: Known, axis: number, i: number): Known => {
     const [start, end] = [starts[i], ends[i]];
@@ -149,24 +139,15 @@ const transpose: Rule = (call) => {
 };
 
 const unsqueeze: Rule = (call) => {
-  const x = onlyRows(call);
+  const { shape, axis } = onlyRows(call);
   const axes = integersBy(call, 13, 1, 'axes') ?? [];
-  const rank = x.shape.length + axes.length;
-  return withOnes(
-    x,
-    axes.map((axis) => (axis < 0 ? axis + rank : axis)),
-  );
-};
-
-/** With new axes of length 1, which then stand at these places. */
-function withOnes({ shape, axis }: Known, places: readonly number[]): Known {
-  const rank = shape.length + places.length;
-  const own = Array.from({ length: rank }, (_, place) => place).filter((place) => !places.includes(place));
+  const all = Array.from({ length: shape.length + axes.length }, (_, place) => place);
+  const own = all.filter((place) => !axes.includes(place) && !axes.includes(place - all.length));
   return {
-    shape: Array.from({ length: rank }, (_, place) => shape[own.indexOf(place)] ?? 1),
+    shape: all.map((place) => shape[own.indexOf(place)] ?? 1),
     axis: axis === undefined ? undefined : own[axis],
   };
-}
+};
 
 /** What stands before the rows, and what is in each, is regrouped by itself. */
 const reshape: Rule = (call) => {
@@ -230,9 +211,10 @@ const gather: Rule = (call) => {
 const arrayFeatureExtractor: Rule = ({ operands }) => {
   const [x, { shape, axis }] = operands.map(required);
   if (axis !== undefined && sizeOf(shape.slice(0, axis)) !== 1) throw acrossRows();
-  const list = [sizeOf(shape)];
-  const table = x.shape.length === 1 ? withOnes(x, [0]) : x;
-  return pick(table, axis === undefined ? { shape: list } : { shape: list, axis: 0 }, -1);
+  const isList = x.shape.length === 1;
+  if (isList && x.axis !== undefined) throw acrossRows();
+  const matrix = isList ? { shape: [1, ...x.shape] } : x;
+  return pick(matrix, { shape: [sizeOf(shape)], axis: axis === undefined ? undefined : 0 }, -1);
 };
 
 const constant: Rule = ({ node: { attributes } }) => {
@@ -252,7 +234,10 @@ const groups: readonly [rule: Rule, operators: string][] = [
     Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
     StringConcat Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor`,
   ],
-  [besideConstants, 'Cast CastLike Clip Dropout RegexFullMatch ml.CategoryMapper ml.LabelEncoder'],
+  [
+    (call) => resized(onlyRows(call), []),
+    'Cast CastLike Clip Dropout RegexFullMatch ml.CategoryMapper ml.LabelEncoder',
+  ],
   [softmax, 'Softmax LogSoftmax Hardmax'],
   // MaxPool's second output, which counts over all images, is not given.
   [
@@ -279,12 +264,12 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [({ operands: [x] }) => required(x), 'Identity'],
   [constant, 'Constant'],
   [(call) => ({ shape: integersBy(call, 0, 0, 'shape') ?? [] }), 'ConstantOfShape'],
-  [scale, 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
+  [(call) => resized(ofRank(2, onlyRows(call)), []), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
   [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [regress, 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],
   [joinFeatures, 'ml.FeatureVectorizer'],
   [encode, 'ml.OneHotEncoder'],
-  [normalizeTexts, 'StringNormalizer'],
+  [(call) => resized(ofRank(1, onlyRows(call)), []), 'StringNormalizer'],
   [tokenize, 'ms.Tokenizer'],
   [countWords, 'TfIdfVectorizer'],
 ];

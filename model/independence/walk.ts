@@ -24,7 +24,8 @@ export function followRows(
   inputs: readonly { name: string; dims: readonly (number | string)[] }[],
 ): (tensor: string) => Fact {
   const names = [
-    ...[...graph.initializers.map(({ name }) => name), ...graph.sparseInitializers],
+    ...graph.initializers.map(({ name }) => name),
+    ...graph.sparseInitializers,
     ...graph.nodes.flatMap(({ outputs }) => outputs.filter((tensor) => tensor !== '')),
   ];
   // Of constants of one name, the runtime takes the last for all who read it.
@@ -114,13 +115,14 @@ function opsetOf(domain: string, opsets: OnnxFile['opsets']): number | undefined
   return nameIn(domain, '') === '' && version < oldestOpset ? undefined : version;
 }
 
+const prefixes: Record<string, string> = {
+  '': '',
+  'ai.onnx': '',
+  'ai.onnx.ml': 'ml.',
+  'com.microsoft': 'ms.',
+};
+
 /** An operator's name behind its domain's, as the rules have it. */
 function nameIn(domain: string, op: string): string {
-  const prefixes: Record<string, string> = {
-    '': '',
-    'ai.onnx': '',
-    'ai.onnx.ml': 'ml.',
-    'com.microsoft': 'ms.',
-  };
   return `${prefixes[domain] ?? `${domain}.`}${op}`;
 }

@@ -76,11 +76,6 @@ const loadFaults: [RegExp, string][] = [
     /External data path escapes/,
     'its weights file is a symbolic link: put the file itself beside the model.',
   ],
-  [/protobuf parsing failed|does not have a graph/i, 'it is not an ONNX model.'],
-  [
-    /Unsupported data type: (\d+)/,
-    'it has an input or output of ONNX data type $1, which cannot be served: export it with float32.',
-  ],
 ];
 
 /** The oldest opset of which the runtime has all operators. */
