@@ -165,8 +165,8 @@ function readValue(value: Message) {
 
 /** NaN where it is open, which some exporters write as -1. */
 function readLength(dimension: Message): number {
-  const isFixed = dimension.fields(1).length > 0 && dimension.bigint(1) >= 0n;
-  return isFixed ? dimension.integer(1) : Number.NaN;
+  const length = Number(dimension.integers(1).at(-1) ?? -1);
+  return length < 0 ? Number.NaN : length;
 }
 
 function readTexts(entries: readonly Message[]): Map<string, string> {

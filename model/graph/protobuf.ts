@@ -119,11 +119,9 @@ export class Message {
     return this.fields(number).map((field) => this.file.bytes(field).toString());
   }
 
-  /** The first integers of a list. */
-  integers(number: number, most: number): bigint[] {
-    return this.fields(number)
-      .slice(0, most)
-      .flatMap((field) => this.file.integers(field, most));
+  /** Of each field no more integers than `most`, where they are packed. */
+  integers(number: number, most = Number.POSITIVE_INFINITY): bigint[] {
+    return this.fields(number).flatMap((field) => this.file.integers(field, most));
   }
 
   message(number: number): Message | undefined {
@@ -139,8 +137,7 @@ export class Message {
 
   /** An integer; 0 where there is none: some writers leave zeros out. */
   bigint(number: number): bigint {
-    const [field] = this.fields(number).slice(-1);
-    return (field && this.file.integers(field, 1)[0]) ?? 0n;
+    return this.integers(number).at(-1) ?? 0n;
   }
 
   integer(number: number): number {

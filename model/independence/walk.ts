@@ -35,9 +35,9 @@ export function followRows(
   const factOf = (tensor: string) => facts.get(tensor) ?? { unknown: `${tensor} is not in the graph` };
   for (const { name, dims, integers } of graph.initializers) facts.set(name, { shape: dims, integers });
   for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
-  const local = new Set(functions.map(({ domain, name }) => nameIn(domain, name)));
+  const local = new Set(functions.map(({ domain, name }) => prefixOf(domain) + name));
   for (const node of graph.nodes) {
-    const name = nameIn(node.domain, node.op);
+    const name = prefixOf(node.domain) + node.op;
     const opset = local.has(name) ? undefined : opsetOf(node.domain, opsets);
     const operands = node.inputs.map((tensor) => (tensor === '' ? undefined : factOf(tensor)));
     const given = follow(name, node, opset, operands);
@@ -109,20 +109,14 @@ function isInTraining({ op, inputs, outputs, attributes }: Node): boolean {
 
 /** The version of a domain's operators; undefined where it is not followed, or the file names two. */
 function opsetOf(domain: string, opsets: OnnxFile['opsets']): number | undefined {
-  const versions = opsets.filter((one) => nameIn(one.domain, '') === nameIn(domain, ''));
+  const versions = opsets.filter((one) => prefixOf(one.domain) === prefixOf(domain));
   const [{ version } = { version: 0 }] = versions;
   if (versions.some((other) => other.version !== version)) return undefined;
-  return nameIn(domain, '') === '' && version < oldestOpset ? undefined : version;
+  return prefixOf(domain) === '' && version < oldestOpset ? undefined : version;
 }
 
-const prefixes: Record<string, string> = {
-  '': '',
-  'ai.onnx': '',
-  'ai.onnx.ml': 'ml.',
-  'com.microsoft': 'ms.',
-};
-
-/** An operator's name behind its domain's, as the rules have it. */
-function nameIn(domain: string, op: string): string {
-  return `${prefixes[domain] ?? `${domain}.`}${op}`;
+/** What stands before the operators of a domain, as the rules have them. */
+function prefixOf(domain: string): string {
+  if (domain === '' || domain === 'ai.onnx') return '';
+  return { 'ai.onnx.ml': 'ml.', 'com.microsoft': 'ms.' }[domain] ?? `${domain}.`;
 }
