@@ -40,7 +40,6 @@ test.each(traps)('%s is not proved: an operator is named', (_name, path) => {
 /** Twins whose operators have no rule, and how each begins to say so. */
 const unproved: Record<string, string> = {
   cdist: 'CDist',
-  cumsum1: 'CumSum',
   einsum_heads: 'Einsum',
   einsum_weights: 'Einsum',
   expand_constant: 'Shape',
@@ -55,9 +54,7 @@ const unproved: Record<string, string> = {
   heads_merged_in_batch: 'Shape',
   if_width: 'Shape',
   last_token: 'Shape',
-  layernorm: 'LayerNormalization',
   loop_over_time: 'Shape',
-  lp: 'LpNormalization',
   lstm: 'LSTM',
   lstm_lengths: 'LSTM',
   mask_from_lengths: 'Shape',
@@ -73,11 +70,9 @@ const unproved: Record<string, string> = {
   scan_over_time: 'Scan',
   scatter_elements: 'ScatterElements',
   slice_to_n: 'Shape',
-  split_columns: 'Split',
   table_up_to_t: 'Shape',
   tile_columns: 'Tile',
   tile_constant_by_n: 'Shape',
-  topk: 'TopK',
   time_major_flatten_back: 'Reshape',
   trilu: 'Trilu',
   where_minus1_expand: 'Shape',
@@ -102,14 +97,11 @@ test.each(modelsIn(folderOf('independence'), 'fine-'))(
   },
 );
 
-/** Models whose rows are independent, but whose operators have no rule. */
-const unknown = ['cumsum', 'topk'];
-
 test.each(modelsIn(folderOf('mixing')))(
-  '%s is proved if its rows do not depend on each other, and its operators have rules',
-  (name, path) => {
+  '%s is proved if its rows do not depend on each other',
+  (_name, path) => {
     const depends = readOnnx(path).metadata.get('depends') === 'yes';
-    expect(whyNotProved(path) !== undefined).toBe(depends || unknown.includes(name));
+    expect(whyNotProved(path) !== undefined).toBe(depends);
   },
 );
 
@@ -120,7 +112,7 @@ test.each([
   ['mixed', undefined],
   ['mlp-dynamic', undefined],
   ['zipmap-columns', undefined],
-  ['cumsum0', 'CumSum in y is not known to keep rows apart'],
+  ['cumsum0', 'CumSum in y goes across rows'],
   ['center', 'ReduceMean in mean goes across rows'],
   ['four-rows', 'Slice in y goes across rows'],
   ['random', 'RandomNormalLike in noise is not known to keep rows apart'],

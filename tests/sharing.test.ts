@@ -86,7 +86,7 @@ test.each([
 // How the reason begins in the boot log, for one of each kind.
 test.each([
   ['softmax0', 'Softmax in y goes across rows'],
-  ['cumsum0', 'CumSum in y is not known'],
+  ['cumsum0', 'CumSum in y goes across rows'],
   ['center', 'ReduceMean in mean goes across rows'],
   ['four-rows', 'Slice in y goes across rows'],
   ['lstm-seq', 'LSTM in y is not known'],

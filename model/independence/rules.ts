@@ -23,12 +23,51 @@ const elementwise: Rule = ({ operands }) => broadcast(operands.map(required));
 
 const axesFrom = (x: Known, axis: number) => [...x.shape.keys()].slice(axis);
 
+/** What goes along some axes, and gives as many entries. */
+const along =
+  (axesOf: (call: Call, x: Known) => readonly number[]): Rule =>
+  (call) => {
+    const x = onlyRows(call);
+    for (const axis of axesOf(call, x)) inner(x, axis);
+    return resized(x, []);
+  };
+
 /** Below opset 13, it goes over all axes from one on. */
-const softmax: Rule = (call) => {
+const softmax = along((call, x) =>
+  call.opset < 13 ? axesFrom(x, int(call, 'axis', 1)) : [int(call, 'axis', -1)],
+);
+
+const layerNormalization: Rule = (call) => {
   const x = onlyRows(call);
-  const axes = call.opset < 13 ? axesFrom(x, int(call, 'axis', 1)) : [int(call, 'axis', -1)];
-  for (const axis of axes) inner(x, axis);
-  return x;
+  for (const axis of axesFrom(x, int(call, 'axis', -1))) inner(x, axis);
+  // Scale and bias, which may have the shape of the operand, are aligned with it.
+  return broadcast(call.operands.flatMap((operand) => operand ?? []));
+};
+
+/** A length that must be known, since what is cut may be empty. */
+function numberOf(length = Number.NaN): number {
+  if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+  return length;
+}
+
+/** As many entries of an axis as an operand says, or an attribute; and their places. */
+const topK: Rule = (call) => {
+  const count = call.opset < 10 ? int(call, 'k', Number.NaN) : call.operands[1]?.integers?.[0];
+  const best = resized(onlyRows(call), [int(call, 'axis', -1)], numberOf(count));
+  return [best, best];
+};
+
+/** Parts of given lengths, or else all of one length but the last, which may be shorter. */
+const split: Rule = (call) => {
+  const x = onlyRows(call);
+  const axis = int(call, 'axis', 0);
+  const length = numberOf(x.shape[inner(x, axis)]);
+  const sizes = integersBy(call, 13, 1, 'split');
+  const size = Math.ceil(length / call.node.outputs.length);
+  return call.node.outputs.map((_, i) => {
+    const own = sizes ? numberOf(sizes[i]) : Math.min(size, Math.max(0, length - i * size));
+    return resized(x, [axis], own);
+  });
 };
 
 /** Of images and the like, which the first axis counts. */
@@ -124,9 +163,7 @@ const slice: Rule = (call) => {
   const cut = (x: Known, axis: number, i: number): Known => {
     const [start, end] = [starts[i], ends[i]];
     if (start === 0 && end >= endless) return x;
-    const length = x.shape[inner(x, axis)];
-    // It might be empty.
-    if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+    const length = numberOf(x.shape[inner(x, axis)]);
     const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
     return resized(x, [axis], Math.max(0, within(end) - within(start)));
   };
@@ -239,6 +276,11 @@ const groups: readonly [rule: Rule, operators: string][] = [
     'Cast CastLike Clip Dropout RegexFullMatch ml.CategoryMapper ml.LabelEncoder',
   ],
   [softmax, 'Softmax LogSoftmax Hardmax'],
+  [along((call) => [int(call, 'axis', -1)]), 'LpNormalization'],
+  [along((call) => integersBy(call, 0, 1, 'axis') ?? [Number.NaN]), 'CumSum'],
+  [layerNormalization, 'LayerNormalization RMSNormalization'],
+  [topK, 'TopK'],
+  [split, 'Split'],
   // MaxPool's second output, which counts over all images, is not given.
   [
     imageByImage,

@@ -11,7 +11,7 @@ export type Fact = Known | { readonly loose: string } | { readonly unknown: stri
 /** Operators whose outputs are as long as the values say. */
 const loose = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
 /** Operators with a rule whose outputs are not as long as their operands. */
-const counting = /^(Reduce.*|Arg.*)$/;
+const counting = /^(Reduce.*|Arg.*|TopK)$/;
 /** Operators without a rule whose outputs are as long as their operands. */
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
 
