@@ -1,9 +1,10 @@
 import { BootError } from './errors';
+import { findWords } from './graph/categories';
 import type { Substitute } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
-import type { Dim, Input, Output } from './signature';
+import { type Dim, type Input, type Output, showDims } from './signature';
 import { isElementType } from './values/elements';
 
 /** An output with the name under which the runtime is asked for it. */
@@ -16,13 +17,9 @@ export interface Declared {
   /** The name of the output that is the prediction. */
   prediction: string;
   features: readonly string[] | undefined;
-  notes: string[];
-}
-
-/** What was found in the graph: what stands for its outputs that are no tensors, and the strings that it knows. */
-interface Found {
-  substitutes: ReadonlyMap<string, readonly Substitute[]>;
+  /** The strings that the model knows. */
   words: readonly string[];
+  notes: string[];
 }
 
 /** An operand of a TensorFlow operator, as in `model/normalization/Sub/y:0`: what the layer has learnt, which is no input. */
@@ -32,11 +29,12 @@ const operand = /\/[xy]:0$/;
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
   file: OnnxFile,
-  { substitutes, words }: Found,
+  substitutes: ReadonlyMap<string, readonly Substitute[]>,
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ): Declared {
   const { path, metadata, graph } = file;
   const notes: string[] = [];
+  const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));
   const emptyAxes = findEmptyAxes(file);
   const inputs = runner.inputs.map((value): Input => {
@@ -53,30 +51,25 @@ export function readDeclared(
     throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
   }
   const names = outputs.map(({ name }) => name);
-  const choice = { metadata, notes };
-  const wanted = choose('outputs', options.outputs, (list) => whyNotOutputs(list, names), choice);
-  const features = choose('features', options.features, (list) => whyNotFeatures(list, inputs), choice);
+  const whyNot = {
+    outputs: (list: readonly string[]) => whyNotOutputs(list, names),
+    features: (list: readonly string[]) => whyNotFeatures(list, inputs),
+  };
+  // The user's own, or else the model's, which may be somebody else's.
+  const choose = (key: 'features' | 'outputs'): readonly string[] | undefined => {
+    const list = options[key] ?? listIn(metadata.get(key) ?? '');
+    const twice = list?.find((name, i) => list.indexOf(name) !== i);
+    const why = twice === undefined ? list && whyNot[key](list) : `names ${twice} twice`;
+    if (why === undefined) return list;
+    if (options[key]) throw new BootError(`${key.toUpperCase()} ${why}.`);
+    notes.push(`${key} in the metadata are not used: the list ${why}`);
+    return undefined;
+  };
+  const wanted = choose('outputs');
+  const features = choose('features');
   const chosen = wanted?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs;
   const named = wanted ? undefined : chosen.find(({ name }) => name === 'prediction');
-  return { inputs, outputs: chosen, prediction: (named ?? chosen[0]).name, features, notes };
-}
-
-/**
- * Names that the user chose, or else the model's own metadata. Throws BootError where the former do not fit; the latter may
- * be somebody else's, which is a note.
- */
-function choose(
-  key: 'features' | 'outputs',
-  given: readonly string[] | undefined,
-  whyNot: (names: readonly string[]) => string | undefined,
-  { metadata, notes }: { metadata: ReadonlyMap<string, string>; notes: string[] },
-): readonly string[] | undefined {
-  const names = given ?? listIn(metadata.get(key) ?? '');
-  const why = names && whyNot(names);
-  if (why === undefined) return names;
-  if (given) throw new BootError(`${key.toUpperCase()} ${why}.`);
-  notes.push(`${key} in the metadata are not used: the list ${why}`);
-  return undefined;
+  return { inputs, outputs: chosen, prediction: (named ?? chosen[0]).name, features, words, notes };
 }
 
 /** The names in a text with commas between them, or in a JSON list; none in other JSON. */
@@ -122,31 +115,19 @@ function servable(
 /** Why outputs of these names cannot be given. */
 function whyNotOutputs(list: readonly string[], names: readonly string[]): string | undefined {
   const unknown = list.find((name) => !names.includes(name));
-  if (unknown === undefined) return whyNotOnce(list);
+  if (unknown === undefined) return undefined;
   return `names ${unknown}, which the model does not give: it gives ${names.join(', ')}`;
 }
 
 /** Why these cannot be the names of a model's columns. */
 function whyNotFeatures(list: readonly string[], inputs: readonly Input[]): string | undefined {
-  const [input] = inputs;
-  if (inputs.length !== 1 || input.dims.length !== 2) {
-    const takes = inputs.length === 1 ? `an input of rank ${input.dims.length}` : `${inputs.length} inputs`;
+  const [{ name, dims } = { name: '', dims: [] }] = inputs;
+  const [rows, width] = dims;
+  if (inputs.length !== 1 || dims.length !== 2 || (typeof rows === 'number' && rows !== 1)) {
+    const takes = inputs.length === 1 ? `${name}: ${showDims(dims)}` : `${inputs.length} inputs`;
     return `names the columns of one [N,k] input, but the model takes ${takes}: unset it`;
   }
-  const [rows, width] = input.dims;
-  if (typeof rows === 'number' && rows !== 1) {
-    return `names the columns of one [N,k] input, but the model takes ${rows} rows at once: unset it`;
-  }
-  if (typeof width === 'number' && width !== list.length) {
-    return `names ${list.length} columns, but the input ${input.name} has ${width}; a name with a comma in it stands in double quotes`;
-  }
-  if (list.includes('')) return 'has an empty name between two commas';
-  if (list.includes(input.name))
-    return `holds ${input.name}, which is the input's own name: rename the column`;
-  return whyNotOnce(list);
-}
-
-function whyNotOnce(names: readonly string[]): string | undefined {
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  return twice === undefined ? undefined : `names ${twice} twice`;
+  if (typeof width === 'number' && width !== list.length)
+    return `names ${list.length} columns, but the input ${name} has ${width}; a name with a comma in it stands in double quotes`;
+  return list.includes(name) ? `holds ${name}, which is the input's own name: rename the column` : undefined;
 }

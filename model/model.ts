@@ -1,14 +1,12 @@
 import { basename } from 'node:path';
 import { Batcher } from './batcher';
 import { answerBytes, checkLengths, checkSize } from './bounds';
-import { type Declared, readDeclared } from './declared';
+import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
-import { findCategories, findWords } from './graph/categories';
 import { editsFor, substitutesIn } from './graph/edits';
 import { readOnnx } from './graph/onnx';
 import { checkTypes, externalBytes } from './graph/servable';
-import { followRows } from './independence/walk';
-import { type Observation, observe } from './observed';
+import { observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
 import { mayRunInline, runInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
@@ -66,77 +64,77 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
   });
   try {
-    const tables = { categories: findCategories(file), words: findWords(file) };
-    const declared = readDeclared(runner, file, { substitutes, words: tables.words }, options);
-    const described = { declared, factOf: followRows(file, declared.inputs), tables };
-    const timed = isInline ? maxBatch : undefined;
-    const seen = await observe(runner, described, { timed, maxBatch });
-    const placed = isInline ? await runInline(runner, source, seen.quickBytes) : runner;
-    return serveRunner(placed, { path, declared, seen }, { ...options, maxBatch });
+    const declared = readDeclared(runner, file, substitutes, options);
+    const seen = await observe(runner, file, declared, { maxBatch, mayRunInline: isInline });
+    const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
+    const fetches = declared.outputs.map(({ fetch }) => fetch);
+    const { name = basename(path).replace(/\.onnx$/i, '') } = options;
+    const notes = [...declared.notes, ...seen.notes];
+    const { signature, batches } = seen;
+    return serveRunner(placed, fetches, { name, path, signature, notes }, { maxBatch, batches });
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
   }
 }
 
-/** The model around what runs it. */
+/** The model around what runs it; made apart, since functions made in `loadModel` would keep the graph that it read. */
 function serveRunner(
   runner: Runner,
-  { path, declared, seen }: { path: string; declared: Declared; seen: Observation },
-  { name = basename(path).replace(/\.onnx$/i, ''), maxBatch }: ModelOptions & { maxBatch: number },
+  fetches: readonly string[],
+  described: Pick<LoadedModel, 'name' | 'path' | 'signature' | 'notes'>,
+  sharing: { maxBatch: number; batches: boolean },
 ): LoadedModel {
-  const { notes } = declared;
-  const { signature, whyAlone } = seen;
-  const fetches = declared.outputs.map(({ fetch }) => fetch);
-  if (!seen.fits) notes.push('no made-up input fits the model, so what it declares is believed');
-  if (whyAlone && maxBatch > 1 && signature.inputs.length > 0)
-    notes.push(`requests do not share runs: ${whyAlone}`);
-  const batches = maxBatch > 1 && !whyAlone;
-  const batcher = new Batcher((feeds) => run(runner, feeds, fetches), { maxBatch, batches });
-  const answer = async (encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> => {
-    const { runs } = encoded;
-    const isEmpty = runs.length === 0 || (signature.kind === 'batched' && runs[0][0].shape[0] === 0);
-    if (isEmpty) return decode([noRows(signature)], encoded, signature);
-    for (const [row, feeds] of runs.entries())
-      checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
-    let held = 0;
-    for (const feeds of runs) {
-      const expected = answerBytes(feeds, signature);
-      checkSize(expected);
-      held += bytesIn(feeds) + expected;
-    }
-    batcher.bytes += held;
-    try {
-      const answers: Tensor[][] = [];
-      let bytes = 0;
-      for (const feeds of runs) {
-        const outputs = await batcher.run(feeds, signal);
-        answers.push(outputs);
-        bytes += bytesIn(outputs);
-        checkSize(bytes);
-      }
-      return decode(answers, encoded, signature);
-    } finally {
-      batcher.bytes -= held;
-    }
-  };
+  const { name, signature } = described;
+  const batcher = new Batcher((feeds) => run(runner, feeds, fetches), sharing);
   let closing: Promise<void> | undefined;
   return {
-    name,
-    path,
-    signature,
-    notes,
+    ...described,
     status: batcher,
     // Its values may be large: they are not kept while the runs go on.
     async predict(columns, signal) {
       if (closing) throw new Error(`the model ${name} is closed`);
-      return answer(encode(columns, signature), signal);
+      return answer(batcher, encode(columns, signature), signature, signal);
     },
     close() {
       closing ??= batcher.idle().then(() => runner.close());
       return closing;
     },
   };
+}
+
+/** Runs what was encoded. Throws BadInput where that would crash the process, or bring more than can be answered. */
+async function answer(
+  batcher: Batcher,
+  encoded: Encoded,
+  signature: Signature,
+  signal?: AbortSignal,
+): Promise<Record<string, Column>> {
+  const { runs } = encoded;
+  const isEmpty = runs.length === 0 || (signature.kind === 'batched' && runs[0][0].shape[0] === 0);
+  if (isEmpty) return decode([noRows(signature)], encoded, signature);
+  for (const [row, feeds] of runs.entries())
+    checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
+  let [given, expected] = [0, 0];
+  for (const feeds of runs) {
+    given += bytesIn(feeds);
+    expected += answerBytes(feeds, signature);
+    checkSize(expected);
+  }
+  batcher.bytes += given + expected;
+  try {
+    const answers: Tensor[][] = [];
+    let bytes = 0;
+    for (const feeds of runs) {
+      const outputs = await batcher.run(feeds, signal);
+      answers.push(outputs);
+      bytes += bytesIn(outputs);
+      checkSize(bytes);
+    }
+    return decode(answers, encoded, signature);
+  } finally {
+    batcher.bytes -= given + expected;
+  }
 }
 
 async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]): Promise<Tensor[]> {

@@ -1,35 +1,31 @@
 import type { Declared, Fetched } from './declared';
-import type { Fact } from './independence/walk';
+import { findCategories } from './graph/categories';
+import type { OnnxFile } from './graph/onnx';
+import { type Fact, followRows } from './independence/walk';
+import type { QuickRun } from './runtime/inline';
 import type { Runner } from './runtime/session';
-import { plainRecipe, type Recipe, sampleFeeds, type Tables, variedRecipe } from './samples';
+import { type Recipe, sampleFeeds, sampleRow } from './samples';
 import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
-import { type Attempt, largestQuickFeeds, paysToShare, withinTime } from './timing';
+import { findQuickRun, paysToShare, type Trial, type Try, trials, withinTime } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf } from './values/rows';
 import { type Shape, sameShape, type Tensor } from './values/tensor';
 
-/** What a model shows when made-up rows are run, which decides where the graph does not tell. */
+/** What the graph and a few runs of made-up rows show. */
 export interface Observation {
   signature: Signature;
-  /** Whether any made-up rows fit the model. */
-  fits: boolean;
-  /** Why requests do not share runs; undefined where they may. */
-  whyAlone?: string;
-  /** Bytes of the feeds of the largest run that was quick, where one was. */
-  quickBytes?: number;
+  /** Whether requests may share runs. */
+  batches: boolean;
+  /** The largest run that was quick, where one was. */
+  quickRun?: QuickRun;
+  /** What is to be said of it. */
+  notes: string[];
 }
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224, 400];
 /** Every number of the first row: some models divide by their inputs. */
 const numbers = [0, 1];
-
-/** What is known of a model before it has run: its declarations, its tables, and what its graph tells of a tensor. */
-export interface Described {
-  readonly declared: Declared;
-  readonly tables: Tables;
-  factOf(tensor: string): Fact;
-}
 
 /** What runs showed of all outputs. */
 interface Seen {
@@ -43,69 +39,58 @@ interface Seen {
 
 /**
  * Runs one made-up row and then three different ones, together and alone, to see the model's kind, and which outputs follow
- * the rows where the graph does not tell. What is not seen is believed as declared. `timed` rows are tried for a quick run.
+ * the rows where the graph does not tell. What is not seen is believed as declared. For models that `mayRunInline`, a
+ * quick run is looked for.
  */
 export async function observe(
   runner: Pick<Runner, 'run'>,
-  { declared: { inputs, outputs, prediction, features }, tables, factOf }: Described,
-  { timed, maxBatch }: { timed?: number; maxBatch: number },
+  file: OnnxFile,
+  { inputs, outputs, words, prediction, features }: Declared,
+  { maxBatch, mayRunInline }: { maxBatch: number; mayRunInline: boolean },
 ): Promise<Observation> {
-  const fetches = outputs.map(({ fetch }) => fetch);
-  const run = (feeds: Tensor[]) => runner.run(feeds, fetches);
   const declared = declaredKind(inputs);
-  const facts = outputs.map(({ fetch }) => factOf(fetch));
-  const seen: Seen = { runs: [], severalSizes: false };
-  const signatureOf = (kind: Kind, inputs: Input[]): Signature => ({
-    kind,
-    inputs,
-    outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
-    prediction,
-    features,
+  const fetches = outputs.map(({ fetch }) => fetch);
+  const facts = fetches.map(followRows(file, inputs));
+  const tryRun = trials(
+    (rows, recipe) => sampleFeeds(inputs, declared, rows, recipe),
+    (feeds) => runner.run(feeds, fetches),
+  );
+  const first = await firstThatFits(tryRun, hasOpenLength(inputs, declared), {
+    categories: findCategories(file),
+    words,
   });
-  const first = await firstThatFits(inputs, declared, tables, run);
-  if (!first) {
-    const signature = signatureOf(declared, inputs);
-    const whyAlone = whyNotProved(signature, facts) ?? 'no made-up rows were run';
-    return { fits: false, signature, whyAlone };
-  }
-  const { recipe } = first;
-  const attempt = withinTime(run);
-  seen.runs.push({ rows: 1, shapes: first.outputs.map(({ shape }) => shape) });
-  await seeMore(inputs, declared, [recipe, variedRecipe(recipe, tables)], attempt, seen);
+  const attempt = withinTime(tryRun);
+  const seen: Seen = first
+    ? await seeMore(attempt, inputs, declared, first)
+    : { runs: [], severalSizes: false };
   const isRight = facts.map((_, o) => follows(o, seen) && seen.agrees?.[o] !== false);
   const isProved = facts.map(
     (fact, o) => isRight[o] && (isRows(fact) || ('unknown' in fact && seen.agrees?.[o] === true)),
   );
-  const isBatch = declared !== 'batched' || haveOneName(inputs) || isProved.every(Boolean);
+  const isBatch = declared !== 'batched' || !first || haveOneName(inputs) || isProved.every(Boolean);
   const kind = isBatch ? declared : 'unbatched';
-  const signature = signatureOf(kind, withExamples(inputs, declared, kind, recipe));
-  const whyNotShared = async (): Promise<string | undefined> => {
-    const why = whyNotProved(signature, facts);
-    if (why !== undefined) return why;
-    const contradicted = outputs.find((_, o) => !isRight[o]);
-    if (contradicted) return `rows of ${contradicted.name} were other ones together than alone`;
-    const pays = await paysToShare(attempt, (rows) => () => sampleFeeds(inputs, kind, rows, recipe));
-    return pays ? undefined : 'rows take about as long together as alone';
+  const signature: Signature = {
+    kind,
+    inputs: first ? withExamples(inputs, declared, kind, first.recipe) : inputs,
+    outputs: outputs.map((output, o) => asSeen(output, o, facts[o], { inputs, kind, seen })),
+    prediction,
+    ...(features && { features }),
   };
+  const notes = first ? [] : ['no made-up input fits the model, so what it declares is believed'];
+  const reason =
+    maxBatch > 1
+      ? (whyUnbatchable(signature) ??
+        outputs.map(({ name }, o) => whyAlone(name, facts[o], isRight[o])).find(Boolean) ??
+        (await whyNoGain(attempt, first)))
+      : undefined;
+  if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
+  const rows = kind === 'batched' ? maxBatch : 1;
   return {
-    fits: true,
     signature,
-    whyAlone: maxBatch > 1 ? await whyNotShared() : undefined,
-    quickBytes:
-      timed === undefined ? undefined : await largestQuickFeeds(attempt, inputs, kind, recipe, timed),
+    batches: maxBatch > 1 && reason === undefined,
+    quickRun: mayRunInline && first ? await findQuickRun(attempt, rows, first.recipe) : undefined,
+    notes,
   };
-}
-
-/** Why it is not proved that each row of every output depends on its own row alone. */
-function whyNotProved({ kind, inputs, outputs }: Signature, facts: readonly Fact[]): string | undefined {
-  const why = whyUnbatchable({ kind, inputs });
-  if (why !== undefined) return why;
-  for (const [o, fact] of facts.entries()) {
-    if ('loose' in fact) return fact.loose;
-    if ('unknown' in fact) return fact.unknown;
-    if (!isRows(fact)) return `the output ${outputs[o].name} does not count rows by its first dimension`;
-  }
-  return undefined;
 }
 
 /** The kind by the declared first dimensions, whatever their names. */
@@ -127,20 +112,18 @@ function hasOpenLength(inputs: readonly Input[], kind: Kind): boolean {
   );
 }
 
+type Fit = Trial & { recipe: Recipe };
+
 async function firstThatFits(
-  inputs: readonly Input[],
-  declared: Kind,
-  tables: Tables,
-  run: (feeds: Tensor[]) => Promise<Tensor[]>,
-): Promise<{ recipe: Recipe; outputs: Tensor[] } | undefined> {
+  tryRun: Try,
+  isOpen: boolean,
+  tables: Pick<Recipe, 'categories' | 'words'>,
+): Promise<Fit | undefined> {
   for (const number of numbers) {
-    for (const size of hasOpenLength(inputs, declared) ? sizes : sizes.slice(0, 1)) {
-      const recipe = plainRecipe(tables, number, size);
-      try {
-        return { recipe, outputs: await run(sampleFeeds(inputs, declared, 1, recipe)) };
-      } catch {
-        // Another size or value may fit.
-      }
+    for (const size of isOpen ? sizes : sizes.slice(0, 1)) {
+      const recipe = { ...tables, size, number, repeats: 1 };
+      const trial = await tryRun([0], recipe);
+      if (trial) return { ...trial, recipe };
     }
   }
   return undefined;
@@ -148,34 +131,33 @@ async function firstThatFits(
 
 /** Runs three different rows, together and alone, and where lengths are open a row of another length. */
 async function seeMore(
+  tryRun: Try,
   inputs: readonly Input[],
   declared: Kind,
-  [recipe, varied]: readonly [Recipe, Recipe],
-  attempt: Attempt,
-  seen: Seen,
-): Promise<void> {
-  const see = async (rows: number, of: Recipe) => {
-    const outputs = await attempt(() => sampleFeeds(inputs, declared, rows, of));
-    if (outputs) seen.runs.push({ rows, shapes: outputs.map(({ shape }) => shape) });
-    return outputs;
+  { recipe, outputs: first }: Fit,
+): Promise<Seen> {
+  const runs: Seen['runs'] = [];
+  const see = async (rows: readonly number[], size = recipe.size) => {
+    const trial = await tryRun(rows, { ...recipe, size });
+    if (trial) runs.push({ rows: rows.length, shapes: trial.outputs.map(({ shape }) => shape) });
+    return trial?.outputs;
   };
-  const together = await see(declared === 'single' ? 1 : 3, varied);
+  runs.push({ rows: 1, shapes: first.map(({ shape }) => shape) });
+  const together = await see(declared === 'single' ? [1] : [0, 1, 2]);
+  let agrees: boolean[] | undefined;
   if (together && declared === 'batched') {
-    const alone: Tensor[][] = [];
-    for (const row of [0, 1, 2]) {
-      const outputs = await see(1, { ...varied, valuesFor: (input) => varied.valuesFor(input, row) });
-      if (outputs) alone.push(outputs);
-    }
-    const agrees = (tensor: Tensor, o: number) =>
+    const alone = [first, await see([1]), await see([2])].filter((outputs) => outputs !== undefined);
+    const isSame = (tensor: Tensor, o: number) =>
       alone.every((outputs, row) => isClose(outputs[o], rowsOf(tensor, row, row + 1)));
-    if (alone.length === 3) seen.agrees = together.map(agrees);
+    if (alone.length === 3) agrees = together.map(isSame);
   }
-  seen.severalSizes = !hasOpenLength(inputs, declared);
+  let severalSizes = !hasOpenLength(inputs, declared);
   for (const size of sizes.filter((size) => size > recipe.size)) {
     // What the first dimension of an unbatched model counts is a length like others.
-    for (const rows of declared === 'unbatched' ? [2, 1] : [1])
-      seen.severalSizes ||= (await see(rows, { ...recipe, size })) !== undefined;
+    for (const rows of declared === 'unbatched' ? [[0, 0], [0]] : [[0]])
+      severalSizes ||= (await see(rows, size)) !== undefined;
   }
+  return { runs, agrees, severalSizes };
 }
 
 /** Whether tensors of one shape are the same but for rounding, measured by the largest value. */
@@ -197,14 +179,29 @@ export function isRows(fact: Fact): boolean {
   return 'shape' in fact && fact.axis === 0 && fact.shape[0] === 1;
 }
 
+/** What keeps rows of an output from being run beside those of other requests. */
+function whyAlone(name: string, fact: Fact, isRight: boolean): string | undefined {
+  if ('loose' in fact) return fact.loose;
+  if ('unknown' in fact) return fact.unknown;
+  if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
+  return isRight ? undefined : `rows of ${name} were other ones together than alone`;
+}
+
+/** What speaks against shared runs where nothing in the graph does. */
+async function whyNoGain(tryRun: Try, first: Fit | undefined): Promise<string | undefined> {
+  if (!first) return 'no made-up rows were run';
+  if (await paysToShare(tryRun, first.recipe)) return undefined;
+  return 'rows take about as long together as alone';
+}
+
 /** Whether an output's first dimension was the number of rows in each run. */
 function follows(output: number, { runs }: Seen): boolean {
   return runs.every(({ rows, shapes }) => shapes[output][0] === rows);
 }
 
 function withExamples(inputs: readonly Input[], declared: Kind, kind: Kind, recipe: Recipe): Input[] {
-  return sampleFeeds(inputs, declared, 1, recipe).map(({ shape }, i) => {
-    const values = recipe.valuesFor(inputs[i], 0);
+  return sampleFeeds(inputs, declared, [0], recipe).map(({ shape }, i) => {
+    const values = sampleRow(inputs[i], 0, recipe);
     return { ...inputs[i], example: { values, shape: shape.slice(kind === 'unbatched' ? 0 : 1) } };
   });
 }

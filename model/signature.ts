@@ -75,6 +75,7 @@ export function whyUnbatchable({ kind, inputs }: Pick<Signature, 'kind' | 'input
     const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
     return open && `rows of ${open.name} have no fixed shape`;
   }
+  if (inputs.length === 0) return 'it has no inputs';
   const [rows] = inputs.map(({ dims }) => dims[0]);
   if (typeof rows === 'number' && inputs.every(({ dims }) => dims.length > 1 && dims[0] === rows)) {
     return `the first dimension is fixed at ${rows}; an open one takes any number of rows (PyTorch: two example rows and dynamic_shapes)`;
@@ -93,9 +94,12 @@ export function showDims(dims: readonly Dim[]): string {
 }
 
 /** `name: float32[N,4]`, as messages and the log show an input or output. */
-export function showValue({ name, type, dims, ...rest }: Input | Output, kind: Kind): string {
-  if ('labels' in rest && rest.labels) return `${name}: {${rest.labels.join(', ')}}`;
-  const isRows = kind === 'batched' && !('batch' in rest && !rest.batch);
-  const shown = dims.map((dim, axis) => (isRows && axis === 0 && typeof dim === 'string' ? 'N' : dim));
+export function showValue(
+  { name, type, dims, batch = true, labels }: Input & Partial<Output>,
+  kind: Kind,
+): string {
+  if (labels) return `${name}: {${labels.join(', ')}}`;
+  const isRows = kind === 'batched' && batch && typeof dims[0] === 'string';
+  const shown = isRows ? ['N', ...dims.slice(1)] : dims;
   return `${name}: ${type}${dims.length === 0 ? '' : showDims(shown)}`;
 }

@@ -1,10 +1,17 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Recipe, sampleFeeds } from './samples';
-import type { Input, Kind } from './signature';
-import { bytesIn, type Tensor } from './values/tensor';
+import type { QuickRun } from './runtime/inline';
+import type { Recipe } from './samples';
+import { bytesIn, type Tensor, valuesIn } from './values/tensor';
 
-/** The outputs of a run, or undefined where it fails or the time is over: then its feeds are not made. */
-export type Attempt = (makeFeeds: () => Tensor[]) => Promise<Tensor[] | undefined>;
+/** A run of made-up rows: what it took, gave, and lasted. */
+export interface Trial {
+  size: QuickRun;
+  outputs: Tensor[];
+  ms: number;
+}
+
+/** Runs made-up rows of these numbers; undefined where they do not fit the model, or the time is over. */
+export type Try = (rows: readonly number[], recipe: Recipe) => Promise<Trial | undefined>;
 
 /** Milliseconds from the first run that fits to the end of the runs at boot. */
 const timeLimitMs = 2000;
@@ -16,69 +23,69 @@ const timedRuns = 6;
 const mostTimedMs = 300;
 /** A run that is over within so many milliseconds is quick. */
 const quickMs = 2;
+/** How often a text is repeated to be a long one. */
+const longText = 40;
 
-/** Runs for as long as the runs at boot may take. */
-export function withinTime(run: (feeds: Tensor[]) => Promise<Tensor[]>): Attempt {
+/** How made-up rows are tried, given how they are made and run. */
+export function trials(
+  makeFeeds: (...made: Parameters<Try>) => Tensor[],
+  run: (feeds: Tensor[]) => Promise<Tensor[]>,
+): Try {
+  return async (...made) => {
+    try {
+      const feeds = makeFeeds(...made);
+      const size = { values: valuesIn(feeds), bytes: bytesIn(feeds) };
+      const [start, before] = [performance.now(), process.cpuUsage()];
+      const outputs = await run(feeds);
+      const ms = performance.now() - start;
+      const { user, system } = process.cpuUsage(before);
+      // Of a run that others on a busy machine held up, what it used itself; some systems count in steps of 16 ms.
+      return { size, outputs, ms: Math.min(ms, (user + system) / 1000 || ms) };
+    } catch {
+      return undefined;
+    }
+  };
+}
+
+/** The same for as long as the runs at boot may take. */
+export function withinTime(tryRun: Try): Try {
   const end = performance.now() + timeLimitMs;
-  return async (makeFeeds) => {
+  return async (...made) => {
     const left = end - performance.now();
     if (left <= 0) return undefined;
-    const outputs = (async () => run(makeFeeds()))().catch(() => undefined);
-    return Promise.race([outputs, setTimeout(left, undefined, { ref: false })]);
+    return Promise.race([tryRun(...made), setTimeout(left, undefined, { ref: false })]);
   };
 }
 
 /** Whether a run of several rows takes less than half of so many runs of one. */
-export async function paysToShare(
-  attempt: Attempt,
-  samples: (rows: number) => () => Tensor[],
-): Promise<boolean> {
-  const alone = await bestMs(attempt, samples(1));
-  const together = await bestMs(attempt, samples(sharedRows), (sharedRows / 2) * alone);
-  return together < (sharedRows / 2) * alone;
+export async function paysToShare(tryRun: Try, recipe: Recipe): Promise<boolean> {
+  const alone = await best(tryRun, 1, recipe);
+  const together = await best(tryRun, sharedRows, recipe);
+  return alone !== undefined && together !== undefined && together.ms < (sharedRows / 2) * alone.ms;
 }
 
-/** Bytes of the feeds of so many rows, with texts much longer than one word where a run of such is quick; undefined where none is. */
-export async function largestQuickFeeds(
-  attempt: Attempt,
-  inputs: readonly Input[],
-  kind: Kind,
-  recipe: Recipe,
-  maxBatch: number,
-): Promise<number | undefined> {
-  const rows = kind === 'batched' ? maxBatch : 1;
-  const longer: Recipe = {
-    ...recipe,
-    valuesFor: (input, row) =>
-      recipe
-        .valuesFor(input, row)
-        .map((value) => (typeof value === 'string' ? `${value} `.repeat(40) : value)),
-  };
-  const hasText = inputs.some(({ type }) => type === 'string');
-  for (const tried of hasText ? [longer, recipe] : [recipe]) {
-    const samples = (count: number) => () => sampleFeeds(inputs, kind, count, tried);
+/** The size of a run of so many rows, with long texts where the model takes them; undefined where it is not quick. */
+export async function findQuickRun(tryRun: Try, rows: number, recipe: Recipe): Promise<QuickRun | undefined> {
+  for (const repeats of [longText, 1]) {
+    const tried = { ...recipe, repeats };
     // One alone first: so many of a slow model would take long.
-    if ((await bestMs(attempt, samples(1), quickMs)) > quickMs) continue;
-    if (rows > 1 && (await bestMs(attempt, samples(rows), quickMs)) > quickMs) continue;
-    return bytesIn(samples(rows)());
+    const alone = await best(tryRun, 1, tried);
+    // An encoder may refuse a text that it does not know.
+    if (!alone) continue;
+    const together = alone.ms <= quickMs ? await best(tryRun, rows, tried) : undefined;
+    return together && together.ms <= quickMs ? together.size : undefined;
   }
   return undefined;
 }
 
-/** Milliseconds of the best of a few runs, of fewer where they are slow, or one is well within what is enough. */
-async function bestMs(attempt: Attempt, makeFeeds: () => Tensor[], enough = Number.NaN): Promise<number> {
-  let [best, total] = [Number.POSITIVE_INFINITY, 0];
-  for (let i = 0; i < timedRuns && total < mostTimedMs; i++) {
-    const feeds = makeFeeds();
-    const [start, before] = [performance.now(), process.cpuUsage()];
-    if (!(await attempt(() => feeds))) break;
-    const ms = performance.now() - start;
-    const { user, system } = process.cpuUsage(before);
-    // Of a run that others on a busy machine held up, what it used itself; some systems count in steps of 16 ms.
-    const ownMs = Math.min(ms, (user + system) / 1000 || ms);
-    total += ownMs;
-    best = Math.min(best, ownMs);
-    if (best < enough / 2) break;
+/** The best of a few runs of so many rows, of fewer where they are slow; undefined where one fails at first. */
+async function best(tryRun: Try, rows: number, recipe: Recipe): Promise<Trial | undefined> {
+  let fastest: Trial | undefined;
+  for (let i = 0, total = 0; i < timedRuns && total < mostTimedMs; i++) {
+    const trial = await tryRun(Array(rows).fill(0), recipe);
+    if (!trial) break;
+    total += trial.ms;
+    if (!fastest || trial.ms < fastest.ms) fastest = trial;
   }
-  return best;
+  return fastest;
 }

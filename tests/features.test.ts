@@ -199,8 +199,8 @@ test.each([
   ["the input's own name", 'identity-float32', 'x,b', ['x']],
   ["a wrapper's name", 'identity-float32', 'a,instances', ['instances', 'wrapper']],
   ['a model of several inputs', 'model', 'a,b,c,d', ['4 inputs']],
-  ['a model of rank 1', 'half_plus_two', 'a', ['rank 1']],
-  ['a model of rank 3', 'trailing', 'a,b,c', ['rank 3']],
+  ['a model of rank 1', 'half_plus_two', 'a', ['[N,k]', 'x: [']],
+  ['a model of rank 3', 'trailing', 'a,b,c', ['[N,k]', 'x: [']],
 ])('FEATURES with %s stops the boot and says why', async (_what, model, features, words) => {
   const message = await serveModel(model, { FEATURES: features }).then(
     () => 'it boots',

@@ -1,7 +1,13 @@
 import { allNodes, type OnnxFile } from '../graph/onnx';
-import { bytesIn } from '../values/tensor';
+import { bytesIn, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
 import { startThread } from './thread';
+
+/** A run of so many values was quick, with texts in so many bytes of feeds. */
+export interface QuickRun {
+  values: number;
+  bytes: number;
+}
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const inlineModelBytes = 16 * 2 ** 20;
@@ -23,9 +29,9 @@ export function mayRunInline(file: OnnxFile, bytes: number): boolean {
 export async function runInline(
   here: Runner,
   source: Source,
-  quickBytes: number | undefined,
+  quickRun: QuickRun | undefined,
 ): Promise<Runner> {
-  if (quickBytes === undefined) {
+  if (!quickRun) {
     await here.close();
     return startThread(source);
   }
@@ -33,8 +39,9 @@ export async function runInline(
   return {
     ...here,
     async run(feeds, fetches) {
-      // Every dimension but the batch is fixed, so that bytes count rows, and characters.
-      if (bytesIn(feeds) <= quickBytes) return here.run(feeds, fetches);
+      // Every dimension but the batch is fixed, so that values count rows.
+      const isQuick = valuesIn(feeds) <= quickRun.values && bytesIn(feeds) <= quickRun.bytes;
+      if (isQuick) return here.run(feeds, fetches);
       thread ??= startThread(source).catch((error) => {
         thread = undefined;
         throw error;

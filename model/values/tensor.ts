@@ -35,6 +35,12 @@ export function bytesIn(tensors: readonly Tensor[]): number {
   return bytes;
 }
 
+export function valuesIn(tensors: readonly Tensor[]): number {
+  let values = 0;
+  for (const { data } of tensors) values += data.length;
+  return values;
+}
+
 /** The same values in memory of their own: a run may take over its feeds'. */
 export function copyOf(tensor: Tensor): Tensor {
   return { ...tensor, data: tensor.data.slice() };
