@@ -300,11 +300,18 @@ describe('answers are bounded', () => {
     expect(body.error).toMatch(/larger than 256 MB/);
   });
 
-  test('so is one of many runs', async () => {
+  test('so is one of many runs, before the first of them', async () => {
     const instances = Array.from({ length: 4 }, (_, i) => Array(30_000 + i).fill(1));
     const { status, body } = await ask('embedding', { instances });
     expect(status).toBe(400);
     expect(body.error).toMatch(/larger than 256 MB/);
+    const model = await loadModel(modelPath('embedding'));
+    let runs = 0;
+    model.status.watchers.push(() => runs++);
+    const [{ name }] = model.signature.inputs;
+    await expect(model.predict({ [name]: instances })).rejects.toThrow('256 MB');
+    expect({ runs, bytes: model.status.bytes }).toEqual({ runs: 0, bytes: 0 });
+    await model.close();
   });
 
   test('one output cannot be asked for often', async () => {

@@ -25,19 +25,21 @@ const mostInflation: Record<string, number> = { gzip: 1032, 'x-gzip': 1032, defl
 interface Load {
   /** Requests whose body has arrived. */
   requests: number;
-  /** Bytes that are held for requests, beside the tensors that the models hold. */
+  /** Bytes that are held for requests, beside the models' tensors. */
   bytes: number;
+  /** Those of them that are bodies. */
+  bodyBytes: number;
   readonly models: readonly Model[];
 }
 
-function heldBytes({ bytes, models }: Load): number {
-  return models.reduce((sum, { status }) => sum + status.bytes, bytes);
+function tensorBytes({ models }: Load): number {
+  return models.reduce((sum, { status }) => sum + status.bytes, 0);
 }
 
 /** The key and the admission: what a prediction passes before its body is read. `res.locals.signal` aborts when nobody waits any more. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
   const checkKey = keyCheck(options.apiKeys);
-  const load: Load = { requests: 0, bytes: 0, models };
+  const load: Load = { requests: 0, bytes: 0, bodyBytes: 0, models };
   return (req, res, next) => {
     checkKey(req);
     // A client may have disconnected before what stands in front of the guard has let its request through.
@@ -46,7 +48,7 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const announced = Number(req.headers['content-length'] ?? 0);
     if (announced > bodyLimit) throw tooLarge(bodyLimit);
     const atOnce = bytesAtOnce(req.headers, announced, bodyLimit);
-    const held = heldBytes(load);
+    const held = load.bytes + tensorBytes(load);
     const isFull = held > 0 && held + Math.max(announced, atOnce) > mostHeldBytes;
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(req, res, load, options);
@@ -93,15 +95,17 @@ export class PendingRequest {
 
   /** Counts the body as so many bytes, whatever it counted for before. */
   holdBody(bytes: number): void {
+    if (this.hasEnded) return;
     this.hold(bytes - this.bodyBytes);
+    this.load.bodyBytes += bytes - this.bodyBytes;
     this.bodyBytes = bytes;
   }
 
-  /** Refuses a request whose body is there where too much is held for others; whether it may go on. */
-  mayGoOn(): boolean {
-    const held = heldBytes(this.load);
-    if (held > mostHeldBytes && held > this.bytes) this.refuse(busy());
-    return !this.controller.signal.aborted;
+  /** Whether the body may become tensors: not while too much is held, until the runs and replies of others are over. */
+  get hasRoom(): boolean {
+    const { bytes, bodyBytes } = this.load;
+    const held = bytes + tensorBytes(this.load);
+    return held <= mostHeldBytes || held === bodyBytes;
   }
 
   watchBody(announced: number): void {
@@ -153,6 +157,7 @@ export class PendingRequest {
     clearTimeout(this.timer);
     if (this.hasArrived) load.requests--;
     load.bytes -= this.bytes;
+    load.bodyBytes -= this.bodyBytes;
     this.hasEnded = true;
     if (!res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
     // The connection may idle for long, and keeps its last request.

@@ -28,17 +28,22 @@ export function readBody(limit: number): RequestHandler[] {
 
 let turns: { res: Response; next: NextFunction }[] = [];
 
-/** Lets requests with large bodies go on one after another, as far as there is room; those for whose answer nobody waits do not. */
+/** Lets requests with large bodies go on one after another, once there is room, but for those for whose answer nobody waits any more. */
 const takeTurns: RequestHandler = (req, res, next) => {
   if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
   if (turns.push({ res, next }) === 1) setImmediate(goOn);
 };
 
+/** Milliseconds after which one that waits for room looks again. */
+const waitMs = 10;
+
 function goOn(): void {
-  const at = turns.findIndex(({ res }) => res.locals.pending?.mayGoOn() ?? true);
-  turns[at]?.next();
-  turns = at < 0 ? [] : turns.slice(at + 1);
-  if (turns.length > 0) setImmediate(goOn);
+  const [{ res, next }, ...others] = turns;
+  const { pending, signal } = res.locals;
+  if (!signal?.aborted && pending?.hasRoom === false) return void setTimeout(goOn, waitMs);
+  turns = others;
+  if (!signal?.aborted) next();
+  if (others.length > 0) setImmediate(goOn);
 }
 
 /** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
