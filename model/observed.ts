@@ -6,7 +6,14 @@ import type { QuickRun } from './runtime/inline';
 import type { Runner } from './runtime/session';
 import { type Recipe, sampleFeeds, sampleRow } from './samples';
 import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
-import { findQuickRun, paysToShare, type Trial, type Try, trials, withinTime } from './timing';
+import {
+  findQuickRun,
+  paysToShare,
+  type RunSamples,
+  type SampleRun,
+  sampleRunner,
+  withinTime,
+} from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf } from './values/rows';
 import { type Shape, sameShape, type Tensor } from './values/tensor';
@@ -51,15 +58,15 @@ export async function observe(
   const declared = declaredKind(inputs);
   const fetches = outputs.map(({ fetch }) => fetch);
   const facts = fetches.map(followRows(file, inputs));
-  const tryRun = trials(
+  const runSamples = sampleRunner(
     (rows, recipe) => sampleFeeds(inputs, declared, rows, recipe),
     (feeds) => runner.run(feeds, fetches),
   );
-  const first = await firstThatFits(tryRun, hasOpenLength(inputs, declared), {
+  const first = await firstThatFits(runSamples, hasOpenLength(inputs, declared), {
     categories: findCategories(file),
     words,
   });
-  const attempt = withinTime(tryRun);
+  const attempt = withinTime(runSamples);
   const seen: Seen = first
     ? await seeMore(attempt, inputs, declared, first)
     : { runs: [], severalSizes: false };
@@ -112,18 +119,18 @@ function hasOpenLength(inputs: readonly Input[], kind: Kind): boolean {
   );
 }
 
-type Fit = Trial & { recipe: Recipe };
+type Fit = SampleRun & { recipe: Recipe };
 
 async function firstThatFits(
-  tryRun: Try,
+  runSamples: RunSamples,
   isOpen: boolean,
   tables: Pick<Recipe, 'categories' | 'words'>,
 ): Promise<Fit | undefined> {
   for (const number of numbers) {
     for (const size of isOpen ? sizes : sizes.slice(0, 1)) {
       const recipe = { ...tables, size, number, repeats: 1 };
-      const trial = await tryRun([0], recipe);
-      if (trial) return { ...trial, recipe };
+      const done = await runSamples([0], recipe);
+      if (done) return { ...done, recipe };
     }
   }
   return undefined;
@@ -131,16 +138,16 @@ async function firstThatFits(
 
 /** Runs three different rows, together and alone, and where lengths are open a row of another length. */
 async function seeMore(
-  tryRun: Try,
+  runSamples: RunSamples,
   inputs: readonly Input[],
   declared: Kind,
   { recipe, outputs: first }: Fit,
 ): Promise<Seen> {
   const runs: Seen['runs'] = [];
   const see = async (rows: readonly number[], size = recipe.size) => {
-    const trial = await tryRun(rows, { ...recipe, size });
-    if (trial) runs.push({ rows: rows.length, shapes: trial.outputs.map(({ shape }) => shape) });
-    return trial?.outputs;
+    const done = await runSamples(rows, { ...recipe, size });
+    if (done) runs.push({ rows: rows.length, shapes: done.outputs.map(({ shape }) => shape) });
+    return done?.outputs;
   };
   runs.push({ rows: 1, shapes: first.map(({ shape }) => shape) });
   const together = await see(declared === 'single' ? [1] : [0, 1, 2]);
@@ -188,9 +195,9 @@ function whyAlone(name: string, fact: Fact, isRight: boolean): string | undefine
 }
 
 /** What speaks against shared runs where nothing in the graph does. */
-async function whyNoGain(tryRun: Try, first: Fit | undefined): Promise<string | undefined> {
+async function whyNoGain(runSamples: RunSamples, first: Fit | undefined): Promise<string | undefined> {
   if (!first) return 'no made-up rows were run';
-  if (await paysToShare(tryRun, first.recipe)) return undefined;
+  if (await paysToShare(runSamples, first.recipe)) return undefined;
   return 'rows take about as long together as alone';
 }
 

@@ -251,7 +251,7 @@ describe('a process that may use 512 MB', () => {
   // What Node.js does itself there.
   const heap = '--max-old-space-size=256';
   const env = {
-    TIMEOUT: '4',
+    TIMEOUT: '2',
     ...off,
     NODE_OPTIONS: `${heap} --import "data:text/javascript,${encodeURIComponent(script)}"`,
   };
