@@ -1,6 +1,9 @@
+import request from 'supertest';
+import { createApp } from '../app';
+import type { Model } from '../model/model';
 import { ask, b64 } from './ask';
 import { near } from './near';
-import { closeModels, serveModel } from './serve';
+import { closeModels, modelPath, openModel, serveModel } from './serve';
 
 afterAll(closeModels);
 
@@ -208,3 +211,29 @@ test.each([
   );
   for (const word of ['FEATURES', ...words]) expect(message).toContain(word);
 });
+
+test.each<[string, unknown, unknown]>([
+  ['bare', { 'float input': [1, 2] }, { prediction: [1, 2] }],
+  ['instances', { instances: [{ 'float input': [1, 2] }] }, { predictions: [[1, 2]] }],
+  ['a list', [{ 'float input': [1, 2] }, { a: 3, b: 4 }], { predictions: [[1, 2], [3, 4]] }], // biome-ignore format: rows
+  ['inputs', { inputs: { 'float input': [[1, 2]] } }, { outputs: [[1, 2]] }],
+])(
+  "POST /predict with FEATURES, %s, takes the input's own name as it was before",
+  async (_what, body, reply) => {
+    const model = await openModel(modelPath('identity-float32'), ab);
+    const [x] = model.signature.inputs;
+    const renamed: Model = {
+      ...model,
+      signature: { ...model.signature, inputs: [{ ...x, name: 'float_input' }] },
+      predict: ({ float_input }, signal) => model.predict({ x: float_input }, signal),
+    };
+    const app = createApp(renamed, { logFormat: 'off' });
+    expect(
+      (
+        await request(app)
+          .post('/predict')
+          .send(body as object)
+      ).body,
+    ).toEqual(reply);
+  },
+);

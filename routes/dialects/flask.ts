@@ -61,12 +61,17 @@ function showPredictions(
   const others = outputs.filter((output) => output !== primary);
   const show = reply === 'one' ? firstOf : allOf;
   const shown = new Map([[key, show(bare(primary, signature))]]);
-  // The reply's own key stands for the prediction.
   for (const output of others) {
     const [name] = output;
-    shown.set(name === key ? `${name}_output` : name, show(bare(output, signature)));
+    shown.set(name === key ? renamed(name, others) : name, show(bare(output, signature)));
   }
   return shown;
+}
+
+/** What an output is called whose name is the reply's own key. */
+function renamed(name: string, outputs: Outputs): string {
+  const free = `${name}_output`;
+  return outputs.some(([other]) => other === free) ? renamed(free, outputs) : free;
 }
 
 /** A column whose rows are lists of a single value, without the lists. */

@@ -77,13 +77,15 @@ export function matchInputs(given: readonly string[], inputs: readonly Input[], 
   );
 }
 
-/** Whether an object's keys are features, and not the input's own name. Throws BadInput where they are both. */
+/** Whether an object's keys are features, and not the input's name. Throws BadInput where they are both. */
 export function byFeature(given: readonly string[], { inputs, features = [] }: Signature): boolean {
-  const [{ name: own }] = inputs;
-  if (!given.includes(own)) return true;
+  const [{ name: input }] = inputs;
+  const isInput = (name: string) => name === input || plain(name) === plain(input);
+  const rest = given.filter((name) => !features.includes(name));
+  if (!rest.some(isInput)) return true;
   const feature = given.find((name) => features.includes(name));
   if (feature === undefined) return false;
-  throw new BadInput(`${show(feature)} is a part of ${show(own)}: give one of the two`);
+  throw new BadInput(`${show(feature)} is a part of ${show(input)}: give one of the two`);
 }
 
 /** Throws BadInput for two wrappers in one body, or for a key that cannot stand beside one. */
