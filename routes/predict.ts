@@ -4,7 +4,7 @@ import type { Model } from '../model/model';
 import type { Signature } from '../model/signature';
 import type { AskedFor, Body, Dialect } from './dialects/dialect';
 import { flask, mlflow } from './dialects/flask';
-import { inferMetadata, modelConfig, modelStatus, servingMetadata } from './dialects/metadata';
+import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { openInference, splitBody } from './dialects/open-inference';
 import { tensorflow } from './dialects/tensorflow';
 import { exampleBody, hintFor } from './dialects/usage';
@@ -101,7 +101,6 @@ export function predictRoutes(
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   serve('/v2/models/:name{/versions/:version}/infer', { post: [...guarded, answer(openInference)] });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
-  serve('/v2/models/:name{/versions/:version}/config', { get: [sendInfo(modelConfig)] });
   serve('/v2/models/:name{/versions/:version}/ready', {
     get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],
   });

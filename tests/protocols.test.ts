@@ -135,7 +135,6 @@ test.each([
   ['POST', '/v1/models/add', 'GET'],
   ['POST', '/ping', 'GET'],
   ['POST', '/', 'GET'],
-  ['POST', '/v2/models/add/config', 'GET'],
   ['POST', '/v1/models/add/metadata', 'GET'],
 ])('%s %s is a 405 that allows %s', async (method, path, allowed) => {
   const reply = await send({ model: 'add', method, path, body: {} });
@@ -658,25 +657,6 @@ test.each([
   const { inputs } = body.metadata.signature_def.signature_def.serving_default;
   expect(inputs).toMatchObject({ x: { dtype, tensor_shape: { unknown_rank } } });
 });
-
-// https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md
-test.each([
-  ['identity-float32', 65536, 'TYPE_FP32', [2]],
-  ['identity-float16', 65536, 'TYPE_FP16', [2]],
-  ['identity-string', 65536, 'TYPE_STRING', [2]],
-  ['identity-uint64', 65536, 'TYPE_UINT64', [2]],
-  ['identity-bool', 65536, 'TYPE_BOOL', [2]],
-  ['single', 0, 'TYPE_FP32', [1, 3]],
-])(
-  "GET /v2/models/%s/config is Triton's: %i rows of %s%j",
-  async (model, max_batch_size, data_type, dims) => {
-    const { status, body } = await send({ model, method: 'GET', path: `/v2/models/${model}/config` });
-    expect(status).toBe(200);
-    expect(body).toMatchObject({ name: model, platform: 'onnxruntime_onnx', max_batch_size });
-    expect(body.input).toEqual([{ name: 'x', data_type, dims }]);
-    expect(body.output).toHaveLength(1);
-  },
-);
 
 test('GET /v1/models lists the one model', async () => {
   expect((await send({ model: 'add', method: 'GET', path: '/v1/models' })).body).toEqual({ models: ['add'] });

@@ -1,5 +1,5 @@
 import type { Model } from '../../model/model';
-import { type Input, type Output, runsTogether } from '../../model/signature';
+import type { Input, Output } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { protocolDim } from './open-inference';
 
@@ -55,27 +55,5 @@ export function inferMetadata({ name, signature: { inputs, outputs } }: Model): 
     platform: 'onnx_onnxv1',
     inputs: inputs.map(describe),
     outputs: outputs.map(describe),
-  };
-}
-
-/** What Triton's config says of the most rows of a request where there is no limit but BODY_LIMIT. */
-const mostRows = 65_536;
-
-/** Triton's: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_configuration.md */
-export function modelConfig({ name, signature }: Model): object {
-  // Where rows run together, shapes stand without their number.
-  const isBatched = runsTogether(signature);
-  const describe = ({ name, type, dims }: Input | Output) => ({
-    name,
-    data_type: `TYPE_${elementOf(type).datatype.replace('BYTES', 'STRING')}`,
-    dims: (isBatched ? dims.slice(1) : dims).map(protocolDim),
-  });
-  return {
-    name,
-    platform: 'onnxruntime_onnx',
-    backend: 'onnxruntime',
-    max_batch_size: isBatched ? mostRows : 0,
-    input: signature.inputs.map(describe),
-    output: signature.outputs.map(describe),
   };
 }

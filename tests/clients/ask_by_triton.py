@@ -18,10 +18,6 @@ assert not client.is_model_ready("no-such-model")
 assert "binary_tensor_data" in client.get_server_metadata()["extensions"]
 metadata = client.get_model_metadata(model)
 names = [output["name"] for output in metadata["outputs"]]
-# pytriton's client asks for it before anything else.
-config = client.get_model_config(model)
-for described, key in ((config["input"], "inputs"), (config["output"], "outputs")):
-    assert [each["name"] for each in described] == [each["name"] for each in metadata[key]], config
 
 
 def array(shape, datatype):
