@@ -216,7 +216,7 @@ test('A message for a model of many inputs shows some of them, and says how many
   expect(error).toContain('x5: float32[N,1], and 2 more. Try {"x0":0,');
   const infer = (await post('/v2/models/many-inputs/infer', {})).body.error;
   expect(infer).toContain('and 2 more. Try {"inputs":[{"name":"x0",');
-  expect(infer).toMatch(/,…\]\}$/);
+  expect(infer).toMatch(/…$/);
 });
 
 test('An inference thread that dies fails its request with 500, and is replaced', async () => {

@@ -43,7 +43,7 @@ function hintWith(example: object | undefined, signature: Signature): string {
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;
   if (!example) return takes;
   const json = JSON.stringify(example);
-  return `${takes}. Try ${json.length <= longestExample ? json : shorten(JSON.parse(json))}`;
+  return `${takes}. Try ${json.length <= longestExample ? json : `${json.slice(0, longestExample)}…`}`;
 }
 
 /** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
@@ -112,19 +112,6 @@ function cut(shape: Shape, most: number): Shape {
 function nest(example: Example, [length, ...inner]: Shape, from = 0): unknown {
   if (length === undefined) return valueAt(example, from);
   return Array.from({ length }, (_, i) => nest(example, inner, from + i * sizeOf(inner)));
-}
-
-/** An example with only the first of what repeats. */
-function shorten(value: unknown): string {
-  if (Array.isArray(value)) {
-    return value.length > 1 ? `[${shorten(value[0])},…]` : `[${value.map(shorten).join()}]`;
-  }
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value);
-  const shown = entries
-    .slice(0, mostNamed)
-    .map(([name, content]) => `${JSON.stringify(name)}:${shorten(content)}`);
-  return `{${shown.join()}${entries.length > mostNamed ? ',…' : ''}}`;
 }
 
 function quote(text: string): string {
