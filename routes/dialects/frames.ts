@@ -1,57 +1,58 @@
-import { BadInput, kindOf, nameOf } from '../../model/errors';
+import { BadInput, kindOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
-import { byName } from '../../model/values/record';
+import { recordOf } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
-import { byFeature, matchNames, plain, show } from './names';
-import { type Keyed, namer, placeIn, readRows } from './rows';
+import { plain, show } from './names';
+import { inputsOf, type Keyed, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
 export function readRecords({ dataframe_records: records }: Keyed, signature: Signature): Query {
   if (!Array.isArray(records))
     throw new BadInput(`dataframe_records must be an array, not ${kindOf(records)}`);
-  const where = placeIn('dataframe_records');
-  const odd = records.findIndex((record) => !isObject(record));
-  if (odd >= 0) throw new BadInput(`${where(odd)} must be an object, not ${kindOf(records[odd])}`);
-  const rows = needsFeatures(signature)
-    ? records.map((record) => (checkColumns(Object.keys(record), signature) ? Object.values(record) : record))
-    : records;
-  return readRows(rows, signature, where);
+  const nameRow = placeIn('dataframe_records');
+  const misfit = records.findIndex((record) => !isObject(record));
+  if (misfit >= 0) throw new BadInput(`${nameRow(misfit)} must be an object, not ${kindOf(records[misfit])}`);
+  return readFrame(records, signature, nameRow);
 }
 
 export function readSplit({ dataframe_split: split }: Keyed, signature: Signature): Query {
   if (!isObject(split)) throw new BadInput(`dataframe_split must be an object, not ${kindOf(split)}`);
   const unknown = Object.keys(split).find((key) => !['columns', 'data', 'index'].includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} in dataframe_split`);
-  const { columns: given, data } = split;
-  const where = placeIn('dataframe_split.data');
+  const { columns, data } = split;
+  const nameRow = placeIn('dataframe_split.data');
   // MLflow's serving_input of a frame without names has no columns.
-  if (given === undefined && Array.isArray(data) && needsFeatures(signature))
-    return readRows(data, signature, where);
-  if (!Array.isArray(given) || !given.every((name) => typeof name === 'string' || Number.isInteger(name))) {
+  if (columns === undefined && Array.isArray(data) && needsFeatures(signature))
+    return readRows(data, signature, nameRow);
+  if (!Array.isArray(columns) || !columns.every(isColumnName)) {
     throw new BadInput('dataframe_split.columns must be an array of names');
   }
   if (!Array.isArray(data)) throw new BadInput('dataframe_split.data must be an array of rows');
-  const names = given.map(String);
-  const odd = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
-  const byPosition = needsFeatures(signature) && checkColumns(names, signature);
-  const { inputs } = signature;
-  const features = signature.features && byFeature(names, signature) ? signature.features : undefined;
-  const known = features ?? inputs.map(({ name }) => name);
-  const own = byPosition ? [] : matchNames(names, known, 'dataframe_split.columns');
-  if (odd >= 0) throw new BadInput(`${where(odd)} must be an array of ${names.length} values`);
-  if (byPosition) return readRows(data, signature, where);
-  // Without inputs, rows are still counted.
-  if (inputs.length === 0) return { columns: { data }, reply: 'many', nameOf };
-  const places = own.map((name) => names.indexOf(name));
-  const columns = features
-    ? { [inputs[0].name]: data.map((row) => places.map((place) => row[place])) }
-    : byName(inputs, (_, i) => data.map((row) => row[places[i]]));
-  return {
-    columns,
-    reply: 'many',
-    nameOf: namer(signature, where, features ? 'features' : 'inputs'),
-  };
+  const names = columns.map(String);
+  if (new Set(names).size < names.length) throw new BadInput('dataframe_split.columns names a column twice');
+  // The names are checked though there may be no rows.
+  if (!isByPosition(names, signature))
+    inputsOf(
+      recordOf(names, () => 0),
+      signature,
+      'dataframe_split.columns',
+    );
+  const misfit = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
+  if (misfit >= 0) throw new BadInput(`${nameRow(misfit)} must be an array of ${names.length} values`);
+  const records = data.map((row) => recordOf(names, (i) => row[i]));
+  return readFrame(records, signature, nameRow);
+}
+
+function readFrame(records: readonly Keyed[], signature: Signature, nameRow: (row: number) => string): Query {
+  const rows = records.map((record) =>
+    isByPosition(Object.keys(record), signature) ? Object.values(record) : record,
+  );
+  return readRows(rows, signature, nameRow);
+}
+
+function isColumnName(name: unknown): name is string | number {
+  return typeof name === 'string' || Number.isInteger(name);
 }
 
 /** Whether a data frame's columns cannot be told by name. */
@@ -63,10 +64,11 @@ function needsFeatures({ inputs, features }: Signature): boolean {
  * Whether the columns of a frame are unnamed, 0 to k−1 as pandas numbers them, and so read by position. Throws BadInput
  * for columns that a one-input model cannot tell apart.
  */
-function checkColumns(columns: readonly string[], { inputs }: Signature): boolean {
-  const [{ name: own }] = inputs;
-  if (columns.length === 1 && columns[0] === own) return false;
+function isByPosition(columns: readonly string[], signature: Signature): boolean {
+  if (!needsFeatures(signature)) return false;
+  const [{ name: input }] = signature.inputs;
+  if (columns.length === 1 && columns[0] === input) return false;
   if (columns.length > 0 && columns.every((name, i) => name === String(i))) return true;
-  if (columns.every((name) => plain(name) === plain(own))) return false;
+  if (columns.every((name) => plain(name) === plain(input))) return false;
   throw new BadInput("a data frame needs the names of the model's columns: set FEATURES");
 }
