@@ -16,7 +16,7 @@ interface Entry {
   reject(reason: unknown): void;
 }
 
-/** Bytes of tensors that may come before those are looked for whose clients have disconnected; a request counts for some at least. */
+/** Bytes of tensors that may come before those are rejected whose clients have disconnected; a request counts for some at least. */
 const sweepBytes = 2 ** 24;
 const leastBytes = sweepBytes / 64;
 
@@ -32,33 +32,30 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
  * requests share runs, all that fit with it. A lone request never waits for others.
  */
 export class Batcher {
-  /** Whether requests share runs. */
-  readonly batches: boolean;
-  /** Bytes of the tensors of all requests that are not answered, as who asks for the runs counts them. */
-  bytes = 0;
-  /** When the run in progress began, by performance.now(). */
-  runningSince: number | undefined;
-  /** Told of each run: how many rows it had, and how long it took. */
-  readonly watchers: ((rows: number, seconds: number) => void)[] = [];
   private queue: Entry[] = [];
   private bytesSinceSweep = 0;
-  private moving: Promise<void> | undefined;
+  /** While there is something to run. */
+  private loop: Promise<void> | undefined;
 
   constructor(
     private readonly runOnce: (feeds: Tensor[]) => Promise<Tensor[]>,
     private readonly options: BatcherOptions,
-  ) {
-    this.batches = options.batches;
-  }
+  ) {}
 
   /**
    * Waits for the outputs of a run, or of several where there are many rows that do not depend on each other. Rejects with
    * the signal's reason where it is aborted before the run begins.
    */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
-    const rows = this.batches && isEven(feeds) ? rowCount(feeds) : 0;
-    const most = Math.max(rowStep, rowStep * Math.floor((mostRunBytes * rows) / bytesIn(feeds) / rowStep));
-    return rows > most ? this.runParts(feeds, most, signal) : this.runWhole(feeds, signal);
+    const bytes = bytesIn(feeds);
+    const rows = this.options.batches && haveSameRows(feeds) ? rowCount(feeds) : 0;
+    const most = Math.max(rowStep, rowStep * Math.floor((mostRunBytes * rows) / bytes / rowStep));
+    return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
+  }
+
+  /** Resolves when nothing waits or runs any more; who awaits a run comes first, and may ask for another. */
+  async idle(): Promise<void> {
+    while (this.loop) await this.loop;
   }
 
   /** Runs of so many rows, between which others are answered. */
@@ -66,28 +63,21 @@ export class Batcher {
     const parts: Tensor[][] = [];
     for (let from = 0; from < rowCount(feeds); from += most) {
       const to = Math.min(from + most, rowCount(feeds));
-      const outputs = await this.runWhole(
-        feeds.map((tensor) => rowsOf(tensor, from, to)),
-        signal,
-      );
+      const part = feeds.map((tensor) => rowsOf(tensor, from, to));
+      const outputs = await this.enqueue(part, mostRunBytes, signal);
       parts.push(...splitRows(outputs.map(withSharedTexts), [to - from]));
     }
     return parts[0].map((_, i) => stack(parts.map((outputs) => outputs[i])));
   }
 
-  private runWhole(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
+  private enqueue(feeds: Tensor[], bytes: number, signal?: AbortSignal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
       this.queue.push({ feeds, signal, resolve, reject });
-      // Nobody listens to signals, which is expensive: now and then those that are aborted are put out.
-      this.bytesSinceSweep += Math.max(bytesIn(feeds), leastBytes);
+      // A listener to each signal would be expensive: those that are aborted are looked for now and then.
+      this.bytesSinceSweep += Math.max(bytes, leastBytes);
       if (this.bytesSinceSweep >= sweepBytes) this.sweep();
-      this.moving ??= this.move();
+      this.loop ??= this.runAll();
     });
-  }
-
-  /** Resolves when nothing waits or runs any more; who awaits a run comes first, and may ask for another. */
-  async idle(): Promise<void> {
-    while (this.moving) await this.moving;
   }
 
   /** Rejects those for which nobody waits any more. */
@@ -100,69 +90,61 @@ export class Batcher {
     this.bytesSinceSweep = 0;
   }
 
-  private async move(): Promise<void> {
+  private async runAll(): Promise<void> {
+    const { batches, maxBatch } = this.options;
     while (this.queue.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
       // others it is worth another.
-      let there: number;
+      let queued: number;
       do {
-        there = this.queue.length;
+        queued = this.queue.length;
         await nextTurn();
-      } while (this.batches && this.queue.length > there && there < this.options.maxBatch);
-      const entries = this.take();
-      if (entries.length > 0) await this.answer(entries);
-      // Clients that were answered together come back together.
-      if (entries.length > 1) await nextTurn();
+      } while (batches && this.queue.length > queued && queued < maxBatch);
+      const entries = this.dequeue();
+      if (entries.length > 1) {
+        await this.runTogether(entries);
+        // Clients that were answered together come back together.
+        await nextTurn();
+      } else await this.runEach(entries);
     }
-    this.moving = undefined;
+    this.loop = undefined;
   }
 
   /** The first that waits, if there still is one, and, where runs are shared, as many behind it as a run takes. */
-  private take(): Entry[] {
-    if (this.batches || this.queue[0]?.signal?.aborted) this.sweep();
+  private dequeue(): Entry[] {
+    this.sweep();
+    const { batches, maxBatch } = this.options;
     const [head] = this.queue;
-    if (!this.batches || this.queue.length < 2 || !isEven(head.feeds)) return this.queue.splice(0, 1);
-    const taken: Entry[] = [];
-    const left: Entry[] = [];
+    if (!batches || this.queue.length < 2 || !haveSameRows(head.feeds)) return this.queue.splice(0, 1);
+    const entries: Entry[] = [];
+    const others: Entry[] = [];
     let rows = 0;
     for (const entry of this.queue) {
       const more = rowCount(entry.feeds);
-      const fits = entry === head || (rows + more <= this.options.maxBatch && isEven(entry.feeds));
+      const fits = entry === head || (rows + more <= maxBatch && haveSameRows(entry.feeds));
       if (fits) rows += more;
-      (fits ? taken : left).push(entry);
+      (fits ? entries : others).push(entry);
     }
-    this.queue = left;
-    return taken;
+    this.queue = others;
+    return entries;
   }
 
-  private async answer(entries: Entry[]): Promise<void> {
-    if (entries.length > 1) {
-      try {
-        const feeds = entries[0].feeds.map((_, i) => stack(entries.map((entry) => entry.feeds[i])));
-        const rows = entries.map((entry) => rowCount(entry.feeds));
-        const answers = splitRows(await this.timed(feeds), rows);
-        for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
-        return;
-      } catch {
-        // Each is run alone, so that only the guilty one fails.
-      }
+  private async runTogether(entries: readonly Entry[]): Promise<void> {
+    try {
+      const feeds = entries[0].feeds.map((_, i) => stack(entries.map((entry) => entry.feeds[i])));
+      const rows = entries.map((entry) => rowCount(entry.feeds));
+      const answers = splitRows(await this.runOnce(feeds), rows);
+      for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
+    } catch {
+      // Each alone, so that only the guilty one fails.
+      await this.runEach(entries);
     }
+  }
+
+  private async runEach(entries: readonly Entry[]): Promise<void> {
     for (const { feeds, signal, resolve, reject } of entries) {
       if (signal?.aborted) reject(signal.reason);
-      else await this.timed(feeds).then(resolve, reject);
-    }
-  }
-
-  private async timed(feeds: Tensor[]): Promise<Tensor[]> {
-    const rows = feeds[0]?.shape[0] ?? 1;
-    const start = performance.now();
-    this.runningSince = start;
-    try {
-      return await this.runOnce(feeds);
-    } finally {
-      this.runningSince = undefined;
-      const seconds = (performance.now() - start) / 1000;
-      for (const watch of this.watchers) watch(rows, seconds);
+      else await this.runOnce(feeds).then(resolve, reject);
     }
   }
 }
@@ -172,6 +154,6 @@ function rowCount(feeds: readonly Tensor[]): number {
 }
 
 /** Whether all have as many rows: whole tensors may come with different ones. */
-function isEven(feeds: readonly Tensor[]): boolean {
+function haveSameRows(feeds: readonly Tensor[]): boolean {
   return feeds.every(({ shape }) => shape[0] === feeds[0].shape[0]);
 }

@@ -1,13 +1,37 @@
 import { BadInput } from './errors';
 import type { Input, Signature } from './signature';
 import { elementOf } from './values/elements';
-import type { Tensor } from './values/tensor';
+import { bytesIn, type Tensor } from './values/tensor';
 
 /** Bytes of the outputs of one request: more cannot be answered. */
-const largestAnswer = 256 * 2 ** 20;
+const mostAnswerBytes = 256 * 2 ** 20;
+
+/**
+ * Bytes of the feeds of a request's runs and, as far as their shapes tell, of the outputs. Throws BadInput for what would
+ * end the process, or bring more than can be answered.
+ */
+export function boundedBytes(runs: readonly Tensor[][], signature: Signature): number {
+  let [given, expected] = [0, 0];
+  for (const [row, feeds] of runs.entries()) {
+    checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
+    given += bytesIn(feeds);
+    expected += answerBytes(feeds, signature);
+    checkAnswerBytes(expected);
+  }
+  return given + expected;
+}
+
+/** Throws BadInput for an answer of too many bytes. */
+export function checkAnswerBytes(bytes: number): void {
+  if (bytes > mostAnswerBytes) {
+    throw new BadInput(
+      'the answer would be larger than 256 MB: ask for fewer rows, or shorter ones, at once',
+    );
+  }
+}
 
 /** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */
-export function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
+function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
   let bytes = 0;
   for (const { type, dims, batch } of outputs) {
     let size = elementOf(type).bytes;
@@ -30,20 +54,11 @@ function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input
   return 1;
 }
 
-/** Throws BadInput for an answer of too many bytes. */
-export function checkSize(bytes: number): void {
-  if (bytes > largestAnswer) {
-    throw new BadInput(
-      'the answer would be larger than 256 MB: ask for fewer rows, or shorter ones, at once',
-    );
-  }
-}
-
 /**
  * Throws BadInput where an open dimension behind the rows has the length 0 and the graph does not show that it may: many
  * operators end the process then, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
  */
-export function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature, row?: number): void {
+function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature, row?: number): void {
   for (let i = 0; i < inputs.length; i++) {
     const { dims, name, emptyAxes = [] } = inputs[i];
     const { shape } = feeds[i];

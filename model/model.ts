@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Batcher } from './batcher';
-import { answerBytes, checkLengths, checkSize } from './bounds';
+import { boundedBytes, checkAnswerBytes } from './bounds';
 import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { editsFor, substitutesIn } from './graph/edits';
@@ -25,8 +25,7 @@ export interface Model<Answer extends Columns = Columns> {
   readonly signature: Signature;
   /** What the boot log should say beside the inputs and outputs. */
   readonly notes: readonly string[];
-  /** What it is doing at the moment. */
-  readonly status: Readonly<Pick<Batcher, 'bytes' | 'runningSince' | 'batches' | 'watchers'>>;
+  readonly status: Readonly<Status>;
   /**
    * A column for each output, given one for each input. Throws BadInput with the place that does not fit, RunError where
    * the model fails, or the signal's reason.
@@ -34,6 +33,18 @@ export interface Model<Answer extends Columns = Columns> {
   predict(columns: Columns, signal?: AbortSignal): Promise<Answer>;
   /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;
+}
+
+/** What a model is doing at the moment. */
+export interface Status {
+  /** Whether requests share runs. */
+  readonly batches: boolean;
+  /** Bytes of the tensors of all requests that are not answered, those of their answers among them. */
+  bytes: number;
+  /** When the run in progress began, by performance.now(). */
+  runningSince: number | undefined;
+  /** Told of each run: the first dimension of its first input, and how long it took. */
+  readonly watchers: ((rows: number, seconds: number) => void)[];
 }
 
 /** A model around which nothing was put. */
@@ -86,62 +97,58 @@ function serveRunner(
   sharing: { maxBatch: number; batches: boolean },
 ): LoadedModel {
   const { name, signature } = described;
-  const batcher = new Batcher((feeds) => run(runner, feeds, fetches), sharing);
+  const status: Status = { batches: sharing.batches, bytes: 0, runningSince: undefined, watchers: [] };
+  const batcher = new Batcher(runOnce, sharing);
   let closing: Promise<void> | undefined;
+
+  async function runOnce(feeds: Tensor[]): Promise<Tensor[]> {
+    const rows = feeds[0]?.shape[0] ?? 1;
+    const start = performance.now();
+    status.runningSince = start;
+    try {
+      return await runner.run(feeds, fetches);
+    } catch (error) {
+      const reason = messageOf(error);
+      throw callersFault(reason, feeds.length) ?? new RunError(reason, { cause: error });
+    } finally {
+      status.runningSince = undefined;
+      const seconds = (performance.now() - start) / 1000;
+      for (const watch of status.watchers) watch(rows, seconds);
+    }
+  }
+
+  async function answer(encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> {
+    const { runs } = encoded;
+    const isEmpty = runs.length === 0 || (signature.kind === 'batched' && runs[0][0].shape[0] === 0);
+    if (isEmpty) return decode([noRows(signature)], encoded, signature);
+    const bytes = boundedBytes(runs, signature);
+    status.bytes += bytes;
+    try {
+      const answers: Tensor[][] = [];
+      let answerBytes = 0;
+      for (const feeds of runs) {
+        const outputs = await batcher.run(feeds, signal);
+        answers.push(outputs);
+        answerBytes += bytesIn(outputs);
+        checkAnswerBytes(answerBytes);
+      }
+      return decode(answers, encoded, signature);
+    } finally {
+      status.bytes -= bytes;
+    }
+  }
+
   return {
     ...described,
-    status: batcher,
-    // Its values may be large: they are not kept while the runs go on.
+    status,
+    // The columns may be large: they are not kept while the runs go on.
     async predict(columns, signal) {
       if (closing) throw new Error(`the model ${name} is closed`);
-      return answer(batcher, encode(columns, signature), signature, signal);
+      return answer(encode(columns, signature), signal);
     },
     close() {
       closing ??= batcher.idle().then(() => runner.close());
       return closing;
     },
   };
-}
-
-/** Runs what was encoded. Throws BadInput where that would crash the process, or bring more than can be answered. */
-async function answer(
-  batcher: Batcher,
-  encoded: Encoded,
-  signature: Signature,
-  signal?: AbortSignal,
-): Promise<Record<string, Column>> {
-  const { runs } = encoded;
-  const isEmpty = runs.length === 0 || (signature.kind === 'batched' && runs[0][0].shape[0] === 0);
-  if (isEmpty) return decode([noRows(signature)], encoded, signature);
-  for (const [row, feeds] of runs.entries())
-    checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
-  let [given, expected] = [0, 0];
-  for (const feeds of runs) {
-    given += bytesIn(feeds);
-    expected += answerBytes(feeds, signature);
-    checkSize(expected);
-  }
-  batcher.bytes += given + expected;
-  try {
-    const answers: Tensor[][] = [];
-    let bytes = 0;
-    for (const feeds of runs) {
-      const outputs = await batcher.run(feeds, signal);
-      answers.push(outputs);
-      bytes += bytesIn(outputs);
-      checkSize(bytes);
-    }
-    return decode(answers, encoded, signature);
-  } finally {
-    batcher.bytes -= given + expected;
-  }
-}
-
-async function run(runner: Runner, feeds: Tensor[], fetches: readonly string[]): Promise<Tensor[]> {
-  try {
-    return await runner.run(feeds, fetches);
-  } catch (error) {
-    const reason = messageOf(error);
-    throw callersFault(reason, feeds.length) ?? new RunError(reason, { cause: error });
-  }
 }

@@ -6,6 +6,7 @@ import { loadRuntime } from '../model/runtime/session';
 import type { Signature } from '../model/signature';
 import { copyOf, type Tensor } from '../model/values/tensor';
 import { near } from './near';
+import { until } from './process';
 import { closeModels, modelPath, openModel, root, serveModel } from './serve';
 
 afterAll(closeModels);
@@ -220,27 +221,22 @@ test('a request whose signal is aborted is not run', async () => {
     'answered',
   ]);
   expect(runs).toEqual([[2]]);
-  expect(batcher.bytes).toBe(0);
 });
 
 test('the memory of many that have left is given up while a run goes on', async () => {
-  let end = () => {};
-  const { batcher } = doubling(1, async ([x]) => {
-    await new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    return [double(x)];
-  });
-  const first = batcher.run([float(1)]);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const model = await openModel(modelPath('slow-single'));
+  const first = model.predict({ n: [5000] });
+  await until(() => model.status.runningSince !== undefined);
+  const alone = model.status.bytes;
   for (let i = 0; i < 1000; i++) {
     const controller = new AbortController();
-    batcher.run([float(...Array(1000).fill(i))], controller.signal).catch(() => {});
+    model.predict({ n: [1] }, controller.signal).catch(() => {});
     controller.abort(new Error('gone'));
   }
-  expect(batcher.bytes).toBeLessThan(64 * 4000 + 1);
-  end();
+  await until(() => model.status.bytes <= 65 * alone);
+  expect(model.status.runningSince).toBeDefined();
   await first;
+  await until(() => model.status.bytes === 0);
 });
 
 /** What the mean of embeddings [2i, 2i + 1] is for these ids. */
