@@ -3,14 +3,14 @@ import { type Input, runsTogether, type Signature } from '../../model/signature'
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import type { Columns } from '../../model/values/column';
-import { checkRows, hasJust } from '../../model/values/names';
+import { checkRows } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { measure } from '../../model/values/shapes';
 import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
-import { byFeature, checkWrapper } from './names';
+import { checkWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
-import { inputsOf, isKeyed, type Keyed, namer, placeIn, readRows } from './rows';
+import { isKeyed, type Keyed, namer, placeIn, readInstance, readRows } from './rows';
 import { columnOf, readTensors } from './tensors';
 
 /** Reads a body that is of its form; gives undefined for others. */
@@ -67,15 +67,16 @@ const atTop = () => '';
 /** An object keyed by feature or by input: one instance, or a batch where its values have the inputs' full rank. */
 function readKeyed(body: Keyed, signature: Signature): Query {
   const { inputs, kind } = signature;
-  const values = hasJust(body, inputs) ? inputs.map(({ name }) => body[name]) : inputsOf(body, signature, '');
-  const isRow = signature.features !== undefined && byFeature(Object.keys(body), signature);
-  const holdBatch = inputs.map((input, i) => kind === 'batched' && !isRow && holdsBatch(values[i], input));
+  const { by, values } = readInstance(body, signature, '');
+  const holdBatch = inputs.map(
+    (input, i) => kind === 'batched' && by === 'inputs' && holdsBatch(values[i], input),
+  );
   const batch = holdBatch.indexOf(true);
   if (batch >= 0) {
-    const odd = holdBatch.indexOf(false);
-    if (odd >= 0) {
+    const instance = holdBatch.indexOf(false);
+    if (instance >= 0) {
       throw new BadInput(
-        `${inputs[batch].name} holds a batch but ${inputs[odd].name} one instance: give both alike`,
+        `${inputs[batch].name} holds a batch but ${inputs[instance].name} one instance: give both alike`,
       );
     }
     return readBatch(values, signature);
@@ -83,7 +84,7 @@ function readKeyed(body: Keyed, signature: Signature): Query {
   return {
     columns: inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]),
     reply: 'one',
-    nameOf: namer(signature, atTop, isRow ? 'features' : 'inputs'),
+    nameOf: namer(signature, atTop, [by]),
   };
 }
 

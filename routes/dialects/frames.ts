@@ -2,8 +2,8 @@ import { BadInput, kindOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { recordOf } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
-import { plain, show } from './names';
-import { inputsOf, type Keyed, placeIn, readRows } from './rows';
+import { matchKeys, plain, show } from './names';
+import { type Keyed, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 
@@ -30,14 +30,8 @@ export function readSplit({ dataframe_split: split }: Keyed, signature: Signatur
   }
   if (!Array.isArray(data)) throw new BadInput('dataframe_split.data must be an array of rows');
   const names = columns.map(String);
-  if (new Set(names).size < names.length) throw new BadInput('dataframe_split.columns names a column twice');
-  // The names are checked though there may be no rows.
-  if (!isByPosition(names, signature))
-    inputsOf(
-      recordOf(names, () => 0),
-      signature,
-      'dataframe_split.columns',
-    );
+  // Though there may be no rows.
+  if (!isByPosition(names, signature)) matchKeys(names, signature, 'dataframe_split.columns');
   const misfit = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   if (misfit >= 0) throw new BadInput(`${nameRow(misfit)} must be an array of ${names.length} values`);
   const records = data.map((row) => recordOf(names, (i) => row[i]));

@@ -39,7 +39,7 @@ function underscored(name: string): string {
  * For each known name the given one that stands for it: itself, or one that becomes it, or has the same plain name. Throws
  * BadInput for a name that is unknown, missing, or there twice.
  */
-export function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
+function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
   const at = where && ` in ${where}`;
   const own = new Set(given);
   if (own.size < given.length) throw new BadInput(`an input stands twice${at}`);
@@ -68,23 +68,28 @@ function placesOf(names: readonly string[]): Map<string, number | undefined> {
   return places;
 }
 
-/** The given name of each input, as matchNames finds them. Throws BadInput. */
-export function matchInputs(given: readonly string[], inputs: readonly Input[], where: string): string[] {
-  return matchNames(
-    given,
-    inputs.map(({ name }) => name),
-    where,
-  );
+/** What the keys of an object name, and the key of each of these, in their order. */
+export interface MatchedKeys {
+  by: 'inputs' | 'features';
+  keys: string[];
 }
 
-/** Whether an object's keys are features, and not the input's name. Throws BadInput where they are both. */
-export function byFeature(given: readonly string[], { inputs, features = [] }: Signature): boolean {
-  const [{ name: input }] = inputs;
+/** Matches keys to the features, if there are any, or else to the inputs. Throws BadInput. */
+export function matchKeys(given: readonly string[], signature: Signature, where: string): MatchedKeys {
+  const { inputs, features } = signature;
+  if (features && !holdInput(given, inputs[0], features))
+    return { by: 'features', keys: matchNames(given, features, where) };
+  const names = inputs.map(({ name }) => name);
+  return { by: 'inputs', keys: matchNames(given, names, where) };
+}
+
+/** Whether the name of the one input is among keys. Throws BadInput where one of its features is, too. */
+function holdInput(given: readonly string[], { name: input }: Input, features: readonly string[]): boolean {
   const isInput = (name: string) => name === input || plain(name) === plain(input);
   const rest = given.filter((name) => !features.includes(name));
-  if (!rest.some(isInput)) return true;
+  if (!rest.some(isInput)) return false;
   const feature = given.find((name) => features.includes(name));
-  if (feature === undefined) return false;
+  if (feature === undefined) return true;
   throw new BadInput(`${show(feature)} is a part of ${show(input)}: give one of the two`);
 }
 

@@ -10,7 +10,7 @@ import { byName } from '../../model/values/record';
 import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
-import { byFeature, checkWrapper, matchInputs, matchNames, show } from './names';
+import { checkWrapper, matchKeys, show } from './names';
 import { columnOf, joinFeatures } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
@@ -86,23 +86,24 @@ function readColumns(
   binary: Uint8Array,
   signature: Signature,
 ): Pick<Query, 'columns' | 'nameOf'> {
-  const { inputs, features, kind } = signature;
+  const { inputs, features = [], kind } = signature;
   const given = body.inputs.map(({ name }) => name);
+  const { by, keys } = isDocumented(given, inputs)
+    ? { by: 'inputs', keys: given }
+    : matchKeys(given, signature, '');
+  const places = keys.map((key) => given.indexOf(key));
   const chunks = cutBinary(body.inputs, binary);
-  const read = (place: number, input: Input) =>
-    readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
-  const [first] = inputs;
-  if (features && !isDocumented(given, inputs) && byFeature(given, signature)) {
-    const places = matchNames(given, features, '').map((name) => given.indexOf(name));
-    const columns = places.map((place, i) =>
-      read(place, { name: features[i], type: first.type, dims: ['', 1] }),
-    );
-    return { columns: { [first.name]: Column.ofRows(joinFeatures(columns, features)) }, nameOf };
+  const read = (i: number, input: Input) => {
+    const place = places[i];
+    return readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
+  };
+  if (by === 'inputs') {
+    const columns = byName(inputs, (input, i) => columnOf(read(i, input), input, kind));
+    return { columns, nameOf: nameInData(inputs, places) };
   }
-  const names = isDocumented(given, inputs) ? given : matchInputs(given, inputs, '');
-  const places = names.map((name) => given.indexOf(name));
-  const columns = byName(inputs, (input, i) => columnOf(read(places[i], input), input, kind));
-  return { columns, nameOf: nameInData(inputs, places) };
+  const [{ name: input, type }] = inputs;
+  const columns = features.map((name, i) => read(i, { name, type, dims: ['', 1] }));
+  return { columns: { [input]: Column.ofRows(joinFeatures(columns, features)) }, nameOf };
 }
 
 /** The names in KServe's documented requests and of MLServer's codecs stand for the one input of any name. */

@@ -4,7 +4,7 @@ import { isBase64 } from '../../model/values/base64';
 import { hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
-import { byFeature, matchInputs, matchNames, plain, show } from './names';
+import { type MatchedKeys, matchKeys, plain, show } from './names';
 
 // Instances in a list, made into columns.
 
@@ -19,37 +19,31 @@ export function isKeyed(body: unknown, signature: Signature): body is Keyed {
   return isObject(body) && !isValue(body, signature);
 }
 
-/** How a row names its values: not at all, by its inputs, or by the features of the one input. */
-type Keys = 'none' | 'inputs' | 'features';
+/** How a row names its values: not at all, by the inputs, or by the features of the one input. */
+type NamedBy = 'nothing' | MatchedKeys['by'];
 
 /** Instances, each keyed by input or by feature or, for a one-input model, bare. */
 export function readRows(
   instances: readonly unknown[],
   signature: Signature,
-  where: (row: number) => string,
+  nameRow: (row: number) => string,
 ): Query {
-  const { inputs, features } = signature;
+  const { inputs } = signature;
   const columns = inputs.map(() => new Array<unknown>(instances.length));
-  const keys = new Array<Keys>(instances.length);
-  for (let row = 0; row < instances.length; row++) {
-    const instance = instances[row];
-    if (inputs.length === 1 && !isKeyed(instance, signature)) {
-      keys[row] = 'none';
-      columns[0][row] = instance;
-    } else if (isObject(instance) && hasJust(instance, inputs)) {
-      keys[row] = 'inputs';
-      for (let c = 0; c < inputs.length; c++) columns[c][row] = instance[inputs[c].name];
-    } else {
-      keys[row] = features ? 'features' : 'inputs';
-      const values = inputsOf(instance, signature, where(row));
-      for (let c = 0; c < inputs.length; c++) columns[c][row] = values[c];
-    }
+  const namedBy = new Array<NamedBy>(instances.length);
+  for (const [row, instance] of instances.entries()) {
+    const isBare = inputs.length === 1 && !isKeyed(instance, signature);
+    const { by, values } = isBare
+      ? { by: 'nothing' as const, values: [instance] }
+      : readInstance(instance, signature, nameRow(row));
+    namedBy[row] = by;
+    for (let c = 0; c < inputs.length; c++) columns[c][row] = values[c];
   }
   return {
     // Without inputs, rows are still counted.
     columns: inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]),
     reply: 'many',
-    nameOf: namer(signature, where, keys),
+    nameOf: namer(signature, nameRow, namedBy),
   };
 }
 
@@ -64,45 +58,51 @@ export function placeIn(list: string): (row: number) => string {
  */
 export function namer(
   { inputs, features }: Signature,
-  where: (row: number) => string,
-  keys: Keys | readonly Keys[],
+  nameRow: (row: number) => string,
+  namedBy: readonly NamedBy[],
 ): Query['nameOf'] {
   return ({ input, row = 0, path }: Place) => {
-    const at = where(row);
-    const own = typeof keys === 'string' ? keys : keys[row];
-    if (own === 'none') return `${at}${showPath(path)}`;
-    const ofFeature = own === 'features' && inputs[0].name === input;
-    const feature = ofFeature ? features?.[Number(path[0])] : undefined;
+    const at = nameRow(row);
+    if (namedBy[row] === 'nothing') return `${at}${showPath(path)}`;
+    const isOfFeature = namedBy[row] === 'features' && inputs[0].name === input;
+    const feature = isOfFeature ? features?.[Number(path[0])] : undefined;
     return `${at}${at && '.'}${feature ?? `${input}${showPath(path)}`}`;
   };
 }
 
-/** The values of one instance by input, however it is keyed; a row of features is the one input's. Throws BadInput. */
-export function inputsOf(instance: unknown, signature: Signature, where: string): unknown[] {
-  const { inputs, features } = signature;
+/** One instance by its keys: what these name, and the value of each input. A row of features is the one input's. */
+interface KeyedInstance {
+  by: MatchedKeys['by'];
+  values: unknown[];
+}
+
+/** Reads an instance, however it is keyed. Throws BadInput. */
+export function readInstance(instance: unknown, signature: Signature, where: string): KeyedInstance {
+  const { inputs, features = [] } = signature;
   if (!isObject(instance))
     throw new BadInput(`${where} must be an object keyed by input, not ${kindOf(instance)}`);
-  const given = Object.keys(instance);
-  if (features && byFeature(given, signature)) {
-    const values = matchNames(given, features, where).map((name) => instance[name]);
-    const list = values.findIndex(Array.isArray);
-    if (list < 0) return [values];
-    const hint = where ? '' : '; columns are asked by {"inputs": …}';
-    throw new BadInput(`${where}${where && '.'}${features[list]} must be one value, not an array${hint}`);
-  }
-  adviseFrame(instance, given, signature);
-  return matchInputs(given, inputs, where).map((name) => instance[name]);
+  if (hasJust(instance, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => instance[name]) };
+  adviseFrame(instance, signature);
+  const { by, keys } = matchKeys(Object.keys(instance), signature, where);
+  const values = keys.map((key) => instance[key]);
+  if (by === 'inputs') return { by, values };
+  const list = values.findIndex(Array.isArray);
+  if (list < 0) return { by, values: [values] };
+  const hint = where ? '' : '; columns are asked by {"inputs": …}';
+  throw new BadInput(`${where}${where && '.'}${features[list]} must be one value, not an array${hint}`);
 }
 
 /** Throws BadInput with the cure for a data frame that is not sent as rows, or whose columns the model cannot tell. */
-function adviseFrame(body: Keyed, given: readonly string[], { inputs, features }: Signature): void {
+function adviseFrame(body: Keyed, { inputs, features }: Signature): void {
+  if (features) return;
+  const given = Object.keys(body);
   const names = new Set(given.map(plain));
   if (inputs.some(({ name }) => names.has(plain(name)))) return;
   const isSplit = given.includes('columns') && given.includes('data');
   if (isSplit || given.some((name) => isObject(body[name]) && !isBase64(body[name]))) {
     throw new BadInput('send the rows of a data frame, to_json(orient="records"), or {"dataframe_split": …}');
   }
-  if (!features && given.length > 0 && inputs.length === 1 && inputs[0].dims.length === 2) {
+  if (given.length > 0 && inputs.length === 1 && inputs[0].dims.length === 2) {
     throw new BadInput(
       `unknown input ${show(given[0])}: to send columns by name, set FEATURES to the names of the columns of ${inputs[0].name}`,
     );

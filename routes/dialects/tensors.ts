@@ -8,7 +8,7 @@ import { checkRows } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
-import { byFeature, matchInputs, matchNames } from './names';
+import { matchKeys } from './names';
 import { isKeyed, type Keyed } from './rows';
 
 // Whole tensors, all rows in one piece.
@@ -19,20 +19,16 @@ export function readTensors({ inputs: value }: Keyed, signature: Signature): Que
 }
 
 function columnsIn(value: unknown, signature: Signature): Columns {
-  const { inputs, features, kind } = signature;
+  const { inputs, features = [], kind } = signature;
   if (!isKeyed(value, signature)) {
     if (inputs.length !== 1)
       throw new BadInput(`inputs must be an object keyed by input, not ${kindOf(value)}`);
     return { [inputs[0].name]: readTensor(value, inputs[0], kind) };
   }
-  const given = Object.keys(value);
-  if (features && byFeature(given, signature)) {
-    const names = matchNames(given, features, 'inputs');
-    const columns = names.map((name, i) => readFeature(value[name], features[i], inputs[0]));
-    return { [inputs[0].name]: Column.ofRows(joinFeatures(columns, features)) };
-  }
-  const names = matchInputs(given, inputs, 'inputs');
-  return byName(inputs, (input, i) => readTensor(value[names[i]], input, kind));
+  const { by, keys } = matchKeys(Object.keys(value), signature, 'inputs');
+  if (by === 'inputs') return byName(inputs, (input, i) => readTensor(value[keys[i]], input, kind));
+  const columns = keys.map((key, i) => readFeature(value[key], features[i], inputs[0]));
+  return { [inputs[0].name]: Column.ofRows(joinFeatures(columns, features)) };
 }
 
 function readTensor(value: unknown, input: Input, kind: Kind): Column {
