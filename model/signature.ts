@@ -34,7 +34,7 @@ export interface Input {
 export interface Output {
   readonly name: string;
   readonly type: ElementType;
-  /** As seen at the start: `N` where its length follows the rows. */
+  /** As seen at the start. */
   readonly dims: readonly Dim[];
   /** Whether its first dimension counts the rows of the inputs. */
   readonly batch: boolean;

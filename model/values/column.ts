@@ -84,22 +84,22 @@ export class Column implements Iterable<unknown> {
   }
 
   /** The JSON of one row's value. */
-  row(row: number): JsonText {
+  rowJson(row: number): JsonText {
     const [block, from, shape] = this.placeOf(row);
     return block.write(from, shape);
   }
 
   /** The JSON of all rows, as a list. */
-  rows(): JsonText {
+  rowsJson(): JsonText {
     const { stacked } = this;
     return stacked
       ? this.blocks[0].write(0, stacked.shape)
-      : new JsonText(writeList(this.length, (row) => this.row(row)));
+      : new JsonText(writeList(this.length, (row) => this.rowJson(row)));
   }
 
   /** The JSON of what a run gave or, of several, of the list of it. */
-  whole(): JsonText {
-    return this.isStacked || this.length > 1 ? this.rows() : this.row(0);
+  json(): JsonText {
+    return this.isStacked || this.length > 1 ? this.rowsJson() : this.rowJson(0);
   }
 
   private placeOf(row: number): [Block, from: number, Shape] {
@@ -108,6 +108,13 @@ export class Column implements Iterable<unknown> {
     const shape = stacked.shape.slice(1);
     return [blocks[0], row * sizeOf(shape), shape];
   }
+}
+
+/** What the tensors of columns take in memory; a list counts for nothing. */
+export function bytesOfColumns(columns: Columns): number {
+  let bytes = 0;
+  for (const column of Object.values(columns)) if (column instanceof Column) bytes += column.bytes;
+  return bytes;
 }
 
 /** Values of so many bytes are made into text at once. */

@@ -44,8 +44,6 @@ type Parts = (string | Iterable<string>)[];
 function addParts(value: unknown, parts: Parts): void {
   if (value instanceof JsonText) parts.push(value.content);
   else if (value instanceof Map) addObject(value, parts);
-  else if (Array.isArray(value) && value[0] instanceof Map)
-    parts.push(writeList(value.length, (i) => value[i]));
   else parts.push(JSON.stringify(value) ?? 'null');
 }
 

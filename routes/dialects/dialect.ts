@@ -5,7 +5,7 @@ import type { Columns } from '../../model/values/column';
 
 /** How the clients of one tradition ask and are answered. */
 export interface Dialect {
-  /** Reads a body without a look at single values. Throws BadInput. */
+  /** Reads a body: whole tensors with their values, of rows the keys only. Throws BadInput. */
   read(body: Body, signature: Signature): Query;
   write(answer: Columns, query: AskedFor, model: Model): Reply;
 }

@@ -1,9 +1,9 @@
 import { RunError } from '../../model/errors';
 import { isSingleValue, type Signature } from '../../model/signature';
-import { Column, type Columns } from '../../model/values/column';
+import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
 import type { AskedFor, Dialect } from './dialect';
 import { readForm } from './forms';
-import { bytesOf, writeInferReply } from './open-inference';
+import { writeInferReply } from './open-inference';
 
 /** A column that the model has given, or what a wrapper has put in its place. */
 type Given = Columns[string];
@@ -33,7 +33,7 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
     write: (answer, query, model) =>
       query.wanted
         ? writeInferReply(answer, query.wanted, model)
-        : { json: replyJson(answer, query, model.signature), bytes: bytesOf(answer) },
+        : { json: replyJson(answer, query, model.signature), bytes: bytesOfColumns(answer) },
   };
 }
 
@@ -86,12 +86,12 @@ export function firstOf(column: Given): unknown {
 }
 
 export function valueAtRow(column: Given, row: number): unknown {
-  return column instanceof Column ? column.row(row) : column.at(row);
+  return column instanceof Column ? column.rowJson(row) : column.at(row);
 }
 
 /** The values of all rows. */
 export function allOf(column: Given): unknown {
-  return column instanceof Column ? column.rows() : column;
+  return column instanceof Column ? column.rowsJson() : column;
 }
 
 /** Whole tensors, bare where there is only one. */
@@ -105,7 +105,7 @@ function showTensors(outputs: Outputs, tensorsKey: string, signature: Signature)
 
 /** A tensor as the run gave it; of a wrapper's list all rows or, where these are none, the only value. */
 function showTensor(name: string, column: Given, { outputs, kind }: Signature): unknown {
-  if (column instanceof Column) return column.whole();
+  if (column instanceof Column) return column.json();
   const isRows = kind !== 'unbatched' && (outputs.find((output) => output.name === name)?.batch ?? true);
   return isRows ? column : column.at(0);
 }

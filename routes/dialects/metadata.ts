@@ -1,7 +1,6 @@
 import type { Model } from '../../model/model';
-import type { Input, Output } from '../../model/signature';
+import type { Dim, Input, Output } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
-import { protocolDim } from './open-inference';
 
 // How each protocol describes a model.
 
@@ -56,4 +55,9 @@ export function inferMetadata({ name, signature: { inputs, outputs } }: Model): 
     inputs: inputs.map(describe),
     outputs: outputs.map(describe),
   };
+}
+
+/** A dimension as the protocol shows it. */
+export function protocolDim(dim: Dim): number {
+  return typeof dim === 'number' ? dim : -1;
 }

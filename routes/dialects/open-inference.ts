@@ -1,31 +1,24 @@
 import { BadInput, messageOf, nameOf, RunError, showPath } from '../../model/errors';
 import type { Model } from '../../model/model';
-import type { Dim, Input, Output, Signature } from '../../model/signature';
-import { decodeText } from '../../model/values/base64';
+import type { Input, Output, Signature } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
-import { Column, type Columns } from '../../model/values/column';
+import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
+import { JsonText, writeList } from '../../model/values/json';
 import { byName } from '../../model/values/record';
 import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
+import { bytesOfTensor, cutBinary, type InferInput, isAbsent, parameter, readTexts } from './binary-tensors';
 import { type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
+import { protocolDim } from './metadata';
 import { checkWrapper, matchKeys, show } from './names';
 import { columnOf, joinFeatures } from './tensors';
 
-// Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol, and Triton's binary tensor data
-// extension: https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+// Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
 
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
-}
-
-interface InferInput {
-  name: string;
-  datatype: string;
-  shape?: unknown;
-  data?: unknown;
-  parameters?: unknown;
 }
 
 /** The dialect of the `infer` paths, whose tensors may follow the JSON as bytes. */
@@ -49,17 +42,6 @@ export function isInferRequest(body: unknown, { inputs }: Signature): body is In
   );
 }
 
-/** Cuts a body in two, of which a header says how many bytes are JSON. Throws BadInput. */
-export function splitBody(bytes: Buffer, header: string): { json: Buffer; binary: Buffer } {
-  if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
-    throw new BadInput(
-      `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
-    );
-  }
-  // Parsing may free the memory of what it is given, in which the binary data lie.
-  return { json: Buffer.from(bytes.subarray(0, Number(header))), binary: bytes.subarray(Number(header)) };
-}
-
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */
 export function readInferRequest(
   body: InferBody,
@@ -74,11 +56,6 @@ export function readInferRequest(
     reply: 'tensors',
     wanted: { ...(id && { id }), outputs: readOutputs(outputs, signature, isBinary) },
   };
-}
-
-/** Clients of MLServer write null for what they leave out. */
-function isAbsent(value: unknown): value is null | undefined {
-  return value === undefined || value === null;
 }
 
 function readColumns(
@@ -117,31 +94,6 @@ function nameInData(inputs: readonly Input[], places: readonly number[]): Query[
     `inputs[${places[inputs.findIndex(({ name }) => name === input)]}].data${showPath(path)}`;
 }
 
-/** The bytes of each input that has some. */
-function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
-  let at = 0;
-  const chunks = inputs.map(({ parameters, data }, i) => {
-    const size = parameter(parameters, 'binary_data_size');
-    if (size === undefined) return undefined;
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
-      throw new BadInput(`inputs[${i}].parameters.binary_data_size must be a whole number of bytes`);
-    }
-    if (!isAbsent(data)) throw new BadInput(`inputs[${i}] has both data and binary_data_size`);
-    at += size;
-    return binary.subarray(at - size, at);
-  });
-  if (at !== binary.length) {
-    throw new BadInput(
-      `the inputs' binary_data_size sum up to ${at} bytes, but ${binary.length} follow the JSON`,
-    );
-  }
-  return chunks;
-}
-
-function parameter(parameters: unknown, name: string): unknown {
-  return isObject(parameters) ? parameters[name] : undefined;
-}
-
 function readTensor(given: InferInput, input: Input, where: string, bytes: Uint8Array | undefined): Tensor {
   const { type, dims, name, missingText } = input;
   checkDatatype(given.datatype, input, where, bytes !== undefined);
@@ -172,27 +124,6 @@ function checkDatatype(datatype: string, { name, type }: Input, where: string, i
   if (datatype === own) return;
   if (!isBinary && numericDatatypes.includes(datatype) && numericDatatypes.includes(own)) return;
   throw new BadInput(`${where}.datatype must be ${own} for ${name}`);
-}
-
-/** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */
-function readTexts(bytes: Uint8Array, count: number, where: string): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const texts: string[] = [];
-  let at = 0;
-  while (at + 4 <= bytes.length && at + 4 + view.getUint32(at, true) <= bytes.length) {
-    const end = at + 4 + view.getUint32(at, true);
-    const text = decodeText(bytes.subarray(at + 4, end));
-    if (text === undefined || text.includes('\0'))
-      throw new BadInput(`the binary data of ${where}: element ${texts.length} must be UTF-8 without NUL`);
-    texts.push(text);
-    at = end;
-  }
-  if (at !== bytes.length || texts.length !== count) {
-    throw new BadInput(
-      `the binary data of ${where} must hold ${count} elements, each with its length before it`,
-    );
-  }
-  return texts;
 }
 
 function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
@@ -235,27 +166,20 @@ export function writeInferReply(
     ]);
     const labels = output.labels && { labels: JSON.stringify(output.labels) };
     if (asBytes) {
-      const bytes = toBinary(tensor);
+      const bytes = bytesOfTensor(tensor);
       binary.push(bytes);
       return written.set('parameters', { ...labels, binary_data_size: bytes.length });
     }
     return written
       .set('parameters', labels)
-      .set('data', Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rows());
+      .set('data', Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rowsJson());
   });
   const json = new Map<string, unknown>([
     ['model_name', model_name],
     ['id', id],
-    ['outputs', outputs],
+    ['outputs', new JsonText(writeList(outputs.length, (i) => outputs[i]))],
   ]);
-  return { json, binary, bytes: bytesOf(answer) };
-}
-
-/** What the tensors of an answer take in memory; what a wrapper made counts for nothing. */
-export function bytesOf(answer: Columns): number {
-  let bytes = 0;
-  for (const column of Object.values(answer)) if (column instanceof Column) bytes += column.bytes;
-  return bytes;
+  return { json, binary, bytes: bytesOfColumns(answer) };
 }
 
 /** An output's tensor; a wrapper's list becomes one of the output's declared type. */
@@ -274,21 +198,4 @@ function tensorOf(
   } catch (error) {
     throw new RunError(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function toBinary({ data }: Tensor): Uint8Array {
-  if (!Array.isArray(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const bytes = Buffer.allocUnsafe(data.reduce((sum, text) => sum + 4 + Buffer.byteLength(text), 0));
-  let at = 0;
-  for (const text of data) {
-    const length = bytes.write(text, at + 4);
-    bytes.writeUInt32LE(length, at);
-    at += 4 + length;
-  }
-  return bytes;
-}
-
-/** A dimension as the protocol shows it. */
-export function protocolDim(dim: Dim): number {
-  return typeof dim === 'number' ? dim : -1;
 }

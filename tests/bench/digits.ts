@@ -21,7 +21,7 @@ function main(count: number, rounds: number): void {
     const [doubles, shortest] = [Array.from(data), Array.from(data, shortenFloat32)];
     const column = Column.ofRows({ type: 'float32', shape: [1, count], data });
     const writers = [
-      () => lengthOf(writeJson(column.rows())),
+      () => lengthOf(writeJson(column.rowsJson())),
       () => JSON.stringify(doubles).length,
       () => JSON.stringify(shortest).length,
     ];

@@ -1,0 +1,90 @@
+import { BadInput } from '../../model/errors';
+import { decodeText } from '../../model/values/base64';
+import type { Tensor } from '../../model/values/tensor';
+import { isObject } from './dialect';
+
+// Tensors as bytes behind the JSON, Triton's binary tensor data extension of the Open Inference Protocol:
+// https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+
+export interface InferInput {
+  name: string;
+  datatype: string;
+  shape?: unknown;
+  data?: unknown;
+  parameters?: unknown;
+}
+
+/** Cuts a body in two, of which a header says how many bytes are JSON. Throws BadInput. */
+export function splitBody(bytes: Buffer, header: string): { json: Buffer; binary: Buffer } {
+  if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
+    throw new BadInput(
+      `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
+    );
+  }
+  // Parsing may free the memory of what it is given, in which the binary data lie.
+  return { json: Buffer.from(bytes.subarray(0, Number(header))), binary: bytes.subarray(Number(header)) };
+}
+
+/** The bytes of each input that has some. */
+export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
+  let at = 0;
+  const chunks = inputs.map(({ parameters, data }, i) => {
+    const size = parameter(parameters, 'binary_data_size');
+    if (size === undefined) return undefined;
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
+      throw new BadInput(`inputs[${i}].parameters.binary_data_size must be a whole number of bytes`);
+    }
+    if (!isAbsent(data)) throw new BadInput(`inputs[${i}] has both data and binary_data_size`);
+    at += size;
+    return binary.subarray(at - size, at);
+  });
+  if (at !== binary.length) {
+    throw new BadInput(
+      `the inputs' binary_data_size sum up to ${at} bytes, but ${binary.length} follow the JSON`,
+    );
+  }
+  return chunks;
+}
+
+export function parameter(parameters: unknown, name: string): unknown {
+  return isObject(parameters) ? parameters[name] : undefined;
+}
+
+/** Clients of MLServer write null for what they leave out. */
+export function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
+/** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */
+export function readTexts(bytes: Uint8Array, count: number, where: string): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const texts: string[] = [];
+  let at = 0;
+  while (at + 4 <= bytes.length && at + 4 + view.getUint32(at, true) <= bytes.length) {
+    const end = at + 4 + view.getUint32(at, true);
+    const text = decodeText(bytes.subarray(at + 4, end));
+    if (text === undefined || text.includes('\0'))
+      throw new BadInput(`the binary data of ${where}: element ${texts.length} must be UTF-8 without NUL`);
+    texts.push(text);
+    at = end;
+  }
+  if (at !== bytes.length || texts.length !== count) {
+    throw new BadInput(
+      `the binary data of ${where} must hold ${count} elements, each with its length before it`,
+    );
+  }
+  return texts;
+}
+
+/** The values of a tensor as bytes: a view of numbers, texts each behind its length. */
+export function bytesOfTensor({ data }: Tensor): Uint8Array {
+  if (!Array.isArray(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const bytes = Buffer.allocUnsafe(data.reduce((sum, text) => sum + 4 + Buffer.byteLength(text), 0));
+  let at = 0;
+  for (const text of data) {
+    const length = bytes.write(text, at + 4);
+    bytes.writeUInt32LE(length, at);
+    at += 4 + length;
+  }
+  return bytes;
+}
