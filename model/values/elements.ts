@@ -29,8 +29,8 @@ export interface Element {
   create(length: number): Data;
   /** The data that little-endian bytes stand for, sharing their memory; undefined for strings. */
   view?(buffer: ArrayBufferLike, offset: number, length: number): Data;
-  /** Whether data of the runtime, or of a caller's code, is of this type. */
-  holds(data: unknown): data is Data;
+  /** Whether a typed array that code gives holds values of this type, so that they need no check. */
+  holds(data: TypedData): boolean;
   /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
@@ -68,9 +68,10 @@ interface Codec<Value extends number | bigint = number | bigint> {
 }
 
 const same = (value: number) => value;
+const isNot = () => false;
 
 const elements = {
-  float16: typed('FP16', Uint16Array, half()),
+  float16: { ...typed('FP16', Uint16Array, half()), holds: isNot },
   // The smallest double that rounds to infinity is the limit.
   float32: typed('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
   float64: typed('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
@@ -82,13 +83,9 @@ const elements = {
   uint16: typed('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
   uint32: typed('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
   uint64: { ...typed('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)), exceedsDoubles: true },
-  bool: typed('BOOL', Uint8Array, {
-    takes: 'true or false',
-    read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
-    write: (stored) => stored !== 0,
-  }),
+  bool: { ...typed('BOOL', Uint8Array, bit()), holds: isNot },
   string: strings(),
-  // A new type also wants a word in graph/servable.ts, encode.ts (typed arrays), observed.ts (rounding), routes/README.md.
+  // A new type also wants a word in graph/servable.ts, observed.ts (rounding), routes/README.md.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;
@@ -116,7 +113,7 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
     bytes: array.BYTES_PER_ELEMENT,
     create: (length) => new array(length),
     view: (buffer, offset, length) => new array(buffer, offset, length),
-    holds: (data): data is Data => data instanceof array,
+    holds: (data) => data instanceof array,
     fill(data, at, values) {
       const target = own(data);
       for (let i = 0; i < values.length; i++) {
@@ -152,7 +149,7 @@ function strings(): Element {
     // As an object of V8's and, during a run, one of the runtime's.
     bytes: 50,
     create: (length) => new Array<string>(length).fill(''),
-    holds: (data): data is Data => Array.isArray(data),
+    holds: isNot,
     fill(data, at, values) {
       for (let i = 0; i < values.length; i++) {
         const value = values[i];
@@ -217,6 +214,14 @@ function half(): Codec<number> {
       scratch.setUint16(0, bits);
       return write(getFloat16(scratch, 0));
     },
+  };
+}
+
+function bit(): Codec<number> {
+  return {
+    takes: 'true or false',
+    read: (value) => (value === true || value === 1 ? 1 : value === false || value === 0 ? 0 : undefined),
+    write: (stored) => stored !== 0,
   };
 }
 

@@ -115,20 +115,15 @@ function encodeRows(
   return alike ? [alike] : encodeEach(values, expected, placeOf);
 }
 
-/** More values are allocated only once all are known to be there, where the first row alone tells how many. */
-const manyValues = 1e6;
-
-/** Plain JSON of one shape in one tensor, read in one pass; undefined where anything else is among it. */
+/** Plain JSON of one shape in one tensor; undefined where anything else is among it. */
 function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tensor | undefined {
-  const own = measure(values[0]);
-  const shape = completeShape(own, dims);
-  if (!shape) return undefined;
+  const lengths = measure(values[0]);
+  const shape = completeShape(lengths, dims);
+  // Before memory is allocated for what the first row alone would tell.
+  if (!shape || !values.every((value) => nestsAs(value, lengths, 0))) return undefined;
   const element = elementOf(type);
-  const size = values.length * sizeOf(shape);
-  if (size > manyValues && !values.every((value) => nestsAs(value, own, 0))) return undefined;
-  const data = element.create(size);
-  const lengths = [values.length, ...own];
-  return fillNested(element, data, 0, values, lengths, 0)
+  const data = element.create(values.length * sizeOf(shape));
+  return fillNested(element, data, 0, values, [values.length, ...lengths], 0)
     ? { type, shape: [values.length, ...shape], data }
     : undefined;
 }
@@ -205,8 +200,7 @@ function unpack(value: unknown, expected: Expected, place: Place): Tensor | unde
   }
   const element = elementOf(type);
   const data = element.create(value.length);
-  // Those of the same class are of the same type, but for these two.
-  if (element.holds(value) && type !== 'float16' && type !== 'bool') {
+  if (element.holds(value)) {
     element.copy(data, 0, value);
     return { type, shape, data };
   }
