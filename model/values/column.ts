@@ -65,9 +65,11 @@ export class Column implements Iterable<unknown> {
   tensor(): Tensor {
     const [first, ...others] = this.blocks.map(({ tensor }) => tensor);
     if (others.length === 0) return first;
-    const odd = others.find(({ shape }) => !sameShape(shape, first.shape));
-    if (odd)
-      throw new RunError(`rows of shapes ${showDims(first.shape)} and ${showDims(odd.shape)} in one tensor`);
+    const unlike = others.find(({ shape }) => !sameShape(shape, first.shape));
+    if (unlike)
+      throw new RunError(
+        `rows of shapes ${showDims(first.shape)} and ${showDims(unlike.shape)} in one tensor`,
+      );
     return stack([first, ...others].map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] })));
   }
 

@@ -106,7 +106,7 @@ export const numericDatatypes = Object.values(elements)
 
 /** Elements kept in typed arrays. */
 function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write }: Codec): Element {
-  const own = (data: Data) => data as Numbers;
+  const numbers = (data: Data) => data as Numbers;
   return {
     datatype,
     takes,
@@ -115,7 +115,7 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
     view: (buffer, offset, length) => new array(buffer, offset, length),
     holds: (data) => data instanceof array,
     fill(data, at, values) {
-      const target = own(data);
+      const target = numbers(data);
       for (let i = 0; i < values.length; i++) {
         const value = values[i];
         // Nearly all of a big body is plain numbers.
@@ -128,21 +128,21 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
       }
       return -1;
     },
-    get: (data, at) => write(own(data)[at]),
+    get: (data, at) => write(numbers(data)[at]),
     list(data, from, to) {
       const values = new Array<unknown>(to - from);
-      for (let i = from; i < to; i++) values[i - from] = write(own(data)[i]);
+      for (let i = from; i < to; i++) values[i - from] = write(numbers(data)[i]);
       return values;
     },
     copy(data, at, source, step = 1) {
-      if (step === 1) own(data).set(own(source), at);
-      else for (let i = 0; i < source.length; i++) own(data)[at + i * step] = own(source)[i];
+      if (step === 1) numbers(data).set(numbers(source), at);
+      else for (let i = 0; i < source.length; i++) numbers(data)[at + i * step] = numbers(source)[i];
     },
   };
 }
 
 function strings(): Element {
-  const own = (data: Data) => data as string[];
+  const texts = (data: Data) => data as string[];
   return {
     datatype: 'BYTES',
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
@@ -156,14 +156,14 @@ function strings(): Element {
         const text = isBase64(value) ? textOf(value) : value;
         // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
         if (typeof text !== 'string' || text.includes('\0') || !text.isWellFormed()) return i;
-        own(data)[at + i] = text;
+        texts(data)[at + i] = text;
       }
       return -1;
     },
     get: (data, at) => data[at],
-    list: (data, from, to) => own(data).slice(from, to),
+    list: (data, from, to) => texts(data).slice(from, to),
     copy(data, at, source, step = 1) {
-      for (let i = 0; i < source.length; i++) own(data)[at + i * step] = own(source)[i];
+      for (let i = 0; i < source.length; i++) texts(data)[at + i * step] = texts(source)[i];
     },
   };
 }

@@ -56,7 +56,12 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const values = column instanceof Column ? [...column] : column;
   if (values.length === 0) return [];
   const { name, type, missingText } = input;
-  const expected = { type, dims: instanceDims(input, kind), lead: kind === 'single', missingText };
+  const expected = {
+    type,
+    dims: instanceDims(input, kind),
+    allowsLeadingOne: kind === 'single',
+    missingText,
+  };
   return encodeRows(values, expected, (row) => ({ input: name, row, path: [] }));
 }
 

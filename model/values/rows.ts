@@ -33,13 +33,13 @@ export function stack(tensors: readonly Tensor[]): Tensor {
 /** Each request's own rows of outputs that were computed together. Throws RunError where they do not follow the rows. */
 export function splitRows(tensors: readonly Tensor[], counts: readonly number[]): Tensor[][] {
   const rows = counts.reduce((sum, count) => sum + count, 0);
-  const odd = tensors.find(({ shape }) => shape[0] !== rows);
-  if (odd) throw new RunError(`an output has the shape ${showDims(odd.shape)} for ${rows} rows`);
+  const misfit = tensors.find(({ shape }) => shape[0] !== rows);
+  if (misfit) throw new RunError(`an output has the shape ${showDims(misfit.shape)} for ${rows} rows`);
   let from = 0;
   return counts.map((count) => {
     const to = from + count;
-    const own = tensors.map((tensor) => rowsOf(tensor, from, to));
+    const part = tensors.map((tensor) => rowsOf(tensor, from, to));
     from = to;
-    return own;
+    return part;
   });
 }

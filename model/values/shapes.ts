@@ -11,40 +11,40 @@ export interface Expected {
   /** Undefined where any shape will do. */
   dims: readonly Dim[] | undefined;
   /** Whether a first dimension of 1 may stand before the others. */
-  lead?: boolean;
+  allowsLeadingOne?: boolean;
   /** What a missing text is called. */
   missingText?: string;
 }
 
-/** The full shape of a value that nests as `own`, with what it may leave out. Throws BadInput. */
-export function fitShape(own: Shape, expected: Expected, place: Place): Shape {
-  const { dims, lead, type } = expected;
-  if (own.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
-  if (!isShape(own)) throw new BadInput('has too many empty rows', place);
-  if (dims && lead && own.length === dims.length + 1) {
-    if (own[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
-    return fitShape(own.slice(1), { type, dims }, place);
+/** The full shape of a value that nests as `lengths`, with what it may leave out. Throws BadInput. */
+export function fitShape(lengths: Shape, expected: Expected, place: Place): Shape {
+  const { dims, allowsLeadingOne, type } = expected;
+  if (lengths.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
+  if (!isShape(lengths)) throw new BadInput('has too many empty rows', place);
+  if (dims && allowsLeadingOne && lengths.length === dims.length + 1) {
+    if (lengths[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
+    return fitShape(lengths.slice(1), { type, dims }, place);
   }
-  const shape = completeShape(own, dims);
+  const shape = completeShape(lengths, dims);
   if (shape) return shape;
   const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
-  const isBatch = own.length === 1 && dims?.length === 1 && dims[0] === 1;
+  const isBatch = lengths.length === 1 && dims?.length === 1 && dims[0] === 1;
   const hint = isBatch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
   throw new BadInput(
-    `must be ${takes}, not ${own.length === 0 ? 'a single value' : showDims(own)}${hint}`,
+    `must be ${takes}, not ${lengths.length === 0 ? 'a single value' : showDims(lengths)}${hint}`,
     place,
   );
 }
 
-/** The shape of a value that nests as `own`, with what it may leave out; undefined where it does not fit. */
-export function completeShape(own: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
-  if (!dims) return isShape(own) ? own : undefined;
-  const isOdd = (length: number, axis: number) => typeof dims[axis] === 'number' && dims[axis] !== length;
-  if (own.length > dims.length || own.some(isOdd)) return undefined;
-  if (own.length === dims.length) return own;
-  const missing = dims.slice(own.length);
-  if (own.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
-  return [...own, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
+/** The shape of a value that nests as `lengths`, with what it may leave out; undefined where it does not fit. */
+export function completeShape(lengths: Shape, dims: readonly Dim[] | undefined): Shape | undefined {
+  if (!dims) return isShape(lengths) ? lengths : undefined;
+  const isMisfit = (length: number, axis: number) => typeof dims[axis] === 'number' && dims[axis] !== length;
+  if (lengths.length > dims.length || lengths.some(isMisfit)) return undefined;
+  if (lengths.length === dims.length) return lengths;
+  const missing = dims.slice(lengths.length);
+  if (lengths.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
+  return [...lengths, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
 }
 
 /**

@@ -39,16 +39,16 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
 
 /** What a wrapper adds comes last. */
 function inOrder(answer: Columns, { outputs }: Signature): Outputs {
-  const own = outputs.map(({ name }) => name).filter((name) => Object.hasOwn(answer, name));
-  const added = Object.keys(answer).filter((name) => !own.includes(name));
-  return [...own, ...added].map((name) => [name, answer[name]]);
+  const declared = outputs.map(({ name }) => name).filter((name) => Object.hasOwn(answer, name));
+  const added = Object.keys(answer).filter((name) => !declared.includes(name));
+  return [...declared, ...added].map((name) => [name, answer[name]]);
 }
 
 /** Throws RunError where a batch that came in one piece was answered with another number of rows. */
 function checkRowCount(outputs: Outputs, rows: number | undefined): void {
   if (rows === undefined) return;
-  const odd = outputs.find(([, column]) => column instanceof Column && column.length !== rows);
-  if (odd) throw new RunError(`the output ${odd[0]} has ${odd[1].length} rows for ${rows}`);
+  const misfit = outputs.find(([, column]) => column instanceof Column && column.length !== rows);
+  if (misfit) throw new RunError(`the output ${misfit[0]} has ${misfit[1].length} rows for ${rows}`);
 }
 
 function showPredictions(

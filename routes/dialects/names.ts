@@ -41,11 +41,11 @@ function underscored(name: string): string {
  */
 function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
   const at = where && ` in ${where}`;
-  const own = new Set(given);
-  if (own.size < given.length) throw new BadInput(`an input stands twice${at}`);
+  const names = new Set(given);
+  if (names.size < given.length) throw new BadInput(`an input stands twice${at}`);
   const places = new Map(known.map((name, i) => [name, i]));
   let plainPlaces: Map<string, number | undefined> | undefined;
-  const found = known.map((name) => (own.has(name) ? name : undefined));
+  const found = known.map((name) => (names.has(name) ? name : undefined));
   for (const name of given) {
     if (places.has(name)) continue;
     plainPlaces ??= placesOf(known);

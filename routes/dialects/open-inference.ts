@@ -120,10 +120,10 @@ function readTensor(given: InferInput, input: Input, where: string, bytes: Uint8
 
 /** JSON numbers of another datatype are read as the input's, value by value; bytes are not. */
 function checkDatatype(datatype: string, { name, type }: Input, where: string, isBinary: boolean): void {
-  const own = elementOf(type).datatype;
-  if (datatype === own) return;
-  if (!isBinary && numericDatatypes.includes(datatype) && numericDatatypes.includes(own)) return;
-  throw new BadInput(`${where}.datatype must be ${own} for ${name}`);
+  const expected = elementOf(type).datatype;
+  if (datatype === expected) return;
+  if (!isBinary && numericDatatypes.includes(datatype) && numericDatatypes.includes(expected)) return;
+  throw new BadInput(`${where}.datatype must be ${expected} for ${name}`);
 }
 
 function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
