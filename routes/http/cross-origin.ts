@@ -9,7 +9,6 @@ export function crossOrigin(origins: readonly string[]): RequestHandler[] {
   const options: CorsOptionsDelegate<Request> = ({ headers }, done) =>
     done(null, {
       origin: origins.includes('*') ? '*' : [...origins],
-      methods: ['GET', 'HEAD', 'POST'],
       exposedHeaders: ['X-Request-Id'],
       // The package takes every OPTIONS for a preflight; others are for the routes.
       preflightContinue: headers['access-control-request-method'] === undefined,
