@@ -9,7 +9,7 @@ import { onceClosed } from './closed';
 import type { Options } from './options';
 import { isOver } from './send';
 
-type Format = Pick<Options, 'logFormat'>;
+type Format = Partial<Pick<Options, 'logFormat'>>;
 type LogFormat = morgan.FormatFn<Request, Response>;
 
 /** Gives each request its id, the caller's own if that is sane, and logs it once its reply is over. Throws BootError. */

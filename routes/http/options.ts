@@ -1,78 +1,59 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { BootError } from '../../model/errors';
 
-/** What the environment decides; README.md says the same in words. */
-export interface Options {
-  port: number;
-  /** The address to listen on; undefined is all of them, IPv4 and IPv6. */
-  host?: string;
-  /** Files, or folders of them. */
-  modelPaths: readonly string[];
-  /** The name in paths and replies; undefined is the file's. */
-  modelName?: string;
-  /** The column names of a model with one `[N,k]` input. */
-  features?: readonly string[];
-  /** The outputs to give; the first is the prediction. */
-  outputs?: readonly string[];
-  /** Any of these lets a prediction in; none means that all may. */
-  apiKeys: readonly string[];
-  /** Bytes of the largest body, after decompression. */
-  bodyLimit: number;
-  /** Most rows that waiting requests may share in one run. */
-  maxBatch: number;
-  /** Most requests in flight in a process whose body has arrived. */
-  maxQueue: number;
-  /** Milliseconds from a request's arrival until it gets a 504. */
-  timeout: number;
-  /** Milliseconds that an idle connection is kept. */
-  keepAlive: number;
-  processes: number;
-  /** Threads of one run. */
-  threads: number;
-  /** `json`, a morgan format name or string, or `off`; undefined is a line of our own. */
-  logFormat?: string;
-  /** Origins whose pages may ask, or `*`. */
-  corsOrigins: readonly string[];
-}
+/** How a variable is read, undefined where it is not set, and what --help says of it. */
+type Variable = readonly [
+  name: string,
+  read: (text: string | undefined, name: string) => unknown,
+  help: string,
+];
 
-/** The bundled model, beside the compiled code. */
-const ownModel = join(__dirname, '..', '..', '..', 'model', 'model.onnx');
+/** What the environment decides: every option with its variable. README.md says the same at greater length. */
+export const variables = {
+  port: ['PORT', wholeNumber(3000, 0, 65_535), 'the port to listen on: 3000'],
+  host: ['HOST', readText, 'the address to listen on: all, of IPv4 and IPv6'],
+  modelPaths: ['MODEL_PATH', readPaths, 'the model, several by commas, or a folder; arguments win'],
+  modelName: ['MODEL_NAME', readModelName, "the name in paths and replies: the file's"],
+  features: ['FEATURES', readList, 'column names of a model with one [N,k] input'],
+  outputs: ['OUTPUTS', readList, 'the outputs to give, by name; the first is the prediction'],
+  apiKeys: ['API_KEY', readKeys, 'the key that predictions need; several by commas'],
+  /** In bytes. */
+  bodyLimit: ['BODY_LIMIT', readSize, 'largest body, after decompression: 10mb'],
+  maxBatch: [
+    'MAX_BATCH',
+    wholeNumber(32, 1, 1e6),
+    'most rows that waiting requests may share in one run: 32',
+  ],
+  maxQueue: ['MAX_QUEUE', wholeNumber(1000, 1, 1e6), 'most requests in flight in a process: 1000'],
+  /** In milliseconds, from the arrival of a request. */
+  timeout: ['TIMEOUT', milliseconds(25), 'seconds until 504: 25'],
+  /** In milliseconds. */
+  keepAlive: ['KEEP_ALIVE', milliseconds(95), 'seconds that an idle connection is kept: 95'],
+  processes: ['WEB_CONCURRENCY', wholeNumber(1, 1, 512), 'processes: 1'],
+  threads: ['THREADS', wholeNumber(0, 1, 1024), 'threads of one run: cores by processes'],
+  logFormat: ['LOG_FORMAT', readText, 'json, off, a morgan format name or string: a line a request'],
+  corsOrigins: ['CORS_ORIGIN', readOrigins, 'origins whose pages may ask, by commas, or *'],
+} satisfies Record<string, Variable>;
 
-const variables =
-  `PORT HOST MODEL_PATH MODEL_NAME FEATURES OUTPUTS API_KEY BODY_LIMIT MAX_BATCH MAX_QUEUE TIMEOUT KEEP_ALIVE WEB_CONCURRENCY
-  THREADS LOG_FORMAT CORS_ORIGIN`.split(/\s+/);
+export type Options = {
+  [Option in keyof typeof variables]: ReturnType<(typeof variables)[Option][1]>;
+};
 
-/** The variables that are set, by name. */
-type Variables = Record<string, string | undefined>;
-
-/** Reads the environment, with the models that the command line names. Throws an Error that names a variable which makes no sense. */
+/** Reads the environment, with the models that the command line names. Throws BootError for a variable that makes no sense. */
 export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
-  const values = readVariables(env);
-  const processes = readNumber(values, 'WEB_CONCURRENCY', { fallback: 1, min: 1, max: 512 });
   // https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
   const isSageMaker = paths.join() === 'serve';
-  const ownPaths = readList(values, 'MODEL_PATH') ?? [isSageMaker ? '/opt/ml/model' : ownModel];
+  const values = isSageMaker
+    ? { ...env, PORT: env.PORT || '8080', MODEL_PATH: env.MODEL_PATH || '/opt/ml/model' }
+    : env;
+  const options = Object.fromEntries(
+    Object.entries(variables).map(([option, [name, read]]) => [option, read(textOf(values, name), name)]),
+  ) as Options;
   return {
-    port: readNumber(values, 'PORT', { fallback: isSageMaker ? 8080 : 3000, min: 0, max: 65535 }),
-    host: values.HOST || undefined,
-    modelPaths: paths.length > 0 && !isSageMaker ? paths : ownPaths,
-    modelName: readName(values),
-    features: readList(values, 'FEATURES'),
-    outputs: readList(values, 'OUTPUTS'),
-    apiKeys: readKeys(values),
-    bodyLimit: readSize(values, 'BODY_LIMIT', '10mb'),
-    maxBatch: readNumber(values, 'MAX_BATCH', { fallback: 32, min: 1, max: 1e6 }),
-    maxQueue: readNumber(values, 'MAX_QUEUE', { fallback: 1000, min: 1, max: 1e6 }),
-    timeout: readSeconds(values, 'TIMEOUT', 25),
-    keepAlive: readSeconds(values, 'KEEP_ALIVE', 95),
-    processes,
-    threads: readNumber(values, 'THREADS', {
-      fallback: Math.max(1, Math.floor(availableParallelism() / processes)),
-      min: 1,
-      max: 1024,
-    }),
-    logFormat: values.LOG_FORMAT || undefined,
-    corsOrigins: readOrigins(values),
+    ...options,
+    modelPaths: paths.length > 0 && !isSageMaker ? paths : options.modelPaths,
+    threads: options.threads || Math.max(1, Math.floor(availableParallelism() / options.processes)),
   };
 }
 
@@ -80,80 +61,74 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
 export const defaults: Options = readOptions();
 
 /** Files of variables leave spaces and carriage returns around a value, and `docker --env-file` quotes. */
-function readVariables(env: NodeJS.ProcessEnv): Variables {
-  const set = variables.flatMap((name) => (env[name] ? [[name, env[name].trim()] as const] : []));
-  for (const [name, value] of set) {
-    // In lists of names, double quotes are those of CSV.
-    const quotes = ['FEATURES', 'OUTPUTS'].includes(name) ? /^'[^']*'$/ : /^("[^"]*"|'[^']*')$/;
-    if (quotes.test(value)) throw new Error(`${name} has quotes around its value: remove them.`);
-  }
-  return Object.fromEntries(set);
+function textOf(values: NodeJS.ProcessEnv, name: string): string | undefined {
+  const text = values[name]?.trim();
+  // In lists of names, double quotes are those of CSV.
+  const quotes = ['FEATURES', 'OUTPUTS'].includes(name) ? /^'[^']*'$/ : /^("[^"]*"|'[^']*')$/;
+  if (text && quotes.test(text)) throw new BootError(`${name} has quotes around its value: remove them.`);
+  return values[name] ? text : undefined;
 }
 
-/** What a number may be; one without a unit is whole. */
-interface NumberRange {
-  fallback: number;
-  min: number;
-  max: number;
-  unit?: string;
+function readText(text: string | undefined): string | undefined {
+  return text || undefined;
 }
 
-function readNumber(values: Variables, name: string, { fallback, min, max, unit }: NumberRange): number {
-  const text = values[name];
-  if (!text) return fallback;
-  const value = Number(text);
-  if (!(value >= min && value <= max) || (!unit && !Number.isInteger(value))) {
-    const kind = unit ? `a number of ${unit}` : 'a whole number';
-    throw new Error(`${name} must be ${kind} from ${min} to ${max}, not ${JSON.stringify(text)}.`);
-  }
-  return value;
+function wholeNumber(fallback: number, min: number, max: number) {
+  return (text: string | undefined, name: string): number => {
+    if (!text) return fallback;
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new BootError(`${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}.`);
+  };
 }
 
-/** Seconds, as milliseconds. */
-function readSeconds(values: Variables, name: string, fallback: number): number {
-  return Math.round(1000 * readNumber(values, name, { fallback, min: 0.001, max: 86400, unit: 'seconds' }));
+/** Reads seconds. */
+function milliseconds(fallback: number) {
+  return (text: string | undefined, name: string): number => {
+    const seconds = Number(text || fallback);
+    if (seconds >= 0.001 && seconds <= 86_400) return Math.round(1000 * seconds);
+    throw new BootError(
+      `${name} must be a number of seconds from 0.001 to 86400, not ${JSON.stringify(text)}.`,
+    );
+  };
 }
 
-function readSize(values: Variables, name: string, fallback: string): number {
-  const text = values[name] || fallback;
-  const match = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text);
-  const bytes = match
-    ? Math.floor(Number(match[1]) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf((match[2] ?? 'b').toLowerCase()))
-    : 0;
-  if (!(bytes >= 1 && bytes <= 2 ** 29)) {
-    throw new Error(`${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`);
-  }
-  return bytes;
+/** Reads a size as bytes. */
+function readSize(text: string | undefined, name: string): number {
+  const [, size, unit = 'b'] = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text || '10mb') ?? [];
+  const bytes = Math.floor(Number(size) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf(unit.toLowerCase()));
+  if (bytes >= 1 && bytes <= 2 ** 29) return bytes;
+  throw new BootError(`${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`);
 }
 
-function readName({ MODEL_NAME }: Variables): string | undefined {
-  if (MODEL_NAME && /[/:\s]/.test(MODEL_NAME)) {
-    throw new Error('MODEL_NAME is part of paths and cannot hold a slash, a colon or a space.');
-  }
-  return MODEL_NAME || undefined;
+function readModelName(text: string | undefined, name: string): string | undefined {
+  if (!/[/:\s]/.test(text ?? '')) return text || undefined;
+  throw new BootError(`${name} is part of paths and cannot hold a slash, a colon or a space.`);
 }
 
 /** A list as in CSV: what holds a comma stands in double quotes. */
-function readList(values: Variables, variable: string): string[] | undefined {
-  const text = values[variable];
+function readList(text: string | undefined, name: string): readonly string[] | undefined {
   if (!text) return undefined;
   const fields = text.matchAll(/(?<=^|,)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?=,|$)/g);
-  const names = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
-  if (names.includes('')) throw new Error(`${variable} has an empty name between two commas.`);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new Error(`${variable} names ${twice} twice.`);
-  return names;
+  const items = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
+  if (items.includes('')) throw new BootError(`${name} has an empty name between two commas.`);
+  const twice = items.find((item, i) => items.indexOf(item) !== i);
+  if (twice !== undefined) throw new BootError(`${name} names ${twice} twice.`);
+  return items;
 }
 
-function readOrigins(values: Variables): string[] {
-  const origins = readList(values, 'CORS_ORIGIN') ?? [];
-  const odd = origins.find((origin) => origin !== '*' && !isOrigin(origin));
-  if (odd !== undefined) {
-    throw new Error(
-      `CORS_ORIGIN must be * or origins such as https://example.com, without a path, not ${JSON.stringify(odd)}.`,
-    );
-  }
-  return origins;
+/** The bundled model is beside the compiled code. */
+function readPaths(text: string | undefined, name: string): readonly string[] {
+  return readList(text, name) ?? [join(__dirname, '..', '..', '..', 'model', 'model.onnx')];
+}
+
+function readOrigins(text: string | undefined, name: string): readonly string[] {
+  const origins = readList(text, name) ?? [];
+  const invalid = origins.find((origin) => origin !== '*' && !isOrigin(origin));
+  if (invalid === undefined) return origins;
+  throw new BootError(
+    `${name} must be * or origins such as https://example.com, without a path, not ${JSON.stringify(invalid)}.`,
+  );
 }
 
 /** Browsers send an origin in one form only, to which it is compared as text. */
@@ -163,11 +138,9 @@ function isOrigin(text: string): boolean {
   return text === `${protocol}//${host}`;
 }
 
-function readKeys({ API_KEY }: Variables): string[] {
-  if (API_KEY === undefined) return [];
-  const keys = API_KEY.split(',').map((key) => key.trim());
+function readKeys(text: string | undefined, name: string): readonly string[] {
+  const keys = text?.split(',').map((key) => key.trim()) ?? [];
   // What Node.js' own parser lets into a header; and an empty key would let everybody in.
-  if (keys.some((key) => !/^[\x21-\x7e]+$/.test(key)))
-    throw new Error('API_KEY must be keys of printable ASCII without spaces, with a comma between two.');
-  return keys;
+  if (keys.every((key) => /^[\x21-\x7e]+$/.test(key))) return keys;
+  throw new BootError(`${name} must be keys of printable ASCII without spaces, with a comma between two.`);
 }
