@@ -12,18 +12,12 @@ import { readCommandLine } from './routes/http/command-line';
 import { crossOrigin } from './routes/http/cross-origin';
 import { notFound, sendError } from './routes/http/errors';
 import { needsKey } from './routes/http/key';
-import { formatLines, outliveStdout, requestLog } from './routes/http/log';
+import { logInfo, outliveStdout, requestLog } from './routes/http/log';
 import { answerScrapes, createMetrics } from './routes/http/metrics';
 import { defaults, type Options, readOptions } from './routes/http/options';
-import {
-  createHttpServer,
-  endOnSignal,
-  killRunsOnExit,
-  killStuckRuns,
-  listen,
-  onSignal,
-} from './routes/http/server';
-import { isOurWorker, report, supervise } from './routes/http/workers';
+import { createHttpServer, listen } from './routes/http/server';
+import { endWell, onSignal } from './routes/http/shutdown';
+import { isOurWorker, report, Workers } from './routes/http/workers';
 import { predictRoutes } from './routes/predict';
 
 export { loadModel, type Model };
@@ -62,18 +56,15 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
 
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function startServer(options: Options): Promise<void> {
-  const log = (line: string) => console.log(formatLines(options, line));
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
-  if (!isOurWorker) log(`Loading ${options.modelPaths.join(', ')}`);
+  if (!isOurWorker) logInfo(options, `Loading ${options.modelPaths.join(', ')}`);
   const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName });
   // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in
   // routes/README.md, "Around a model". One that takes other names than the model says so in its `signature`.
   const models = loaded;
   const app = createApp(models, options);
-  const { server, drain } = createHttpServer(app, options);
-  killRunsOnExit(models);
-  endOnSignal(drain, models, options);
-  killStuckRuns(app, drain, models, options);
+  const server = createHttpServer(app, options);
+  endWell({ app, server, models }, options);
   const port = await listen(server, options);
   await report({ bootLog: bootLog(models, options, port) }, options);
 }
@@ -86,8 +77,8 @@ async function main(): Promise<void> {
     if ('text' in asked) return console.log(asked.text);
     options = readOptions(process.env, asked.paths);
     if (options.processes === 1 || cluster.isWorker) return await startServer(options);
-    const { end, kill } = supervise(options);
-    onSignal(end, kill, options);
+    const workers = new Workers(options);
+    onSignal(() => workers.end(), options);
     answerScrapes();
   } catch (error) {
     await report({ bootError: messageOf(error) }, options ?? {});

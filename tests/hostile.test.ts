@@ -66,7 +66,7 @@ afterAll(async () => {
 /** Serves a model in this process, on a port of its own. */
 async function listen(name: string, env: NodeJS.ProcessEnv = {}): Promise<number> {
   const { app } = await serveModel(name, env);
-  const { server } = createHttpServer(app, readOptions({ LOG_FORMAT: 'off', ...env }, [modelPath(name)]));
+  const server = createHttpServer(app, readOptions({ LOG_FORMAT: 'off', ...env }, [modelPath(name)]));
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
   return (server.address() as AddressInfo).port;

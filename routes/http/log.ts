@@ -117,8 +117,18 @@ function toJsonLine(value: object): string {
   });
 }
 
-/** What the process has to say beside its requests: as it stands, or an object for each line. */
-export function formatLines({ logFormat }: Format, text: string): string {
+/** Logs what the process has to say beside its requests. */
+export function logInfo(format: Format, text: string): void {
+  console.log(formatLines(format, text));
+}
+
+/** The same for what went wrong, on stderr. */
+export function logProblem(format: Format, text: string): void {
+  console.error(formatLines(format, text));
+}
+
+/** Lines as they stand, or an object for each. */
+function formatLines({ logFormat }: Format, text: string): string {
   if (logFormat !== 'json') return text;
   const lines = text.split('\n').map((line) => toJsonLine({ time: timeText(), message: line.trim() }));
   return lines.join('\n');

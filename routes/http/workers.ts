@@ -1,5 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
-import { formatLines } from './log';
+import { logInfo, logProblem } from './log';
 import type { Options } from './options';
 
 /** What a worker tells the primary: its boot log, or why it could not boot. */
@@ -23,8 +23,8 @@ const mostFailedBoots = 3;
 /** Says what a process has to say of its boot: for a worker, its primary does, once for all. Resolves when it is sent. */
 export function report(message: BootMessage, options: Partial<Options>): Promise<void> {
   if (!isOurWorker) {
-    if (message.bootLog !== undefined) console.log(formatLines(options, message.bootLog));
-    if (message.bootError !== undefined) console.error(formatLines(options, message.bootError));
+    if (message.bootLog !== undefined) logInfo(options, message.bootLog);
+    if (message.bootError !== undefined) logProblem(options, message.bootError);
     return Promise.resolve();
   }
   return new Promise((resolve) => {
@@ -32,68 +32,71 @@ export function report(message: BootMessage, options: Partial<Options>): Promise
   });
 }
 
-/**
- * Starts so many workers on one port, replaces those that die, and ends the process when all have ended. Gives what lets
- * them end, and what kills them.
- */
-export function supervise(options: Options): { end(): void; kill(): void } {
-  let ending = false;
-  let exitCode = 0;
-  let everListened = false;
-  let failedBoots = 0;
-  let logged = false;
-  const listening = new Set<number>();
-  const complain = (message: string) => console.error(formatLines(options, message));
-  const fork = () => cluster.fork({ [workerMark]: '1' });
-  const end = () => {
-    ending = true;
-    for (const worker of alive()) worker.process.kill('SIGTERM');
-    if (alive().length === 0) process.exit(exitCode);
-  };
-  const kill = () => {
-    for (const worker of alive()) worker.process.kill('SIGKILL');
-    process.exit(1);
-  };
-  const fail = (message: string) => {
-    if (!ending) complain(message);
-    exitCode = 1;
-    end();
-  };
-  cluster.on('listening', ({ id }) => {
-    everListened = true;
-    failedBoots = 0;
-    listening.add(id);
-  });
-  cluster.on('message', (_worker, { bootLog, bootError }: BootMessage) => {
-    if (bootLog !== undefined && !logged) {
-      logged = true;
-      console.log(formatLines(options, bootLog));
+/** The workers on one port: those that die are replaced, and the process ends when all have ended. */
+export class Workers {
+  private readonly listening = new Set<number>();
+  private everListened = false;
+  private failedBoots = 0;
+  private isEnding = false;
+
+  constructor(private readonly options: Options) {
+    cluster.on('message', (worker, message: BootMessage) => this.onMessage(worker, message));
+    cluster.on('exit', (worker, code, signal) => this.onExit(worker, signal ?? `exit code ${code}`));
+    process.on('exit', () => killAll('SIGKILL'));
+    // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
+    cluster.schedulingPolicy = cluster.SCHED_NONE;
+    for (let i = 0; i < options.processes; i++) fork();
+  }
+
+  /** Lets all workers end, and then the process. */
+  end(): void {
+    this.isEnding = true;
+    killAll('SIGTERM');
+    if (alive().length === 0) process.exit();
+  }
+
+  private onMessage({ id }: Worker, { bootLog, bootError }: BootMessage): void {
+    if (bootLog !== undefined) {
+      if (!this.everListened) logInfo(this.options, bootLog);
+      this.everListened = true;
+      this.failedBoots = 0;
+      this.listening.add(id);
     }
-    if (bootError === undefined) return;
-    if (everListened) complain(bootError);
-    else fail(bootError);
-  });
-  cluster.on('exit', (worker, code, signal) => {
-    const booted = listening.delete(worker.id);
-    if (ending) {
-      if (booted && code !== 0) exitCode = 1;
-      if (alive().length === 0) process.exit(exitCode);
+    if (bootError === undefined || this.isEnding) return;
+    logProblem(this.options, bootError);
+    if (!this.everListened) this.fail();
+  }
+
+  private onExit(worker: Worker, how: string): void {
+    const hasListened = this.listening.delete(worker.id);
+    if (this.isEnding) {
+      if (hasListened && how !== 'exit code 0') process.exitCode = 1;
+      if (alive().length === 0) process.exit();
       return;
     }
-    complain(`worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
-    if (booted) return void fork();
-    failedBoots++;
-    if (!everListened && failedBoots >= mostFailedBoots) {
-      return fail('The workers die before they can listen.');
+    logProblem(this.options, `worker ${worker.process.pid} died (${how})`);
+    if (!hasListened) this.failedBoots++;
+    if (!this.everListened && this.failedBoots >= mostFailedBoots) {
+      logProblem(this.options, 'The workers die before they can listen.');
+      this.fail();
     }
     // Others serve meanwhile, and are not to pay for one that cannot boot.
-    const pause = everListened ? Math.min(longestPauseMs, firstPauseMs * 2 ** (failedBoots - 1)) : 0;
-    setTimeout(() => ending || fork(), pause);
-  });
-  // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
-  cluster.schedulingPolicy = cluster.SCHED_NONE;
-  for (let i = 0; i < options.processes; i++) fork();
-  return { end, kill };
+    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (this.failedBoots - 1));
+    setTimeout(() => this.isEnding || fork(), hasListened || !this.everListened ? 0 : pauseMs);
+  }
+
+  private fail(): void {
+    process.exitCode = 1;
+    this.end();
+  }
+}
+
+function fork(): void {
+  cluster.fork({ [workerMark]: '1' });
+}
+
+function killAll(signal: NodeJS.Signals): void {
+  for (const worker of alive()) worker.process.kill(signal);
 }
 
 function alive(): Worker[] {

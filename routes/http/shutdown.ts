@@ -1,0 +1,102 @@
+import type { Server } from 'node:http';
+import net from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Express } from 'express';
+import type { Model } from '../../model/model';
+import { flushLog, logInfo, logProblem } from './log';
+import type { Options } from './options';
+import { isOurWorker } from './workers';
+
+/** A request that is on its way when the server stops may still arrive on an open connection. */
+const lingerMs = 1000;
+/** From the signal to the end: hosts kill what lives on for 30 s. */
+const gracePeriodMs = 25_000;
+
+/** What a server is to end well with. */
+interface Running {
+  app: Express;
+  server: Server;
+  models: readonly Model[];
+}
+
+/** Has the process end well: at a signal, where a run does not end, and whatever else ends it. */
+export function endWell({ app, server, models }: Running, options: Options): void {
+  const drain = drainer(app, server);
+  const end = async () => {
+    await drain();
+    await Promise.all(models.map((model) => model.close()));
+    process.exit(0);
+  };
+  onSignal(end, options);
+  onStuckRun(models, options, async () => {
+    app.locals.stuck = true;
+    await Promise.race([drain(), wait(gracePeriodMs)]);
+    process.exit(1);
+  });
+  process.on('exit', () => {
+    flushLog();
+    // To end, a process waits for its threads; nothing but a signal to itself ends one during a run.
+    if (models.some(({ status }) => status.runningSince !== undefined)) process.kill(process.pid, 'SIGKILL');
+  });
+}
+
+/**
+ * Calls `end` at the first SIGTERM, SIGINT or SIGHUP, and ends the process where that has not ended it in time. A line
+ * says so, of all workers their primary's.
+ */
+export function onSignal(end: () => void, options: Options): void {
+  let isEnding = false;
+  const stop = (signal: string) => {
+    if (isEnding) return;
+    isEnding = true;
+    if (!isOurWorker) logInfo(options, `${signal}: answering what was accepted, then ending`);
+    setTimeout(() => {
+      const text = `not ended after ${gracePeriodMs / 1000} s: killing what still runs`;
+      if (!isOurWorker) logProblem(options, text);
+      process.exit(1);
+    }, gracePeriodMs);
+    end();
+  };
+  process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', stop);
+}
+
+/** Calls `end` once where a run takes so long that it may never end, which only the end of its process can stop. */
+function onStuckRun(models: readonly Model[], options: Options, end: () => void): void {
+  const { timeout } = options;
+  const timer = setInterval(
+    () => {
+      const longest = performance.now() - 2 * timeout;
+      const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < longest);
+      if (!stuck) return;
+      clearInterval(timer);
+      const text = `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`;
+      logProblem(options, text);
+      end();
+    },
+    Math.min(1000, timeout),
+  ).unref();
+}
+
+/** Gives what stops a server: it accepts no more connections, and resolves once all requests are answered and the open ones closed. */
+function drainer(app: Express, server: Server): () => Promise<void> {
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const closeIdle = () => {
+    // A reply that has ended but waits for its reader counts as idle there.
+    const isRead = [...sockets].every(({ writableLength }) => writableLength === 0);
+    if (isRead) server.closeIdleConnections();
+    // A connection that was made in advance and never used does not count as idle.
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+  };
+  return () => {
+    app.locals.draining = true;
+    return new Promise((resolve) => {
+      // http's own close() would reset requests that are just arriving on idle connections.
+      net.Server.prototype.close.call(server, () => resolve());
+      setTimeout(() => setInterval(closeIdle, 50), lingerMs);
+    });
+  };
+}
