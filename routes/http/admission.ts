@@ -1,12 +1,11 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { totalmem } from 'node:os';
 import type { Request, RequestHandler, Response } from 'express';
 import type { Model } from '../../model/model';
 import { onceClosed } from './closed';
 import { answerError, HttpError, tooLarge } from './errors';
-import { keyCheck } from './key';
+import { needsKey } from './key';
 import type { Options } from './options';
-import { isOver } from './send';
+import { isArriving, isOver } from './send';
 
 /** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeldBytes = Math.min(
@@ -21,56 +20,62 @@ const chunkBytes = 400;
 /** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
 const mostInflation: Record<string, number> = { gzip: 1032, 'x-gzip': 1032, deflate: 1032 };
 
-/** What is in flight in a process. */
-interface Load {
-  /** Requests whose body has arrived. */
-  requests: number;
-  /** Bytes that are held for requests, beside the models' tensors. */
-  bytes: number;
-  /** Those of them that are bodies. */
-  bodyBytes: number;
-  readonly models: readonly Model[];
-}
-
-function tensorBytes({ models }: Load): number {
-  return models.reduce((sum, { status }) => sum + status.bytes, 0);
-}
-
 /** The key and the admission: what a prediction passes before its body is read. `res.locals.signal` aborts when nobody waits any more. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
-  const checkKey = keyCheck(options.apiKeys);
-  const load: Load = { requests: 0, bytes: 0, bodyBytes: 0, models };
-  return (req, res, next) => {
-    checkKey(req);
+  const checkKey = needsKey(options.apiKeys);
+  const load = new Load(models);
+  const admit: RequestHandler = (req, res, next) => {
     // A client may have disconnected before what stands in front of the guard has let its request through.
     if (isOver(res)) return;
     const { bodyLimit, maxQueue } = options;
-    const announced = Number(req.headers['content-length'] ?? 0);
-    if (announced > bodyLimit) throw tooLarge(bodyLimit);
-    const atOnce = bytesAtOnce(req.headers, announced, bodyLimit);
-    const held = load.bytes + tensorBytes(load);
-    const isFull = held > 0 && held + Math.max(announced, atOnce) > mostHeldBytes;
+    if (Number(req.headers['content-length'] ?? 0) > bodyLimit) throw tooLarge(bodyLimit);
+    const { bodyBytes, isKnown } = expectBody(req, bodyLimit);
+    const isFull = load.bytes > 0 && load.bytes + bodyBytes > mostHeldBytes;
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(req, res, load, options);
-    pending.holdBody(atOnce);
-    pending.watchBody(announced);
+    if (isKnown) pending.holdBody(bodyBytes);
+    else pending.countBody();
     next();
   };
+  return (req, res, next) => checkKey(req, res, () => admit(req, res, next));
 }
 
-/** What a body counts for from the start: a small one for what it announces, a compressed one for what it may become. */
-function bytesAtOnce(headers: IncomingHttpHeaders, announced: number, bodyLimit: number): number {
+/**
+ * The bytes that a body may take, as far as it tells: what it announces or, where it is compressed, what it may become.
+ * They are known where they are to count from the start.
+ */
+function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: number; isKnown: boolean } {
+  const announced = Number(headers['content-length'] ?? 0);
   const encoding = (headers['content-encoding'] || 'identity').toLowerCase();
-  if (encoding === 'identity') return announced <= smallBodyBytes ? announced : 0;
-  return announced > 0 ? Math.min(bodyLimit, announced * (mostInflation[encoding] ?? bodyLimit)) : bodyLimit;
+  if (encoding === 'identity') {
+    const isChunked = headers['transfer-encoding'] !== undefined;
+    return { bodyBytes: announced, isKnown: !isChunked && announced <= smallBodyBytes };
+  }
+  const most = announced > 0 ? announced * (mostInflation[encoding] ?? bodyLimit) : bodyLimit;
+  return { bodyBytes: Math.min(bodyLimit, most), isKnown: true };
+}
+
+/** What a process holds for the requests that are in flight. */
+class Load {
+  /** Requests whose body has arrived. */
+  requests = 0;
+  bodyBytes = 0;
+  replyBytes = 0;
+
+  constructor(private readonly models: readonly Model[]) {}
+
+  /** All bytes, the models' tensors as well. */
+  get bytes(): number {
+    return this.models.reduce((sum, { status }) => sum + status.bytes, this.bodyBytes + this.replyBytes);
+  }
 }
 
 /** A request that was let in, until its reply is over. */
 export class PendingRequest {
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;
-  private bytes = 0;
   private bodyBytes = 0;
+  private replyBytes = 0;
   private hasArrived = false;
   private hasEnded = false;
 
@@ -84,48 +89,45 @@ export class PendingRequest {
     res.locals.pending = this;
     res.locals.signal = this.controller.signal;
     onceClosed(res, () => this.end());
-  }
-
-  /** Counts bytes that are held for the request until its reply is over. */
-  hold(bytes: number): void {
-    if (this.hasEnded) return;
-    this.bytes += bytes;
-    this.load.bytes += bytes;
+    if (isArriving(req)) req.once('end', () => this.arrive());
+    else this.arrive();
   }
 
   /** Counts the body as so many bytes, whatever it counted for before. */
   holdBody(bytes: number): void {
     if (this.hasEnded) return;
-    this.hold(bytes - this.bodyBytes);
     this.load.bodyBytes += bytes - this.bodyBytes;
     this.bodyBytes = bytes;
   }
 
-  /** Whether the body may become tensors: not while too much is held, until the runs and replies of others are over. */
-  get hasRoom(): boolean {
-    const { bytes, bodyBytes } = this.load;
-    const held = bytes + tensorBytes(this.load);
-    return held <= mostHeldBytes || held === bodyBytes;
+  /** Counts the reply as so many bytes, until its reader has it all. */
+  holdReply(bytes: number): void {
+    if (this.hasEnded) return;
+    this.load.replyBytes += bytes - this.replyBytes;
+    this.replyBytes = bytes;
   }
 
-  watchBody(announced: number): void {
-    const { req, bodyBytes } = this;
-    const hasBody = announced > 0 || req.headers['transfer-encoding'] !== undefined;
-    if (!hasBody || req.readableEnded) this.arrive();
-    else req.once('end', () => this.arrive());
-    if (!hasBody || bodyBytes > 0) return;
-    const onData = (chunk: Buffer) => {
+  /** Counts the body as it arrives, and refuses it where it is too much with what is held for others. */
+  countBody(): void {
+    const { req, load } = this;
+    const count = (chunk: Buffer) => {
       this.holdBody(this.bodyBytes + chunk.length + chunkBytes);
-      const { load, bytes } = this;
-      if (load.bytes <= mostHeldBytes || load.bytes === bytes) return;
-      req.off('data', onData);
+      const others = load.bodyBytes + load.replyBytes - this.bodyBytes;
+      if (others === 0 || others + this.bodyBytes <= mostHeldBytes) return;
+      req.off('data', count);
       this.refuse(busy());
       // At an error, whoever reads the body lets go of what has come; the rest is thrown away.
       if (req.listenerCount('error') > 0) req.emit('error', busy());
       this.holdBody(0);
     };
     // Not before somebody reads: a listener for data would set them flowing.
-    req.once('resume', () => req.on('data', onData));
+    req.once('resume', () => req.on('data', count));
+  }
+
+  /** Whether the body may become tensors: not while too much is held, until the runs and replies of others are over. */
+  get hasRoom(): boolean {
+    const { bytes, bodyBytes } = this.load;
+    return bytes <= mostHeldBytes || bytes === bodyBytes;
   }
 
   private arrive(): void {
@@ -153,15 +155,14 @@ export class PendingRequest {
   }
 
   private end(): void {
-    const { req, res, load } = this;
     clearTimeout(this.timer);
-    if (this.hasArrived) load.requests--;
-    load.bytes -= this.bytes;
-    load.bodyBytes -= this.bodyBytes;
+    this.holdBody(0);
+    this.holdReply(0);
+    if (this.hasArrived) this.load.requests--;
     this.hasEnded = true;
-    if (!res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
+    if (!this.res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
     // The connection may idle for long, and keeps its last request.
-    req.body = undefined;
+    this.req.body = undefined;
   }
 }
 

@@ -62,7 +62,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
   const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
   if (!begin(res, 200, 'application/octet-stream', length)) return;
   res.setHeader('Inference-Header-Content-Length', header.length);
-  if (length > watchedBytes) res.locals.pending?.hold(length);
+  if (length > watchedBytes) res.locals.pending?.holdReply(length);
   res.cork();
   res.write(header);
   for (const bytes of binary) res.write(bytes);
@@ -83,7 +83,7 @@ function closeIfDraining(res: Response): void {
 }
 
 /** Whether a body is still to come; a request without one is not complete yet when it is answered. */
-function isArriving({ complete, headers }: Request): boolean {
+export function isArriving({ complete, headers }: Request): boolean {
   return (
     !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
   );
@@ -93,7 +93,7 @@ function isArriving({ complete, headers }: Request): boolean {
 async function sendPieces(res: Response, pieces: AsyncIterable<string>, bytes: number): Promise<void> {
   if (!begin(res, 200, jsonType)) return;
   // Counted by the admission until its reader has it all.
-  res.locals.pending?.hold(bytes);
+  res.locals.pending?.holdReply(bytes);
   watchReader(res);
   await pipeline(Readable.from(pieces, { highWaterMark: 1 }), res).catch((error) => {
     // The client has disconnected.
