@@ -186,11 +186,11 @@ describe('with API_KEY=old,new', () => {
   });
 
   test.each<[string, Record<string, string>, string]>([
-    ['no key', {}, 'this needs a key'],
-    ['an empty token', { Authorization: 'Bearer ' }, 'this needs a key'],
-    ['a password', { Authorization: `Basic ${btoa('old:old')}` }, 'this needs a key'],
-    ['a wrong token', { Authorization: 'Bearer olds' }, 'this key is not one of those that are valid'],
-    ['a wrong key', { 'X-API-Key': 'olds' }, 'this key is not one of those that are valid'],
+    ['no key', {}, 'an API key is required'],
+    ['an empty token', { Authorization: 'Bearer ' }, 'an API key is required'],
+    ['a password', { Authorization: `Basic ${btoa('old:old')}` }, 'an API key is required'],
+    ['a wrong token', { Authorization: 'Bearer olds' }, 'the API key is not valid'],
+    ['a wrong key', { 'X-API-Key': 'olds' }, 'the API key is not valid'],
   ])('POST /predict with %s is told so', async (_what, headers, words) => {
     const { agent } = await serveOnce('model', env);
     const reply = await agent.post('/predict').set(headers).send(flower);

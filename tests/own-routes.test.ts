@@ -375,7 +375,7 @@ describe('a route of one’s own', () => {
     ['/secret', '', 502, /^internal error$/],
     ['/exposed', '', 503, /^come on Monday$/],
     ['/broken', '', 500, /^internal error$/],
-    ['/nowhere', '', 404, /^there is nothing under this path/],
+    ['/nowhere', '', 404, /^nothing is served at this path/],
   ])('POST %s with %j is a %i in the same form', async (path, body, status, message) => {
     const log = jest.spyOn(console, 'error').mockImplementation(() => {});
     const model = await openModel(modelPath('single'));

@@ -12,8 +12,7 @@ export function needsKey(keys: readonly string[]): RequestHandler {
     // Every digest is compared, whole, so that the time tells nothing of how near a guess came.
     const matches = digests.flatMap((key) => guesses.map((guess) => timingSafeEqual(key, digest(guess))));
     if (matches.includes(true)) return next();
-    const problem =
-      guesses.join('') === '' ? 'this needs a key' : 'this key is not one of those that are valid';
+    const problem = guesses.join('') === '' ? 'an API key is required' : 'the API key is not valid';
     throw new HttpError(401, `${problem}: send Authorization: Bearer … or X-API-Key`);
   };
 }

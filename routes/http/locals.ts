@@ -11,11 +11,14 @@ declare global {
       signal?: AbortSignal;
       /** What the guard knows of the request. */
       pending?: PendingRequest;
+      /** The request's `X-Request-Id`. */
+      id: string;
       /** When the request came, by performance.now(). */
       arrived: number;
-      /** Why it failed, for the log. */
-      why?: string;
-      logError(id: string, error: unknown): void;
+      /** What the log is to say of a request that failed. */
+      errorMessage?: string;
+      /** Logs all of an error that is our fault. */
+      logError(error: unknown): void;
       /** Of the app: milliseconds that a reader may take nothing of a reply. */
       timeout: number;
       /** Of the app: whether it answers only what was accepted before a signal. */

@@ -114,7 +114,8 @@ function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
     const answer = new Promise<string | undefined>((resolve) => answers.once(scrape, resolve));
     process.send?.({ scrape });
     const text = await answer;
-    if (text === undefined) throw new HttpError(503, 'not all processes tell their figures: try again later');
+    if (text === undefined)
+      throw new HttpError(503, 'not all workers reported their metrics, try again later');
     return text;
   };
 }

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Express } from 'express';
 import type { Model } from '../../model/model';
-import { flushLog, logInfo, logProblem } from './log';
+import { flushLog, logInfo, logProblem } from './log-lines';
 import type { Options } from './options';
 import { isOurWorker } from './workers';
 

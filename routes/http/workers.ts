@@ -1,5 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
-import { logInfo, logProblem } from './log';
+import { logInfo, logProblem } from './log-lines';
 import type { Options } from './options';
 
 /** What a worker tells the primary: its boot log, or why it could not boot. */

@@ -1,0 +1,65 @@
+import { inspect } from 'node:util';
+import type { Options } from './options';
+
+type Format = Partial<Pick<Options, 'logFormat'>>;
+
+/** Logs what the process has to say beside its requests. */
+export function logInfo(format: Format, text: string): void {
+  console.log(formatLines(format, text));
+}
+
+/** The same for what went wrong, on stderr. */
+export function logProblem(format: Format, text: string): void {
+  console.error(formatLines(format, text));
+}
+
+/** Logs all of an error that the request of this id met, in one line. */
+export function logError({ logFormat }: Format, id: string, error: unknown): void {
+  const message = error instanceof Error ? String(error.stack) : inspect(error);
+  const isJson = logFormat === 'json';
+  console.error(isJson ? toJsonLine({ time: timeText(), id, message }) : `${id} ${toJsonLine(message)}`);
+}
+
+/** Lines as they stand, or an object for each. */
+function formatLines({ logFormat }: Format, text: string): string {
+  if (logFormat !== 'json') return text;
+  const lines = text.split('\n').map((line) => toJsonLine({ time: timeText(), message: line.trim() }));
+  return lines.join('\n');
+}
+
+export function timeText(): string {
+  return new Date().toISOString();
+}
+
+/** JSON without any character that a reader of logs may take for the end of a line, or a terminal obeys. */
+export function toJsonLine(value: object | string): string {
+  return JSON.stringify(value).replace(/[\x7f-\x9f\u2028\u2029]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
+
+/** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
+const mostWaitingBytes = 1 << 20;
+
+let lines: string[] = [];
+
+/** Writes the lines of one turn of the event loop together. */
+export function writeSoon(line: string): void {
+  if (lines.push(line) === 1) setImmediate(flushLog);
+}
+
+/** Writes the lines that wait. */
+export function flushLog(): void {
+  const text = lines.join('');
+  lines = [];
+  if (process.stdout.writableLength < mostWaitingBytes) process.stdout.write(text);
+}
+
+/** A stdout or stderr that is closed must not end the server, nor a terminal stop it that nobody reads. */
+export function outliveStdout(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {});
+    // Node.js writes to terminals synchronously: https://nodejs.org/api/process.html#a-note-on-process-io
+    if (stream.isTTY) Object(stream)._handle?.setBlocking(false);
+  }
+}
