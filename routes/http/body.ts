@@ -1,7 +1,8 @@
 import { isAscii, isUtf8 } from 'node:buffer';
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
 import bodyParser from 'body-parser';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
@@ -23,28 +24,25 @@ export function readBody(limit: number): RequestHandler[] {
     if (/^x-gzip$/i.test(req.headers['content-encoding'] ?? '')) req.headers['content-encoding'] = 'gzip';
     raw(req, res, (error) => next(error?.type === 'entity.too.large' ? tooLarge(limit) : error));
   };
-  return [read, takeTurns];
+  return [read, queueLargeBody];
 }
 
-let turns: { res: Response; next: NextFunction }[] = [];
-
-/** Lets requests with large bodies go on one after another, once there is room, but for those for whose answer nobody waits any more. */
-const takeTurns: RequestHandler = (req, res, next) => {
-  if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
-  if (turns.push({ res, next }) === 1) setImmediate(goOn);
-};
+/** Settles when the large bodies that came before have had their turn. */
+let largeBodyQueue = Promise.resolve();
 
 /** Milliseconds after which one that waits for room looks again. */
-const waitMs = 10;
+const roomCheckMs = 10;
 
-function goOn(): void {
-  const [{ res, next }, ...others] = turns;
+/** Lets requests with large bodies go on one after another, once there is room, but for those whose answer nobody waits for. */
+const queueLargeBody: RequestHandler = (req, res, next) => {
+  if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
   const { pending, signal } = res.locals;
-  if (!signal?.aborted && pending?.hasRoom === false) return void setTimeout(goOn, waitMs);
-  turns = others;
-  if (!signal?.aborted) next();
-  if (others.length > 0) setImmediate(goOn);
-}
+  largeBodyQueue = largeBodyQueue.then(async () => {
+    await nextTurn();
+    while (!signal?.aborted && pending?.hasRoom === false) await wait(roomCheckMs);
+    if (!signal?.aborted) next();
+  });
+};
 
 /** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
 export function jsonOf(req: Request, signature: Signature): unknown {
@@ -69,7 +67,7 @@ export function takeBytes(req: Request): Buffer {
   return Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : '');
 }
 
-/** The value of JSON, where JSON.parse would change or refuse a number as JsonReader gives it. Throws BadInput. */
+/** The value of JSON; where JSON.parse would change or refuse a number, as readJson gives it. Throws BadInput. */
 export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
@@ -115,7 +113,7 @@ function checkNesting(bytes: Buffer): void {
     else if (byte === 0x5b || byte === 0x7b) {
       if (++depth > deepestNesting) throw nestsTooDeep();
       if (++arrays > mostArrays)
-        throw new HttpError(413, 'there is no memory for so many arrays: send fewer');
+        throw new HttpError(413, 'the body has more arrays than fit in memory: send fewer');
     }
   }
 }
@@ -135,16 +133,16 @@ function mayOverflow(text: string, bytes: Buffer): boolean {
   return /\d[eE]\+?\d{3,}(?![\w+/])/.test(text) || hasLongNumber(bytes);
 }
 
-/** With no more digits, and an exponent of two digits, a number is finite. */
-const manyDigits = 200;
+/** Digits with which, and an exponent of two digits, a number is finite. */
+const mostFiniteDigits = 200;
 
 /** Whether more digits than that follow each other: read backwards from where such a run would end, to skip most. */
 function hasLongNumber(bytes: Buffer): boolean {
-  for (let end = manyDigits; end < bytes.length; ) {
+  for (let end = mostFiniteDigits; end < bytes.length; ) {
     let at = end;
-    while (at >= end - manyDigits && bytes[at] >= 0x30 && bytes[at] <= 0x39) at--;
-    if (at < end - manyDigits) return true;
-    end = at + manyDigits + 1;
+    while (at >= end - mostFiniteDigits && bytes[at] >= 0x30 && bytes[at] <= 0x39) at--;
+    if (at < end - mostFiniteDigits) return true;
+    end = at + mostFiniteDigits + 1;
   }
   return false;
 }
