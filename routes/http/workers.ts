@@ -52,7 +52,7 @@ export class Workers {
   end(): void {
     this.isEnding = true;
     killAll('SIGTERM');
-    if (alive().length === 0) process.exit();
+    if (!isAnyAlive()) process.exit();
   }
 
   private onMessage({ id }: Worker, { bootLog, bootError }: BootMessage): void {
@@ -71,7 +71,7 @@ export class Workers {
     const hasListened = this.listening.delete(worker.id);
     if (this.isEnding) {
       if (hasListened && how !== 'exit code 0') process.exitCode = 1;
-      if (alive().length === 0) process.exit();
+      if (!isAnyAlive()) process.exit();
       return;
     }
     logProblem(this.options, `worker ${worker.process.pid} died (${how})`);
@@ -96,11 +96,9 @@ function fork(): void {
 }
 
 function killAll(signal: NodeJS.Signals): void {
-  for (const worker of alive()) worker.process.kill(signal);
+  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
 }
 
-function alive(): Worker[] {
-  return Object.values(cluster.workers ?? {}).flatMap((worker) =>
-    worker && !worker.isDead() ? [worker] : [],
-  );
+function isAnyAlive(): boolean {
+  return Object.values(cluster.workers ?? {}).some((worker) => worker?.isDead() === false);
 }
