@@ -135,6 +135,14 @@ describe('a reply of a million numbers', () => {
     for (const response of waiting) response.destroy();
   });
 
+  test('is given up where its reader takes nothing for TIMEOUT', async () => {
+    const { port } = await startServer('identity-float32', { ...off, TIMEOUT: '1' });
+    const response = await askAndWait(port);
+    // The request that asks is in flight.
+    await until(async () => (await metric(port)) === 1);
+    await expect(textOf(response)).rejects.toThrow('aborted');
+  });
+
   test('is read whole by a slow reader after SIGTERM', async () => {
     const server = await startServer('identity-float32', off);
     const response = await askAndWait(server.port);

@@ -5,7 +5,7 @@ import { onceClosed } from './closed';
 import { answerError, HttpError, tooLarge } from './errors';
 import { needsKey } from './key';
 import type { Options } from './options';
-import { isArriving, isOver } from './send';
+import { isArriving } from './send';
 
 /** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeldBytes = Math.min(
@@ -25,8 +25,6 @@ export function createGuard(options: Options, models: readonly Model[]): Request
   const checkKey = needsKey(options.apiKeys);
   const load = new Load(models);
   const admit: RequestHandler = (req, res, next) => {
-    // A client may have disconnected before what stands in front of the guard has let its request through.
-    if (isOver(res)) return;
     const { bodyLimit, maxQueue } = options;
     if (Number(req.headers['content-length'] ?? 0) > bodyLimit) throw tooLarge(bodyLimit);
     const { bodyBytes, isKnown } = expectBody(req, bodyLimit);
@@ -35,7 +33,8 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const pending = new PendingRequest(req, res, load, options);
     if (isKnown) pending.holdBody(bodyBytes);
     else pending.countBody();
-    next();
+    // A client may have disconnected before what stands in front of the guard has let its request through.
+    if (!res.locals.signal?.aborted) next();
   };
   return (req, res, next) => checkKey(req, res, () => admit(req, res, next));
 }

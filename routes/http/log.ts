@@ -7,15 +7,12 @@ import { BootError } from '../../model/errors';
 import { onceClosed } from './closed';
 import { logError, timeText, toJsonLine, writeSoon } from './log-lines';
 import type { Options } from './options';
-import { isOver } from './send';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
 
 /** Gives each request its id, the caller's own if that is sane, and logs it once its reply is over. Throws BootError. */
 export function requestLog(options: Pick<Options, 'logFormat'>): RequestHandler[] {
   const identify: RequestHandler = (req, res, next) => {
-    // A client may have disconnected before an outer app lets its request in.
-    if (isOver(res)) return;
     const callers = req.headers['x-request-id'];
     const id = typeof callers === 'string' && /^[\w.:/+=-]{1,128}$/.test(callers) ? callers : randomUUID();
     res.setHeader('X-Request-Id', id);
