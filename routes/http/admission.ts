@@ -31,7 +31,7 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const isFull = load.bytes > 0 && load.bytes + bodyBytes > mostHeldBytes;
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(req, res, load, options);
-    if (isKnown) pending.holdBody(bodyBytes);
+    if (isKnown) pending.hold('bodyBytes', bodyBytes);
     else pending.countBody();
     // A client may have disconnected before what stands in front of the guard has let its request through.
     if (!res.locals.signal?.aborted) next();
@@ -92,32 +92,25 @@ export class PendingRequest {
     else this.arrive();
   }
 
-  /** Counts the body as so many bytes, whatever it counted for before. */
-  holdBody(bytes: number): void {
+  /** Counts the body or the reply as so many bytes, whatever it counted for before, until the reply is over. */
+  hold(part: 'bodyBytes' | 'replyBytes', bytes: number): void {
     if (this.hasEnded) return;
-    this.load.bodyBytes += bytes - this.bodyBytes;
-    this.bodyBytes = bytes;
-  }
-
-  /** Counts the reply as so many bytes, until its reader has it all. */
-  holdReply(bytes: number): void {
-    if (this.hasEnded) return;
-    this.load.replyBytes += bytes - this.replyBytes;
-    this.replyBytes = bytes;
+    this.load[part] += bytes - this[part];
+    this[part] = bytes;
   }
 
   /** Counts the body as it arrives, and refuses it where it is too much with what is held for others. */
   countBody(): void {
     const { req, load } = this;
     const count = (chunk: Buffer) => {
-      this.holdBody(this.bodyBytes + chunk.length + chunkBytes);
+      this.hold('bodyBytes', this.bodyBytes + chunk.length + chunkBytes);
       const others = load.bodyBytes + load.replyBytes - this.bodyBytes;
       if (others === 0 || others + this.bodyBytes <= mostHeldBytes) return;
       req.off('data', count);
       this.refuse(busy());
       // At an error, whoever reads the body lets go of what has come; the rest is thrown away.
       if (req.listenerCount('error') > 0) req.emit('error', busy());
-      this.holdBody(0);
+      this.hold('bodyBytes', 0);
     };
     // Not before somebody reads: a listener for data would set them flowing.
     req.once('resume', () => req.on('data', count));
@@ -155,8 +148,8 @@ export class PendingRequest {
 
   private end(): void {
     clearTimeout(this.timer);
-    this.holdBody(0);
-    this.holdReply(0);
+    this.hold('bodyBytes', 0);
+    this.hold('replyBytes', 0);
     if (this.hasArrived) this.load.requests--;
     this.hasEnded = true;
     if (!this.res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
