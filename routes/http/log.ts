@@ -51,32 +51,26 @@ morgan.token<Request, Response>('id', (_req, res) => res.locals.id);
 
 /** One line a request: time, id, method, path, status, bytes, milliseconds, and the error where it failed. */
 const standard: LogFormat = (tokens, req, res) => {
-  const { id, errorMessage } = res.locals;
-  const { status, bytes, ms } = measure(res);
-  const line = `${timeText()} ${id} ${req.method} ${tokens.url(req, res)} ${status ?? '-'} ${bytes ?? '-'} ${ms} ms`;
-  return errorMessage === undefined ? line : `${line} ${toJsonLine(errorMessage)}`;
+  const { time, id, method, status, bytes, ms, error } = entryFor(req, res);
+  const line = `${time} ${id} ${method} ${tokens.url(req, res)} ${status ?? '-'} ${bytes ?? '-'} ${ms} ms`;
+  return error === undefined ? line : `${line} ${toJsonLine(error)}`;
 };
 
-/** The same as an object, in which what is not known is null. */
-const json: LogFormat = (_tokens, req, res) => {
-  const { id, errorMessage: error } = res.locals;
-  return toJsonLine({
-    time: timeText(),
-    id,
-    method: req.method,
-    path: req.originalUrl,
-    ...measure(res),
-    error,
-  });
-};
+const json: LogFormat = (_tokens, req, res) => toJsonLine(entryFor(req, res));
 
-/** What a reply came to; a client that disconnected was sent nothing. */
-function measure(res: Response): { status: number | null; bytes: number | null; ms: number } {
+/** What is logged of a request, null where it is not known: a client that disconnected was sent nothing. */
+function entryFor({ method, originalUrl }: Request, res: Response) {
+  const { id, arrived, errorMessage } = res.locals;
   const length = res.getHeader('Content-Length');
   return {
+    time: timeText(),
+    id,
+    method,
+    path: originalUrl,
     status: res.headersSent ? res.statusCode : null,
     bytes: res.headersSent && length !== undefined ? Number(length) : null,
-    ms: Math.round(10 * (performance.now() - res.locals.arrived)) / 10,
+    ms: Math.round(10 * (performance.now() - arrived)) / 10,
+    error: errorMessage,
   };
 }
 
