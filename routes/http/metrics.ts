@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
-import { EventEmitter } from 'node:events';
+import { randomUUID } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import type { RequestHandler, Response } from 'express';
 import type * as Prom from 'prom-client';
 import type { Model } from '../../model/model';
@@ -21,7 +22,7 @@ const runRows = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 /** Methods that have a label of their own. */
 const methods = ['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE'];
 
-/** Counts and measures requests, by `measure`, and the models' runs; `send` answers with the figures in Prometheus' text. */
+/** Counts and measures requests, by `measure`, and the models' runs; `send` answers with the metrics in Prometheus' text. */
 export function createMetrics(models: readonly Model[]): { measure: RequestHandler; send: RequestHandler } {
   const registry = new Registry();
   const registers = [registry];
@@ -68,9 +69,10 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     });
     next();
   };
-  const textOf = isOurWorker ? shareWithPrimary(registry) : textOfOne(registry);
+  const readMetrics = isOurWorker ? shareWithPrimary(registry) : () => registry.metrics();
   const send: RequestHandler = async (_req, res) => {
-    sendText(res, 200, registry.contentType, await textOf());
+    if (!registry.getSingleMetric('process_cpu_seconds_total')) collectDefaults(registry);
+    sendText(res, 200, registry.contentType, await readMetrics());
   };
   return { measure, send };
 }
@@ -85,48 +87,37 @@ function labelsOf({ req, headersSent, statusCode }: Response) {
   };
 }
 
-/** The text of one process; the process' own figures are there once it was asked for. */
-function textOfOne(registry: Prom.Registry): () => Promise<string> {
-  return () => {
-    if (!registry.getSingleMetric('process_cpu_seconds_total')) collectDefaults(registry);
-    return registry.metrics();
-  };
-}
-
+/** Adds the default metrics, of the process; not before they are asked for, since their modules are large. */
 function collectDefaults(register: Prom.Registry): void {
   const { collectDefaultMetrics }: typeof Prom = require('prom-client');
   collectDefaultMetrics({ register });
 }
 
-/** In a worker: tells the primary its figures when asked, and gives what asks the primary for those of all workers. */
+/** In a worker: reports its metrics to the primary, and gives what asks the primary for those of all workers. */
 function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
   collectDefaults(registry);
   AggregatorRegistry.setRegistries(registry);
   // It listens for the primary from then on.
   new AggregatorRegistry();
-  const answers = new EventEmitter();
-  process.on('message', ({ scrape, text }: ScrapeMessage) => {
-    if (scrape !== undefined) answers.emit(scrape, text);
-  });
-  let scrapes = 0;
+  const answers = new EventEmitter().setMaxListeners(0);
+  process.on('message', ({ scrape, text }: ScrapeMessage) => answers.emit(String(scrape), text));
   return async () => {
-    const scrape = String(++scrapes);
-    const answer = new Promise<string | undefined>((resolve) => answers.once(scrape, resolve));
+    const scrape = randomUUID();
     process.send?.({ scrape });
-    const text = await answer;
+    const [text] = await once(answers, scrape);
     if (text === undefined)
       throw new HttpError(503, 'not all workers reported their metrics, try again later');
     return text;
   };
 }
 
-/** What a worker asks, under a number of its own, and what the primary answers: undefined where a worker did not tell. */
+/** What a worker asks, under an id, and what the primary answers: undefined where a worker did not report. */
 interface ScrapeMessage {
   scrape?: string;
   text?: string;
 }
 
-/** In the primary: answers workers that ask for the figures of all of them. */
+/** In the primary: answers workers that ask for the metrics of all of them. */
 export function answerScrapes(): void {
   const workers = new AggregatorRegistry();
   cluster.on('message', async (worker, { scrape }: ScrapeMessage) => {
