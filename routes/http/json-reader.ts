@@ -11,22 +11,21 @@ export function nestsTooDeep(): BadInput {
 /** NaN, Infinity and -Infinity, as Python's json writes them, and texts around them, to the end where they do not end. */
 const literals = /"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity/gs;
 
-/** Texts as long as the literals, so that places stay the same; no UTF-8 has their character. */
-const marks = new Map([
-  ['"\uDC00"', Number.NaN],
-  ['"\uDC00     "', Number.POSITIVE_INFINITY],
-  ['"\uDC00      "', Number.NEGATIVE_INFINITY],
-]);
-const markOf = new Map([...marks].map(([mark, value]) => [String(value), mark]));
-const numberOf = new Map<unknown, number>([...marks].map(([mark, value]) => [mark.slice(1, -1), value]));
+/** A text for each literal, as long as it, so that places stay the same; no UTF-8 has their character. */
+const marks = new Map(
+  ['NaN', 'Infinity', '-Infinity'].map((literal) => [literal, `"${'\uDC00'.padEnd(literal.length - 2)}"`]),
+);
+const numbers = new Map<unknown, number>(
+  [...marks].map(([literal, mark]) => [mark.slice(1, -1), Number(literal)]),
+);
 
 /**
  * The value of what JSON.parse would change or refuse: the literals are the numbers; a bigint stands for an integer that no
  * double is, where it is to be exact, and a symbol for another number that none is. Throws BadInput, always with the place.
  */
 export function readJson(text: string, isExact: boolean): unknown {
-  const marked = text.replace(literals, (found) => markOf.get(found) ?? found);
-  const revive = (_key: string, value: unknown) => numberOf.get(value) ?? value;
+  const marked = text.replace(literals, (found) => marks.get(found) ?? found);
+  const revive = (_key: string, value: unknown) => numbers.get(value) ?? value;
   try {
     return parse(marked, marked === text ? null : revive, {
       parseNumber: (token) => meaningOf(token, isExact),
