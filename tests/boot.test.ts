@@ -180,7 +180,7 @@ test('A model that no made-up input fits is served, and the boot log says so', a
 });
 
 test.each([
-  ['an input with a wrapper’s name', 'wrapper-name', /^ {2}note: the input inputs is to be wrapped/m],
+  ['an input with a wrapper’s name', 'wrapper-name', /^ {2}note: send the input inputs as \{"instances": /m],
   ['an output that is left out', 'sequence-and-tensor', /^ {2}note: .*parts/m],
 ])('The boot log notes %s', async (_what, model, note) => {
   expect((await startServer(model)).stdout()).toMatch(note);
