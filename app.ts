@@ -31,21 +31,21 @@ export type AppOptions = Pick<
 
 /** The app around one model or several, of which `/predict` asks the first. Throws BootError for options that make no sense. */
 export function createApp(models: Model | readonly Model[], options: Partial<AppOptions> = {}): Express {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  const settings: Options = { ...defaults, ...Object.fromEntries(given) };
-  const all = [models].flat();
-  checkModelNames(all);
-  for (const { signature } of all) checkFeatureNames(signature);
-  const [model] = all;
+  const defined = Object.entries(options).filter(([, value]) => value !== undefined);
+  const settings: Options = { ...defaults, ...Object.fromEntries(defined) };
+  const served = [models].flat();
+  checkModelNames(served);
+  for (const { signature } of served) checkFeatureNames(signature);
+  const [model] = served;
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.enable('case sensitive routing').enable('strict routing');
   app.locals = { ...app.locals, model, timeout: settings.timeout };
-  const metrics = createMetrics(all);
-  const guard = createGuard(settings, all);
+  const metrics = createMetrics(served);
+  const guard = createGuard(settings, served);
   app.use(requestLog(settings));
   app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
-  predictRoutes(app, all, {
+  predictRoutes(app, served, {
     guarded: [guard, ...readBody(settings.bodyLimit)],
     metrics: [needsKey(settings.apiKeys), metrics.send],
   });
@@ -74,9 +74,9 @@ async function main(): Promise<void> {
   outliveStdout();
   let options: Options | undefined;
   try {
-    const asked = readCommandLine(process.argv.slice(2));
-    if ('text' in asked) return console.log(asked.text);
-    options = readOptions(process.env, asked.paths);
+    const command = readCommandLine(process.argv.slice(2));
+    if ('text' in command) return console.log(command.text);
+    options = readOptions(process.env, command.paths);
     if (options.processes === 1 || cluster.isWorker) return await startServer(options);
     const workers = new Workers(options);
     onSignal(() => workers.end(), options);
