@@ -60,13 +60,10 @@ function meaningOf(token: string, isExact: boolean): number | bigint | symbol {
 /** How common mistakes look from their place on. */
 const hints: [RegExp, string][] = [
   [/^$/, 'it ends early'],
-  [
-    /^(True|False|None)\b/,
-    "Python's True, False and None are true, false and null there, as json.dumps writes them",
-  ],
-  [/^'/, 'texts and names stand in double quotes there, as json.dumps writes them'],
-  [/^[-+]?(nan|inf)/i, 'NaN, Infinity and -Infinity are written so'],
-  [/^([\w.%+-]+=|--\S+\r?\n)/, 'a form came in its place: requests.post sends JSON by json=, not by data='],
+  [/^(True|False|None)\b/, "Python's True, False and None are true, false and null in JSON: use json.dumps"],
+  [/^'/, 'strings and names take double quotes in JSON: use json.dumps'],
+  [/^[-+]?(nan|inf)/i, 'write NaN, Infinity or -Infinity'],
+  [/^([\w.%+-]+=|--\S+\r?\n)/, 'this is a form: requests.post sends JSON by json=, not by data='],
 ];
 
 function notJson(text: string, at: number): BadInput {

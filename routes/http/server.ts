@@ -78,7 +78,7 @@ export async function listen(server: Server, { port, host }: Options): Promise<n
       EACCES: `port ${port} is not allowed to this user: set PORT to one above 1023.`,
     };
     const otherwise = host
-      ? `HOST must be an address of this machine, not ${JSON.stringify(host)} (${code}): without it, all are listened on.`
+      ? `HOST must be an address of this machine, not ${JSON.stringify(host)} (${code}): unset it to listen on all.`
       : `cannot listen on port ${port}: ${code}.`;
     throw new BootError(reasons[code ?? ''] ?? otherwise);
   });

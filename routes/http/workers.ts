@@ -20,16 +20,12 @@ const longestPauseMs = 30_000;
 /** Boots that may fail before any worker has ever listened. */
 const mostFailedBoots = 3;
 
-/** Says what a process has to say of its boot: for a worker, its primary does, once for all. Resolves when it is sent. */
-export function report(message: BootMessage, options: Partial<Options>): Promise<void> {
-  if (!isOurWorker) {
-    if (message.bootLog !== undefined) logInfo(options, message.bootLog);
-    if (message.bootError !== undefined) logProblem(options, message.bootError);
-    return Promise.resolve();
-  }
-  return new Promise((resolve) => {
-    process.send?.(message, undefined, undefined, () => resolve());
-  });
+/** Logs what a process has to say of its boot: for a worker, its primary does, once for all. Resolves when it is sent. */
+export async function report(message: BootMessage, options: Partial<Options>): Promise<void> {
+  const { bootLog, bootError } = message;
+  if (isOurWorker) return new Promise((sent) => process.send?.(message, undefined, undefined, () => sent()));
+  if (bootLog !== undefined) logInfo(options, bootLog);
+  if (bootError !== undefined) logProblem(options, bootError);
 }
 
 /** The workers on one port: those that die are replaced, and the process ends when all have ended. */
