@@ -30,7 +30,7 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const { bodyBytes, isKnown } = expectBody(req, bodyLimit);
     const isFull = load.bytes > 0 && load.bytes + bodyBytes > mostHeldBytes;
     if (isFull || load.requests >= maxQueue) throw busy();
-    const pending = new PendingRequest(req, res, load, options);
+    const pending = new PendingRequest(res, load, options);
     if (isKnown) pending.hold('bodyBytes', bodyBytes);
     else pending.countBody();
     // A client may have disconnected before what stands in front of the guard has let its request through.
@@ -79,7 +79,6 @@ export class PendingRequest {
   private hasEnded = false;
 
   constructor(
-    private readonly req: Request,
     private readonly res: Response,
     private readonly load: Load,
     private readonly options: Options,
@@ -88,7 +87,7 @@ export class PendingRequest {
     res.locals.pending = this;
     res.locals.signal = this.controller.signal;
     onceClosed(res, () => this.end());
-    if (isArriving(req)) req.once('end', () => this.arrive());
+    if (isArriving(res.req)) res.req.once('end', () => this.arrive());
     else this.arrive();
   }
 
@@ -101,7 +100,8 @@ export class PendingRequest {
 
   /** Counts the body as it arrives, and refuses it where it is too much with what is held for others. */
   countBody(): void {
-    const { req, load } = this;
+    const { load } = this;
+    const { req } = this.res;
     const count = (chunk: Buffer) => {
       this.hold('bodyBytes', this.bodyBytes + chunk.length + chunkBytes);
       const others = load.bodyBytes + load.replyBytes - this.bodyBytes;
@@ -136,7 +136,7 @@ export class PendingRequest {
   /** What has not arrived by now gets Node's own 408. */
   private expire(): void {
     const error = new HttpError(504, `no answer within TIMEOUT, ${this.options.timeout / 1000} s`);
-    if (this.hasArrived || this.req.complete) this.refuse(error);
+    if (this.hasArrived || this.res.req.complete) this.refuse(error);
     else this.controller.abort(error);
   }
 
@@ -154,7 +154,7 @@ export class PendingRequest {
     this.hasEnded = true;
     if (!this.res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
     // The connection may idle for long, and keeps its last request.
-    this.req.body = undefined;
+    this.res.req.body = undefined;
   }
 }
 
