@@ -65,7 +65,7 @@ async function startServer(options: Options): Promise<void> {
   const models = loaded;
   const app = createApp(models, options);
   const server = createHttpServer(app, options);
-  endWell({ app, server, models }, options);
+  endWell(app, server, models, options);
   const port = await listen(server, options);
   await report({ bootLog: bootLog(models, options, port) }, options);
 }

@@ -133,15 +133,16 @@ function mayOverflow(text: string, bytes: Buffer): boolean {
   return /\d[eE]\+?\d{3,}(?![\w+/])/.test(text) || hasLongNumber(bytes);
 }
 
-/** Digits with which, and an exponent of two digits, a number is finite. */
+/** A number of no more digits, and an exponent of two digits at most, is finite. */
 const mostFiniteDigits = 200;
 
-/** Whether more digits than that follow each other: read backwards from where such a run would end, to skip most. */
+/** Whether a number has more digits: read backwards from where they would end, to skip most bytes. */
 function hasLongNumber(bytes: Buffer): boolean {
   for (let end = mostFiniteDigits; end < bytes.length; ) {
+    const start = end - mostFiniteDigits;
     let at = end;
-    while (at >= end - mostFiniteDigits && bytes[at] >= 0x30 && bytes[at] <= 0x39) at--;
-    if (at < end - mostFiniteDigits) return true;
+    while (at >= start && bytes[at] >= 0x30 && bytes[at] <= 0x39) at--;
+    if (at < start) return true;
     end = at + mostFiniteDigits + 1;
   }
   return false;

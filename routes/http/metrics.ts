@@ -15,9 +15,9 @@ const Gauge: typeof Prom.Gauge = require('prom-client/lib/gauge');
 const Histogram: typeof Prom.Histogram = require('prom-client/lib/histogram');
 const Registry: typeof Prom.Registry = require('prom-client/lib/registry');
 
-const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
-const runSeconds = [0.0001, 0.00025, 0.0005, ...requestSeconds];
-const runRows = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+const requestBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
+const runBuckets = [0.0001, 0.00025, 0.0005, ...requestBuckets];
+const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /** Methods that have a label of their own. */
 const methods = ['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE'];
@@ -30,7 +30,7 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     name: 'http_request_duration_seconds',
     help: 'Seconds from a request to the end of its reply.',
     labelNames: ['method', 'path', 'status'],
-    buckets: requestSeconds,
+    buckets: requestBuckets,
     registers,
   });
   const inFlight = new Gauge({
@@ -42,14 +42,14 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     name: 'model_run_seconds',
     help: 'Seconds of a run; their count is the number of runs.',
     labelNames: ['model'],
-    buckets: runSeconds,
+    buckets: runBuckets,
     registers,
   });
   const rows = new Histogram({
     name: 'model_run_rows',
     help: 'Rows of a run, of one request or of several that share it.',
     labelNames: ['model'],
-    buckets: runRows,
+    buckets: rowBuckets,
     registers,
   });
   for (const { name: model, signature, status } of models) {

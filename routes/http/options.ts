@@ -31,7 +31,7 @@ export const variables = {
   /** In milliseconds. */
   keepAlive: ['KEEP_ALIVE', milliseconds(95), 'seconds that an idle connection is kept: 95'],
   processes: ['WEB_CONCURRENCY', wholeNumber(1, 1, 512), 'processes: 1'],
-  threads: ['THREADS', wholeNumber(0, 1, 1024), 'threads of one run: cores by processes'],
+  threads: ['THREADS', wholeNumber(0, 1, 1024), 'threads of one run: cores ÷ processes'],
   logFormat: ['LOG_FORMAT', readText, 'json, off, a morgan format name or string: a line a request'],
   corsOrigins: ['CORS_ORIGIN', readOrigins, 'origins whose pages may ask, by commas, or *'],
 } satisfies Record<string, Variable>;

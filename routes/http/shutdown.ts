@@ -12,15 +12,8 @@ const lingerMs = 1000;
 /** From the signal to the end: hosts kill what lives on for 30 s. */
 const gracePeriodMs = 25_000;
 
-/** What a server is to end well with. */
-interface Running {
-  app: Express;
-  server: Server;
-  models: readonly Model[];
-}
-
 /** Has the process end well: at a signal, where a run does not end, and whatever else ends it. */
-export function endWell({ app, server, models }: Running, options: Options): void {
+export function endWell(app: Express, server: Server, models: readonly Model[], options: Options): void {
   const drain = drainer(app, server);
   const end = async () => {
     await drain();
@@ -41,8 +34,8 @@ export function endWell({ app, server, models }: Running, options: Options): voi
 }
 
 /**
- * Calls `end` at the first SIGTERM, SIGINT or SIGHUP, and ends the process where that has not ended it in time. A line
- * says so, of all workers their primary's.
+ * Calls `end` at the first SIGTERM, SIGINT or SIGHUP, which is logged, for all workers by their primary; and ends the process
+ * where that has not ended it in time.
  */
 export function onSignal(end: () => void, options: Options): void {
   let isEnding = false;
@@ -51,8 +44,7 @@ export function onSignal(end: () => void, options: Options): void {
     isEnding = true;
     if (!isOurWorker) logInfo(options, `${signal}: answering what was accepted, then ending`);
     setTimeout(() => {
-      const text = `not ended after ${gracePeriodMs / 1000} s: killing what still runs`;
-      if (!isOurWorker) logProblem(options, text);
+      logProblem(options, `not ended after ${gracePeriodMs / 1000} s: killing what still runs`);
       process.exit(1);
     }, gracePeriodMs);
     end();
@@ -65,8 +57,8 @@ function onStuckRun(models: readonly Model[], options: Options, end: () => void)
   const { timeout } = options;
   const timer = setInterval(
     () => {
-      const longest = performance.now() - 2 * timeout;
-      const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < longest);
+      const earliest = performance.now() - 2 * timeout;
+      const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < earliest);
       if (!stuck) return;
       clearInterval(timer);
       const text = `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`;
@@ -77,7 +69,7 @@ function onStuckRun(models: readonly Model[], options: Options, end: () => void)
   ).unref();
 }
 
-/** Gives what stops a server: it accepts no more connections, and resolves once all requests are answered and the open ones closed. */
+/** Gives what drains a server: it accepts no more connections, answers what comes on the open ones, and resolves once they are closed. */
 function drainer(app: Express, server: Server): () => Promise<void> {
   const sockets = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => {
