@@ -13,14 +13,14 @@ const mostHeldBytes = Math.min(
   (process.constrainedMemory() || totalmem()) / 8,
   totalmem() / 8,
 );
-/** A body that announces no more counts from the start; a larger one as it arrives, so that who sends nothing takes no room. */
+/** A body that announces no more counts from the start; a larger one as it arrives, since its client may send nothing. */
 const smallBodyBytes = 1 << 12;
 /** What a chunk of a body costs beside its bytes, as a Buffer of its own. */
 const chunkBytes = 400;
 /** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
 const mostInflation: Record<string, number> = { gzip: 1032, 'x-gzip': 1032, deflate: 1032 };
 
-/** The key and the admission: what a prediction passes before its body is read. `res.locals.signal` aborts when nobody waits any more. */
+/** The key and the admission. `res.locals.signal` aborts where the client disconnects, or the request is refused or too late. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
   const checkKey = needsKey(options.apiKeys);
   const load = new Load(models);
@@ -33,15 +33,15 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const pending = new PendingRequest(res, load, options);
     if (isKnown) pending.hold('bodyBytes', bodyBytes);
     else pending.countBody();
-    // A client may have disconnected before what stands in front of the guard has let its request through.
+    // Its client may have disconnected while an earlier middleware held the request.
     if (!res.locals.signal?.aborted) next();
   };
   return (req, res, next) => checkKey(req, res, () => admit(req, res, next));
 }
 
 /**
- * The bytes that a body may take, as far as it tells: what it announces or, where it is compressed, what it may become.
- * They are known where they are to count from the start.
+ * The bytes that a body may take: what it announces (0 in chunks) or, where it is compressed, what it may become. They are
+ * known where they are to count from the start.
  */
 function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: number; isKnown: boolean } {
   const announced = Number(headers['content-length'] ?? 0);
@@ -108,15 +108,15 @@ export class PendingRequest {
       if (others === 0 || others + this.bodyBytes <= mostHeldBytes) return;
       req.off('data', count);
       this.refuse(busy());
-      // At an error, whoever reads the body lets go of what has come; the rest is thrown away.
+      // At an error, body-parser drops what has arrived; what still comes is thrown away.
       if (req.listenerCount('error') > 0) req.emit('error', busy());
       this.hold('bodyBytes', 0);
     };
-    // Not before somebody reads: a listener for data would set them flowing.
+    // Not before body-parser reads: a listener for data would start the flow.
     req.once('resume', () => req.on('data', count));
   }
 
-  /** Whether the body may become tensors: not while too much is held, until the runs and replies of others are over. */
+  /** Whether the body may become tensors: not while too much is held, unless only bodies are. */
   get hasRoom(): boolean {
     const { bytes, bodyBytes } = this.load;
     return bytes <= mostHeldBytes || bytes === bodyBytes;
@@ -153,7 +153,7 @@ export class PendingRequest {
     if (this.hasArrived) this.load.requests--;
     this.hasEnded = true;
     if (!this.res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));
-    // The connection may idle for long, and keeps its last request.
+    // An idle connection keeps its last request.
     this.res.req.body = undefined;
   }
 }

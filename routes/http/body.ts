@@ -20,7 +20,7 @@ export function readBody(limit: number): RequestHandler[] {
     verify: (_req, res: Response, bytes) => res.locals.pending?.hold('bodyBytes', bytes.length),
   });
   const read: RequestHandler = (req, res, next) => {
-    // Another name of it: https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3
+    // An alias of gzip: https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3
     if (/^x-gzip$/i.test(req.headers['content-encoding'] ?? '')) req.headers['content-encoding'] = 'gzip';
     raw(req, res, (error) => next(error?.type === 'entity.too.large' ? tooLarge(limit) : error));
   };
@@ -30,10 +30,10 @@ export function readBody(limit: number): RequestHandler[] {
 /** Settles when the large bodies that came before have had their turn. */
 let largeBodyQueue = Promise.resolve();
 
-/** Milliseconds after which one that waits for room looks again. */
+/** Milliseconds between two looks for room. */
 const roomCheckMs = 10;
 
-/** Lets requests with large bodies go on one after another, once there is room, but for those whose answer nobody waits for. */
+/** Lets requests with large bodies go on one after another, each once there is room; one that was aborted meanwhile does not. */
 const queueLargeBody: RequestHandler = (req, res, next) => {
   if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
   const { pending, signal } = res.locals;
@@ -77,14 +77,14 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   try {
     if (!mayChange) return JSON.parse(text);
   } catch {
-    // It may be a literal that JSON.parse does not know; else the reader tells the place of the mistake.
+    // It may be a literal that JSON.parse does not know; else readJson finds the place of the mistake.
   }
   return readJson(text, isExact);
 }
 
 /** The text of UTF-8, without a byte order mark. Throws BadInput. */
 function textOf(bytes: Buffer): string {
-  // As nearly all JSON is.
+  // Nearly all JSON is ASCII.
   if (isAscii(bytes)) return bytes.toString('latin1');
   if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
   const hasByteOrderMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
@@ -127,9 +127,9 @@ function isDense(bytes: Buffer): boolean {
   return left <= 0;
 }
 
-/** Whether a number may be beyond all doubles, which JSON.parse makes infinite without a word. */
+/** Whether a number may be beyond all doubles, which JSON.parse makes infinite. */
 function mayOverflow(text: string, bytes: Buffer): boolean {
-  // In base64, more letters follow.
+  // Not in base64, where more letters follow.
   return /\d[eE]\+?\d{3,}(?![\w+/])/.test(text) || hasLongNumber(bytes);
 }
 

@@ -23,7 +23,7 @@ export function tooLarge(bodyLimit: number): HttpError {
   );
 }
 
-/** The first after all routes: nothing is served at this path, but the server as a whole has options. */
+/** A 404 for what no route has answered; OPTIONS of the whole server are answered. */
 export const notFound: RequestHandler = (req, res) => {
   if (req.method === 'OPTIONS' && req.url === '*') return sendOptions(res, 'GET, HEAD, POST, OPTIONS');
   throw new HttpError(404, `nothing is served at this path: use POST ${req.baseUrl}/predict`);
@@ -32,7 +32,7 @@ export const notFound: RequestHandler = (req, res) => {
 /** Answers every failure with `{"error": …}`. */
 export const sendError: ErrorRequestHandler = (error, _req, res, _next) => answerError(res, error);
 
-/** Who asked in the wrong way or place is shown how to ask. */
+/** With these, a caller is shown how to ask. */
 const hintedStatuses = [400, 404, 405];
 
 /** Characters of an error's message in the log. */
@@ -56,12 +56,12 @@ export function answerError(res: Response, error: unknown): void {
 
 /** How to ask, as clients of the path do: routes/predict.ts has those of the Open Inference Protocol under /v2/. */
 function hintIn({ req, locals, app }: Response): string | undefined {
-  // A path that leads nowhere shows how to ask the first.
+  // Without a route, it is the first model.
   const model = req.route ? locals.model : app.locals.model;
   return model && (req.path.startsWith('/v2/') ? inferHintFor : hintFor)(model.signature);
 }
 
-/** What the caller is told. Where it is our fault, the log is to have the whole of it, and the caller only that it happened. */
+/** What the caller is told: of what is our fault, no more than that it happened. */
 function translate(error: unknown): { status: number; message: string; isOurs?: true } {
   const { status, expose }: Record<string, unknown> = Object(error);
   if (error instanceof RunError) return { status: 500, message: 'the model failed', isOurs: true };
@@ -78,13 +78,13 @@ function translate(error: unknown): { status: number; message: string; isOurs?: 
 function wordsFor(error: unknown, status: number): string {
   const { type, message, limit }: Record<string, unknown> = Object(error);
   if (type === 'entity.too.large') return `the body is larger than ${limit} bytes`;
-  // The router's.
+  // From Express's router.
   if (error instanceof URIError) return 'the path is not valid percent-encoding';
-  // Corrupt compressed data is a 400 of body-parser's without a type; a system call's error has its name.
+  // zlib's errors have a number but, unlike those of the system, no call.
   if (error instanceof Error && 'errno' in error && !('syscall' in error)) {
     return 'the body cannot be decoded';
   }
-  // What has no message may hold what is nobody's business.
+  // An object without a message is not shown: it may hold anything.
   const words = typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused');
   return bodyErrors.get(type) ?? words;
 }

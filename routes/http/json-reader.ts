@@ -8,10 +8,10 @@ export function nestsTooDeep(): BadInput {
   return new BadInput('the body nests deeper than any tensor');
 }
 
-/** NaN, Infinity and -Infinity, as Python's json writes them, and texts around them, to the end where they do not end. */
+/** NaN, Infinity and -Infinity, as Python's json writes them, and strings, in which they do not count. */
 const literals = /"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity/gs;
 
-/** A text for each literal, as long as it, so that places stay the same; no UTF-8 has their character. */
+/** A string that stands for each literal, of the same length, so that positions stay right; no UTF-8 has its character. */
 const marks = new Map(
   ['NaN', 'Infinity', '-Infinity'].map((literal) => [literal, `"${'\uDC00'.padEnd(literal.length - 2)}"`]),
 );

@@ -82,7 +82,7 @@ function labelsOf({ req, headersSent, statusCode }: Response) {
   return {
     method: methods.includes(req.method) ? req.method : 'other',
     path: String(req.route?.path ?? 'none'),
-    // A client that disconnected was told nothing.
+    // Of a client that disconnected.
     status: String(headersSent ? statusCode : 499),
   };
 }

@@ -29,7 +29,7 @@ export function sendJson(res: Response, status: number, value: unknown): void {
 export function sendText(res: Response, status: number, type: string, body: string): void {
   const length = Buffer.byteLength(body);
   if (!begin(res, status, type, length)) return;
-  // ASCII, as nearly all replies are, is written faster as what it also is.
+  // Nearly all replies are ASCII, which is written faster as latin1.
   const encoding = length === body.length ? 'latin1' : 'utf8';
   if (!isArriving(res.req)) return void res.end(body, encoding);
   // Closing now would reset the connection while its client still sends, and so the answer would be lost.
@@ -37,7 +37,7 @@ export function sendText(res: Response, status: number, type: string, body: stri
   res.req.once('end', () => res.end()).resume();
 }
 
-/** Ends a reply that tells the methods of a path. */
+/** Ends a reply to OPTIONS. */
 export function sendOptions(res: Response, allow: string): void {
   res.setHeader('Allow', allow);
   closeIfDraining(res);
@@ -57,7 +57,7 @@ function begin(res: Response, status: number, type: string, length?: number): bo
   res.statusCode = status;
   res.setHeader('Content-Type', type);
   if (length !== undefined) res.setHeader('Content-Length', length);
-  // Closes the connection where its reader takes nothing for so long; Node.js sets another time once all is taken.
+  // Closes the connection where its reader takes nothing for so long; after the reply, keepAliveTimeout holds again.
   if (length === undefined || length > longReplyBytes) res.setTimeout(res.app.locals.timeout);
   closeIfDraining(res);
   return true;
@@ -92,7 +92,7 @@ async function sendPieces(res: Response, pieces: AsyncIterable<string>, bytes: n
   });
 }
 
-/** Pieces of lists of them, between which others are answered: the kernel may take each at once. */
+/** Pieces of several lists, one a turn of the event loop, since the kernel may take each at once. */
 async function* oneATurn(...lists: Iterable<string>[]): AsyncGenerator<string> {
   for (const pieces of lists) {
     for (const piece of pieces) {

@@ -27,10 +27,10 @@ export function createHttpServer(app: Express, { timeout, keepAlive, bodyLimit }
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const isUnused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0;
     if (!isUnused) return refuse(error, socket);
-    // A load balancer's connection, made in advance, is idle, as one whose request was answered is.
+    // A load balancer's connection, made in advance, is as idle as one whose request was answered.
     setTimeout(() => socket.bytesRead === 0 && socket.destroy(), keepAlive).unref();
   });
-  // A client that asks first need not send a body that is too large.
+  // A client that waits for 100 Continue need not send a body that is too large.
   server.on('checkContinue', (req, res) => {
     if (Number(req.headers['content-length'] ?? 0) <= bodyLimit) res.writeContinue();
     app(req, res);
@@ -38,7 +38,7 @@ export function createHttpServer(app: Express, { timeout, keepAlive, bodyLimit }
   return server;
 }
 
-/** What Node.js does itself where nobody listens: https://github.com/nodejs/node/blob/v24.0.0/lib/_http_server.js, socketOnError. */
+/** What Node.js does without a listener: https://github.com/nodejs/node/blob/v24.0.0/lib/_http_server.js, socketOnError. */
 function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   const status = refusals[error.code ?? ''] ?? 400;
   // Not into a reply that has begun.

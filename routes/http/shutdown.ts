@@ -69,7 +69,7 @@ function onStuckRun(models: readonly Model[], options: Options, end: () => void)
   ).unref();
 }
 
-/** Gives what drains a server: it accepts no more connections, answers what comes on the open ones, and resolves once they are closed. */
+/** Gives what drains a server: it accepts no more connections, and resolves once the open ones are answered and closed. */
 function drainer(app: Express, server: Server): () => Promise<void> {
   const sockets = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => {

@@ -20,7 +20,7 @@ const longestPauseMs = 30_000;
 /** Boots that may fail before any worker has ever listened. */
 const mostFailedBoots = 3;
 
-/** Logs what a process has to say of its boot: for a worker, its primary does, once for all. Resolves when it is sent. */
+/** Logs how a process has booted; a worker sends it to its primary, which logs it once for all. */
 export async function report(message: BootMessage, options: Partial<Options>): Promise<void> {
   const { bootLog, bootError } = message;
   if (isOurWorker) return new Promise((sent) => process.send?.(message, undefined, undefined, () => sent()));
@@ -39,7 +39,7 @@ export class Workers {
     cluster.on('message', (worker, message: BootMessage) => this.onMessage(worker, message));
     cluster.on('exit', (worker, code, signal) => this.onExit(worker, signal ?? `exit code ${code}`));
     process.on('exit', () => killAll('SIGKILL'));
-    // In turn, a connection that was handed to a worker which dies would hang: nobody accepts it any more.
+    // By round-robin, a connection that was handed to a worker that dies would hang, never accepted.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     for (let i = 0; i < options.processes; i++) fork();
   }
@@ -76,7 +76,7 @@ export class Workers {
       logProblem(this.options, 'The workers die before they can listen.');
       this.fail();
     }
-    // Others serve meanwhile, and are not to pay for one that cannot boot.
+    // Workers that serve are not to pay for one that cannot boot.
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (this.failedBoots - 1));
     setTimeout(() => this.isEnding || fork(), hasListened || !this.everListened ? 0 : pauseMs);
   }
