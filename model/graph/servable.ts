@@ -4,15 +4,29 @@ import { BootError } from '../errors';
 import { placeholderAt } from './mistaken';
 import { allNodes, type OnnxFile } from './onnx';
 
-/** Element types that the runtime cannot load, cannot run, or dies of: TensorProto.DataType from 14 on. */
-const unservable =
-  `complex64 complex128 bfloat16 float8e4m3fn float8e4m3fnuz float8e5m2 float8e5m2fnuz uint4 int4 float4e2m1 float8e8m0
-  uint2 int2 float6e2m3 float6e3m2`.split(/\s+/);
+/** Element types that the runtime cannot load, cannot run, or dies of, by their TensorProto.DataType. */
+const unservable: Readonly<Record<number, string>> = {
+  14: 'complex64',
+  15: 'complex128',
+  16: 'bfloat16',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+  21: 'uint4',
+  22: 'int4',
+  23: 'float4e2m1',
+  24: 'float8e8m0',
+  25: 'uint2',
+  26: 'int2',
+  27: 'float6e2m3',
+  28: 'float6e3m2',
+};
 
 /** Throws BootError where the type of an input or output cannot be served. */
 export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {
   for (const value of [...inputs, ...outputs]) {
-    const type = unservable[(value.type ?? 0) - 14];
+    const type = unservable[value.type ?? 0];
     if (type === undefined) continue;
     const what = inputs.includes(value) ? 'input' : 'output';
     throw new BootError(
@@ -25,9 +39,11 @@ export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void
 export function externalBytes(file: OnnxFile): number {
   const attributes = [...allNodes(file)].flatMap(({ attributes }) => [...attributes.values()]);
   const graphs = [file.graph, ...attributes.flatMap(({ graph }) => graph ?? [])];
-  const tensors = graphs.flatMap(({ initializers }) => initializers);
-  const all = [...tensors, ...attributes.flatMap(({ tensor }) => tensor ?? [])];
-  const locations = new Set(all.flatMap(({ location }) => location ?? []));
+  const tensors = [
+    ...graphs.flatMap(({ initializers }) => initializers),
+    ...attributes.map(({ tensor }) => tensor),
+  ];
+  const locations = new Set(tensors.flatMap((tensor) => tensor?.location ?? []));
   let bytes = 0;
   for (const location of locations) {
     const path = join(dirname(file.path), location);
