@@ -15,21 +15,21 @@ export interface OnnxFile extends ReturnType<typeof readModel> {
 }
 
 export interface Graph {
-  readonly inputs: Value[];
-  readonly outputs: Value[];
+  readonly inputs: ValueInfo[];
+  readonly outputs: ValueInfo[];
   /** In the order in which they may run. */
   readonly nodes: Node[];
-  readonly initializers: Tensor[];
+  readonly initializers: StoredTensor[];
   /** Names of those of whose values most are zero. */
   readonly sparseInitializers: string[];
 }
 
 /** What is declared of an input or output. */
-export interface Value extends ReturnType<typeof readValue> {}
+interface ValueInfo extends ReturnType<typeof readValueInfo> {}
 
 export interface Node extends ReturnType<typeof readNode> {}
 
-export interface Tensor extends ReturnType<typeof readTensor> {}
+interface StoredTensor extends ReturnType<typeof readTensor> {}
 
 /** Longer lists are of trees or vocabularies, of which nobody here needs more than the beginning. */
 export const mostIntegers = 10_000;
@@ -95,15 +95,14 @@ function readGraph(graph: Message): Graph {
     nodes: graph.messages(1).map(readNode),
     initializers: graph.messages(5).map(readTensor),
     sparseInitializers: graph.messages(15).map((sparse) => sparse.message(1)?.text(8) ?? ''),
-    inputs: graph.messages(11).map(readValue),
-    outputs: graph.messages(12).map(readValue),
+    inputs: graph.messages(11).map(readValueInfo),
+    outputs: graph.messages(12).map(readValueInfo),
   };
 }
 
 function readNode(node: Message) {
-  const attributes = node
-    .messages(5, { 7: mostIntegers, 8: mostIntegers, 9: mostStrings })
-    .map(readAttribute);
+  const most = { 7: mostIntegers, 8: mostIntegers, 9: mostStrings };
+  const attributes = node.messages(5, most).map(readAttribute);
   return {
     /** The names of its operands; '' for one that is left out. */
     inputs: node.texts(1),
@@ -121,7 +120,7 @@ function readAttribute(attribute: Message) {
   const [tensor, graph] = [attribute.message(5), attribute.message(6)];
   return {
     name: attribute.text(1),
-    i: attribute.bigint(3),
+    i: attribute.integer(3),
     s: attribute.text(4),
     tensor: tensor && readTensor(tensor),
     graph: graph && readGraph(graph),
@@ -153,7 +152,7 @@ function integersIn(raw: Buffer, type: number): number[] | undefined {
 }
 
 /** Without a type, a TensorProto.DataType, where it is not a tensor; without dimensions where its rank is unknown. */
-function readValue(value: Message) {
+function readValueInfo(value: Message) {
   const tensor = value.message(2)?.message(1);
   return {
     name: value.text(1),

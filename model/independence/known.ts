@@ -31,8 +31,7 @@ export type Rule = (call: Call) => Known | readonly Known[];
 export const acrossRows = () => new Mixes('goes across rows');
 
 export function int({ node }: Call, name: string, otherwise: number): number {
-  const found = node.attributes.get(name);
-  return found ? Number(found.i) : otherwise;
+  return node.attributes.get(name)?.i ?? otherwise;
 }
 
 /** The length of the list that an attribute holds. */

@@ -258,7 +258,7 @@ const constant: Rule = ({ node: { attributes } }) => {
   const [[name, { i, ints, tensor }]] = attributes;
   if (tensor) return { shape: tensor.dims, integers: tensor.integers };
   if (name === 'value_ints') return { shape: [ints.length], integers: ints.map(Number) };
-  if (name === 'value_int') return { shape: [], integers: [Number(i)] };
+  if (name === 'value_int') return { shape: [], integers: [i] };
   if (!/^value_(float|string)/.test(name)) throw new Mixes('is not followed');
   return { shape: name.endsWith('s') ? [Number.NaN] : [] };
 };

@@ -103,7 +103,7 @@ function dropsEntries({ op, attributes }: Node): boolean {
 
 /** Dropout's third operand says whether it trains; before opset 14, BatchNormalization's other outputs do. */
 function isInTraining({ op, inputs, outputs, attributes }: Node): boolean {
-  if ((attributes.get('training_mode')?.i ?? 0n) !== 0n) return true;
+  if (attributes.get('training_mode')?.i) return true;
   return (op === 'Dropout' && Boolean(inputs[2])) || (op === 'BatchNormalization' && outputs.length > 1);
 }
 
