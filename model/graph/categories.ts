@@ -4,13 +4,12 @@ import { allNodes, type Node, type OnnxFile } from './onnx';
 export type Categories = Map<string, (string | number)[]>;
 
 /** A column of one of the model's inputs. */
-interface Column {
+interface InputColumn {
   input: string;
   place: number;
 }
 
 const encoders = /^(OneHotEncoder|LabelEncoder|CategoryMapper)$/;
-const vocabularies = /^(OneHotEncoder|LabelEncoder|CategoryMapper|TfIdfVectorizer)$/;
 
 /** Follows the columns of the inputs to the encoders that read them, through nodes that hand on, pick or join columns. */
 export function findCategories({ graph }: OnnxFile): Categories {
@@ -19,17 +18,14 @@ export function findCategories({ graph }: OnnxFile): Categories {
   const constants = new Map(graph.initializers.map(({ name, integers = [] }) => [name, integers]));
   for (const node of graph.nodes) {
     const operands = node.inputs.map((tensor) => columns.get(tensor) ?? []);
+    const picked = constants.get(node.inputs[1]) ?? [];
+    columns.set(node.outputs[0], columnsBehind(node.op, operands, picked));
     const [first = []] = operands;
-    const give = (given: Column[]) => columns.set(node.outputs[0], given);
-    if (/^(Cast|Identity|Imputer)$/.test(node.op)) give(first);
-    if (node.op === 'Concat' && operands.every(({ length }) => length > 0)) give(operands.flat());
-    if (/^(Gather|ArrayFeatureExtractor)$/.test(node.op))
-      give((constants.get(node.inputs[1]) ?? []).flatMap((place) => first.at(place) ?? []));
-    const known = encoders.test(node.op) ? firstCategory(node) : undefined;
-    if (known === undefined || first.length !== 1) continue;
+    const category = encoders.test(node.op) ? firstCategory(node) : undefined;
+    if (category === undefined || first.length !== 1) continue;
     const [{ input, place }] = first;
     const ofInput = categories.get(input) ?? [];
-    ofInput[place] ??= known;
+    ofInput[place] ??= category;
     categories.set(input, ofInput);
   }
   return categories;
@@ -37,14 +33,22 @@ export function findCategories({ graph }: OnnxFile): Categories {
 
 /** The strings that a model knows, from the tables of its encoders and vocabularies. */
 export function findWords(file: OnnxFile): string[] {
-  const tables = [...allNodes(file)].filter(({ op }) => vocabularies.test(op));
+  const tables = [...allNodes(file)].filter(({ op }) => encoders.test(op) || op === 'TfIdfVectorizer');
   return tables.flatMap(({ attributes }) => [...attributes.values()].flatMap(({ strings }) => strings));
 }
 
 /** A list is one column, a matrix as many as it is wide; nothing is told of other inputs. */
-function columnsOf(input: string, dims: readonly number[] = []): Column[] {
+function columnsOf(input: string, dims: readonly number[] = []): InputColumn[] {
   const length = dims.length === 1 ? 1 : dims.length === 2 && dims[1] > 0 ? dims[1] : 0;
   return Array.from({ length }, (_, place) => ({ input, place }));
+}
+
+/** The columns that a node gives, none where they are not followed. */
+function columnsBehind(op: string, operands: readonly InputColumn[][], picked: readonly number[]) {
+  const [first = []] = operands;
+  if (/^(Cast|Identity|Imputer)$/.test(op)) return first;
+  if (/^(Gather|ArrayFeatureExtractor)$/.test(op)) return picked.flatMap((place) => first.at(place) ?? []);
+  return op === 'Concat' && operands.every(({ length }) => length > 0) ? operands.flat() : [];
 }
 
 function firstCategory({ attributes }: Node): string | number | undefined {
