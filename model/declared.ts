@@ -8,12 +8,12 @@ import { type Dim, type Input, type Output, showDims } from './signature';
 import { isElementType } from './values/elements';
 
 /** An output with the name under which the runtime is asked for it. */
-export type Fetched = Output & { fetch: string };
+export type DeclaredOutput = Output & { fetch: string };
 
 /** What a model's file declares and its user chose, before any run shows more. */
 export interface Declared {
   inputs: Input[];
-  outputs: Fetched[];
+  outputs: DeclaredOutput[];
   /** The name of the output that is the prediction. */
   prediction: string;
   features: readonly string[] | undefined;
@@ -97,7 +97,7 @@ function servable(
   declared: readonly { name: string }[],
   substitutes: ReadonlyMap<string, readonly Substitute[]>,
   notes: string[],
-): Fetched[] {
+): DeclaredOutput[] {
   const byName = new Map(values.map((value) => [value.name, value]));
   return declared.flatMap(({ name: output }) =>
     (substitutes.get(output) ?? [{ name: output, tensor: output }]).flatMap(({ name, tensor, labels }) => {
