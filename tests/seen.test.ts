@@ -341,6 +341,7 @@ test.each([
   ['features', 'a,a', /^features in the metadata are not used: the list names a twice/],
   ['features', '2', /^features in the metadata are not used/],
   ['features', '{"a": 1, "b": 2}', /^features in the metadata are not used/],
+  ['outputs', '{"a": 1}', /^outputs in the metadata are not used: the list names no output/],
   [
     'outputs',
     'z',
