@@ -14,83 +14,79 @@ export interface Known {
   readonly padding?: string;
 }
 
-/** A node whose operands are known; one that is left out is undefined. */
-export interface Call {
-  readonly node: Node;
-  /** The version of its domain's operators. */
-  readonly opset: number;
-  readonly operands: readonly (Known | undefined)[];
-}
-
 /** What a node does that keeps rows from being told apart. */
 export class Mixes extends Error {}
+
+export const acrossRows = () => new Mixes('goes across rows');
+
+/** A node whose operands are known; one that is left out is undefined. */
+export class Call {
+  constructor(
+    readonly node: Node,
+    /** The version of its domain's operators. */
+    readonly opset: number,
+    readonly operands: readonly (Known | undefined)[],
+  ) {}
+
+  /** An attribute that is an integer. */
+  int(name: string, otherwise: number): number {
+    return this.node.attributes.get(name)?.i ?? otherwise;
+  }
+
+  /** Integers that the operator takes as an operand since some version, and as an attribute before. */
+  integers(name: string, since: number, place = 1): readonly number[] | undefined {
+    if (this.opset < since) return this.node.attributes.get(name)?.ints.map(Number);
+    const operand = this.operands[place];
+    if (operand && !operand.integers) throw new Mixes('takes its places from what is computed');
+    return operand?.integers;
+  }
+
+  /** The length of the list that one of these attributes holds; NaN where it is not known. */
+  listLength(...names: string[]): number {
+    const [list] = names.flatMap((name) => this.node.attributes.get(name) ?? []);
+    if (!list || list.ints.length >= mostIntegers || list.strings.length >= mostStrings) return Number.NaN;
+    return list.ints.length + list.strings.length;
+  }
+}
 
 /** What a node gives: its first output, or a list of the first ones. Throws Mixes where it goes across rows, or may. */
 export type Rule = (call: Call) => Known | readonly Known[];
 
-export const acrossRows = () => new Mixes('goes across rows');
-
-export function int({ node }: Call, name: string, otherwise: number): number {
-  return node.attributes.get(name)?.i ?? otherwise;
-}
-
-/** The length of the list that an attribute holds. */
-export function countOf({ node }: Call, ...names: string[]): number {
-  const [list] = names.flatMap((name) => node.attributes.get(name) ?? []);
-  if (!list || list.ints.length >= mostIntegers || list.strings.length >= mostStrings) return Number.NaN;
-  return list.ints.length + list.strings.length;
-}
-
-export function present(operand: Known | undefined): Known {
+export function required(operand: Known | undefined): Known {
   if (!operand) throw new Mixes('lacks an operand');
   return operand;
 }
 
 /** An operand that is there, and that nothing fills up. */
-export function required(operand: Known | undefined): Known {
-  const x = present(operand);
+export function unpadded(operand: Known | undefined): Known {
+  const x = required(operand);
   if (x.padding !== undefined) throw new Mixes('reads what fills texts up to the longest of a run');
   return x;
 }
 
-/** The first operand, beside constants. */
-export function onlyRows({ operands: [x, ...others] }: Call): Known {
-  if (others.some((operand) => operand?.axis !== undefined)) throw new Mixes('takes rows beside rows');
-  return required(x);
-}
-
-/** Integers that an operator takes as an operand since some version, and as an attribute before. */
-export function integersBy(call: Call, since: number, place: number, name: string) {
-  if (call.opset < since) return call.node.attributes.get(name)?.ints.map(Number);
-  const operand = call.operands[place];
-  if (operand && !operand.integers) throw new Mixes('takes its places from what is computed');
-  return operand?.integers;
-}
-
 /** An axis, counted from the start, that is not the rows'. */
-export function inner({ shape, axis }: Known, given: number): number {
-  const place = given < 0 ? given + shape.length : given;
+export function notRowAxis({ shape, axis }: Known, counted: number): number {
+  const place = counted < 0 ? counted + shape.length : counted;
   if (place === axis || !(place >= 0 && place < shape.length)) throw acrossRows();
   return place;
 }
 
-/** Other values, with another length along axes that are not the rows'. */
-export function resized(x: Known, axes: readonly number[], length = Number.NaN): Known {
-  const places = axes.map((axis) => inner(x, axis));
-  return { shape: x.shape.map((own, place) => (places.includes(place) ? length : own)), axis: x.axis };
+/** Other values, made along some axes that are not the rows', which get another length where one is given. */
+export function alongAxes(x: Known, axes: readonly number[], length?: number): Known {
+  const places = axes.map((axis) => notRowAxis(x, axis));
+  const lengthAt = (place: number) => (places.includes(place) ? length : undefined) ?? x.shape[place];
+  return { shape: x.shape.map((_, place) => lengthAt(place)), axis: x.axis };
 }
 
 /** Without some axes, which are not the rows'. */
-export function without(x: Known, axes: readonly number[]): Known {
-  const places = axes.map((axis) => inner(x, axis));
-  return inOrder(
-    x,
-    [...x.shape.keys()].filter((place) => !places.includes(place)),
-  );
+export function dropAxes(x: Known, axes: readonly number[]): Known {
+  const dropped = axes.map((axis) => notRowAxis(x, axis));
+  const kept = [...x.shape.keys()].filter((place) => !dropped.includes(place));
+  return orderAxes(x, kept);
 }
 
 /** Axes in another order; all but those of length 1 are among them. */
-export function inOrder({ shape, axis }: Known, order: readonly number[]): Known {
+export function orderAxes({ shape, axis }: Known, order: readonly number[]): Known {
   return {
     shape: order.map((place) => shape[place]),
     axis: axis === undefined ? undefined : order.indexOf(axis),
@@ -100,19 +96,22 @@ export function inOrder({ shape, axis }: Known, order: readonly number[]): Known
 /** Operands aligned from the right: https://onnx.ai/onnx/repo-docs/Broadcasting.html */
 export function broadcast(operands: readonly Known[]): Known {
   const rank = Math.max(...operands.map(({ shape }) => shape.length));
+  const aligned = operands.map(({ shape, axis }) => {
+    const missing = rank - shape.length;
+    const ones = Array<number>(missing).fill(1);
+    return { shape: [...ones, ...shape], axis: axis === undefined ? undefined : axis + missing };
+  });
   const shape = Array.from({ length: rank }, (_, place) => {
-    const lengths = operands.map(({ shape }) => shape.at(place - rank) ?? 1).filter((length) => length !== 1);
+    const lengths = aligned.map(({ shape }) => shape[place]).filter((length) => length !== 1);
     return lengths.find((length) => !Number.isNaN(length)) ?? lengths[0] ?? 1;
   });
-  const rows = operands.find(({ axis }) => axis !== undefined);
+  const rows = aligned.find(({ axis }) => axis !== undefined);
   if (rows?.axis === undefined) return { shape };
-  const distance = rows.shape.length - rows.axis;
-  const isBeside = (other: Known) => {
-    if (other === rows) return true;
-    const length = other.shape.at(-distance) ?? 1;
-    if (other.axis === undefined) return other.shape.length < distance || length === 1;
-    return other.shape.length - other.axis === distance && length === rows.shape.at(-distance);
-  };
-  if (!operands.every(isBeside)) throw new Mixes('sets rows beside other entries');
-  return { shape, axis: rank - distance };
+  const { axis } = rows;
+  const isBeside = (other: Known) =>
+    other.axis === undefined
+      ? other.shape[axis] === 1
+      : other === rows || (other.axis === axis && other.shape[axis] === rows.shape[axis]);
+  if (!aligned.every(isBeside)) throw new Mixes('sets rows beside other entries');
+  return { shape, axis };
 }

@@ -1,5 +1,5 @@
 import type { Node, OnnxFile } from '../graph/onnx';
-import { type Known, Mixes } from './known';
+import { Call, type Known, Mixes } from './known';
 import { rules } from './rules';
 
 /**
@@ -67,7 +67,7 @@ function follow(
 ): Fact | readonly Known[] {
   const known = operands.filter((fact) => !fact || 'shape' in fact);
   const isConstant = known.length === operands.length && known.every((fact) => fact?.axis === undefined);
-  if (dropsEntries(node)) {
+  if (loose.test(node.op) || node.attributes.has('stopwords')) {
     const fact = unknown(node, 'gives as many entries as the values say');
     return isConstant ? fact : { loose: fact.unknown };
   }
@@ -81,7 +81,7 @@ function follow(
   if (mixed) return mixed;
   if (!rule || opset === undefined) return unknown(node, 'is not known to keep rows apart');
   try {
-    const given = [rule({ node, opset, operands: known })].flat();
+    const given = [rule(new Call(node, opset, known))].flat();
     // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
     if (given.some(({ shape, axis }) => axis !== undefined && shape.includes(0)))
       throw new Mixes('gives an empty tensor');
@@ -94,11 +94,6 @@ function follow(
 
 function unknown({ op, name, outputs }: Node, what: string): { unknown: string } {
   return { unknown: `${op} in ${name || outputs[0]} ${what}` };
-}
-
-/** Whether the outputs of a node are as long as the values say. */
-function dropsEntries({ op, attributes }: Node): boolean {
-  return loose.test(op) || attributes.has('stopwords');
 }
 
 /** Dropout's third operand says whether it trains; before opset 14, BatchNormalization's other outputs do. */
