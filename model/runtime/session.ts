@@ -67,8 +67,8 @@ export async function openSession({ path, edits, threads }: Source): Promise<Run
     inputs: session.inputMetadata.map(describe),
     outputs: session.outputMetadata.map(describe),
     async run(feeds, fetches) {
-      const given = recordOf(names, (i) => toRuntime(feeds[i], runtime));
-      const results = await session.run(given, fetches);
+      const tensors = recordOf(names, (i) => toRuntime(feeds[i], runtime));
+      const results = await session.run(tensors, fetches);
       return fetches.map((name) => fromRuntime(results[name]));
     },
     close: () => session.release(),
@@ -81,14 +81,14 @@ export async function openSession({ path, edits, threads }: Source): Promise<Run
  * made, so none is to be seen until then. See https://github.com/microsoft/onnxruntime/pull/32323.
  */
 export function loadRuntime(): typeof ort {
-  const own = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');
-  if (own) Reflect.deleteProperty(globalThis, 'Float16Array');
+  const hidden = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');
+  if (hidden) Reflect.deleteProperty(globalThis, 'Float16Array');
   try {
     const runtime: typeof ort = require('onnxruntime-node');
     new runtime.Tensor('float16', new Uint16Array(1), [1]);
     return runtime;
   } finally {
-    if (own) Object.defineProperty(globalThis, 'Float16Array', own);
+    if (hidden) Object.defineProperty(globalThis, 'Float16Array', hidden);
   }
 }
 

@@ -18,8 +18,8 @@ export async function startThread(source: Source): Promise<Runner> {
   const runNow = async (feeds: readonly Tensor[], fetches: readonly string[]) => {
     // A thread that has ended has the id -1.
     if (thread.worker.threadId === -1) thread = await start(source);
-    const own = feeds.map(withOwnMemory);
-    thread.worker.postMessage({ feeds: own, fetches }, buffersOf(own));
+    const owned = feeds.map(withOwnMemory);
+    thread.worker.postMessage({ feeds: owned, fetches }, buffersOf(owned));
     return thread.reply<Tensor[]>();
   };
   return {
@@ -76,22 +76,16 @@ function buffersOf(tensors: readonly Tensor[]): ArrayBuffer[] {
 
 async function answerMessages(port: MessagePort, source: Source): Promise<void> {
   const fail = (error: unknown) => port.postMessage({ error: messageOf(error) });
-  try {
-    const { inputs, outputs, run } = await openSession(source);
-    port.postMessage({ value: { inputs, outputs } });
-    port.on('message', async ({ feeds, fetches }: { feeds: Tensor[]; fetches: string[] }) => {
-      try {
-        const tensors = await run(feeds, fetches);
-        port.postMessage({ value: tensors }, buffersOf(tensors));
-      } catch (error) {
-        fail(error);
-      }
-      // V8 rarely collects here, since this thread makes little garbage of its own, and what it was handed would pile up.
-      for (const buffer of buffersOf(feeds)) buffer.transfer?.(0);
-    });
-  } catch (error) {
-    fail(error);
-  }
+  const session = await openSession(source).catch(fail);
+  if (!session) return;
+  const { inputs, outputs, run } = session;
+  port.postMessage({ value: { inputs, outputs } });
+  port.on('message', async ({ feeds, fetches }: { feeds: Tensor[]; fetches: string[] }) => {
+    const answer = (tensors: Tensor[]) => port.postMessage({ value: tensors }, buffersOf(tensors));
+    await run(feeds, fetches).then(answer).catch(fail);
+    // V8 rarely collects here, since this thread makes little garbage of its own, and what it was handed would pile up.
+    for (const buffer of buffersOf(feeds)) buffer.transfer?.(0);
+  });
 }
 
 // Not where this file is loaded by a worker of somebody else's.
