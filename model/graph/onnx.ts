@@ -63,15 +63,10 @@ export function readOnnx(path: string): OnnxFile {
 }
 
 /** All nodes of a model: those of its graph, of bodies inside, and of functions. */
-export function* allNodes({ graph, functions }: OnnxFile): Generator<Node> {
-  yield* nodesWithin(graph.nodes);
-  for (const { nodes } of functions) yield* nodesWithin(nodes);
-}
-
-function* nodesWithin(nodes: readonly Node[]): Generator<Node> {
-  for (const node of nodes) {
+export function* allNodes({ graph, functions }: Pick<OnnxFile, 'graph' | 'functions'>): Generator<Node> {
+  for (const node of [...graph.nodes, ...functions.flatMap(({ nodes }) => nodes)]) {
     yield node;
-    for (const { graph } of node.attributes.values()) if (graph) yield* nodesWithin(graph.nodes);
+    for (const { graph } of node.attributes.values()) if (graph) yield* allNodes({ graph, functions: [] });
   }
 }
 

@@ -65,9 +65,9 @@ export function unpadded(operand: Known | undefined): Known {
 }
 
 /** An axis, counted from the start, that is not the rows'. */
-export function notRowAxis({ shape, axis }: Known, counted: number): number {
-  const place = counted < 0 ? counted + shape.length : counted;
-  if (place === axis || !(place >= 0 && place < shape.length)) throw acrossRows();
+export function notRowAxis({ shape, axis: rows }: Known, axis: number): number {
+  const place = axis < 0 ? axis + shape.length : axis;
+  if (place === rows || !(place >= 0 && place < shape.length)) throw acrossRows();
   return place;
 }
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { messageOf } from '../errors';
 import type { Tensor } from '../values/tensor';
@@ -38,27 +39,21 @@ export async function startThread(source: Source): Promise<Runner> {
 /** A thread with its model loaded; `reply` gives what it says next, or rejects with its error, or where it ends before. */
 async function start(source: Source) {
   const worker = new Worker(__filename, { workerData: { [sourceKey]: source } });
-  let reason = new Error('the inference thread died');
-  let fail = (_reason: Error) => {};
-  // An error between runs would end the process if nobody listened; 'exit' follows it.
-  worker.on('error', (error: Error) => {
-    reason = error;
-  });
-  worker.on('exit', () => fail(reason));
-  const reply = <T>() =>
-    new Promise<T>((resolve, reject) => {
-      fail = reject;
-      worker.once('message', (reply: Reply<T>) => {
-        if ('error' in reply) reject(new Error(reply.error));
-        else resolve(reply.value);
-      });
-    });
-  try {
-    return { worker, reply, values: await reply<Pick<Runner, 'inputs' | 'outputs'>>() };
-  } catch (error) {
+  const end = new AbortController();
+  worker.on('exit', () => end.abort());
+  // An error between runs would end the process if nobody listened.
+  worker.on('error', () => {});
+  const fail = async (error: unknown): Promise<never> => {
     await worker.terminate();
     throw error;
-  }
+  };
+  const reply = async <T>(): Promise<T> => {
+    const [message] = await once(worker, 'message', { signal: end.signal }).catch(fail);
+    const said: Reply<T> = message;
+    if ('error' in said) throw new Error(said.error);
+    return said.value;
+  };
+  return { worker, reply, values: await reply<Pick<Runner, 'inputs' | 'outputs'>>().catch(fail) };
 }
 
 /** A tensor that shares its memory with nothing else: what is handed over cannot be read here any more. */
