@@ -26,6 +26,8 @@ export interface Observation {
 const sizes = [1, 8, 32, 224, 400];
 /** Every number of the first row: some models divide by their inputs. */
 const numbers = [0, 1];
+/** The rows that are run after the first one, by the model's kind: different ones together and alone. */
+const laterRows = { batched: [[0, 1, 2], [1], [2]], single: [[1]], unbatched: [[0, 1, 2]] };
 
 /** An output with what the graph tells of it, and what runs of made-up rows gave. */
 interface SeenOutput extends DeclaredOutput {
@@ -82,10 +84,7 @@ function declaredKind(inputs: readonly Input[]): Kind {
   return first.every((dim) => dim === 1) ? 'single' : 'unbatched';
 }
 
-/**
- * Runs one row that fits the model, then three different ones together and alone and, where lengths are open, rows of another
- * length; gives the runs that fit.
- */
+/** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
 async function runSamples(
   sampler: Sampler,
   tables: Pick<Recipe, 'categories' | 'words'>,
@@ -104,7 +103,7 @@ async function runSamples(
     if (done) runs.push(done);
     return done !== undefined;
   };
-  for (const rows of kind === 'single' ? [[1], [2]] : [[0, 1, 2], [1], [2]]) await run(rows);
+  for (const rows of laterRows[kind]) await run(rows);
   // What the first dimension of an unbatched model counts is a length like others.
   const others = kind === 'unbatched' ? [0, 0] : [0];
   const isOther = (size: number) => hasOpenLength && size > recipe.size;

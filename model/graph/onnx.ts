@@ -46,8 +46,8 @@ export function readOnnx(path: string): OnnxFile {
   try {
     file = openSync(path, 'r');
   } catch {
-    const why = stat ? 'it cannot be read' : 'there is no such file';
-    throw new BootError(`${path}: ${why}. Give the path of an ONNX file: npm start path/to/model.onnx`);
+    const problem = stat ? 'it cannot be read' : 'there is no such file';
+    throw new BootError(`${path}: ${problem}. Give the path of an ONNX file: npm start path/to/model.onnx`);
   }
   const size = stat?.size ?? 0;
   try {

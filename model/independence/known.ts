@@ -33,7 +33,7 @@ export class Call {
     return this.node.attributes.get(name)?.i ?? otherwise;
   }
 
-  /** Integers that the operator takes as an operand since some version, and as an attribute before. */
+  /** Integers that the operator takes as an operand since some version, and as an attribute before; version 0 is always. */
   integers(name: string, since: number, place = 1): readonly number[] | undefined {
     if (this.opset < since) return this.node.attributes.get(name)?.ints.map(Number);
     const operand = this.operands[place];

@@ -40,9 +40,9 @@ export function followRows(
     const name = prefixOf(node.domain) + node.op;
     const opset = local.has(name) ? undefined : opsetOf(node.domain, opsets);
     const operands = node.inputs.map((tensor) => (tensor === '' ? undefined : factOf(tensor)));
-    const given = follow(name, node, opset, operands);
+    const found = follow(name, node, opset, operands);
     for (const [i, tensor] of node.outputs.entries()) {
-      const fact = Array.isArray(given) ? given[i] : given;
+      const fact = Array.isArray(found) ? found[i] : found;
       if (tensor !== '') facts.set(tensor, fact ?? unknown(node, 'is followed to its first outputs only'));
     }
   }
@@ -81,11 +81,11 @@ function follow(
   if (mixed) return mixed;
   if (!rule || opset === undefined) return unknown(node, 'is not known to keep rows apart');
   try {
-    const given = [rule(new Call(node, opset, known))].flat();
+    const outputs = [rule(new Call(node, opset, known))].flat();
     // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
-    if (given.some(({ shape, axis }) => axis !== undefined && shape.includes(0)))
+    if (outputs.some(({ shape, axis }) => axis !== undefined && shape.includes(0)))
       throw new Mixes('gives an empty tensor');
-    return given;
+    return outputs;
   } catch (error) {
     if (error instanceof Mixes) return unknown(node, error.message);
     throw error;
