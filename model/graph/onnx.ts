@@ -2,7 +2,7 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
 import { formatAt } from './mistaken';
-import { Message, ProtobufFile } from './protobuf';
+import { FileWindow, Message } from './protobuf';
 
 // A model file as plain data. Nothing here judges it. The numbers are those of the fields in
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
@@ -52,7 +52,7 @@ export function readOnnx(path: string): OnnxFile {
   const size = stat?.size ?? 0;
   try {
     const whole = { number: 0, start: 0, from: 0, to: size };
-    return { path, size, ...readModel(new Message(new ProtobufFile(file), [whole])) };
+    return { path, size, ...readModel(new Message(new FileWindow(file), [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const format = formatAt(path);
@@ -140,8 +140,7 @@ function readTensor(tensor: Message) {
 }
 
 /** The values of a tensor whose TensorProto.DataType is int32 or int64. */
-function integersIn(raw: Buffer, type: number): number[] | undefined {
-  const { buffer } = new Uint8Array(raw);
+function integersIn({ buffer }: Uint8Array<ArrayBuffer>, type: number): number[] | undefined {
   if (type === 6) return Array.from(new Int32Array(buffer));
   return type === 7 ? Array.from(new BigInt64Array(buffer), Number) : undefined;
 }

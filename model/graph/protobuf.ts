@@ -14,72 +14,34 @@ export interface Field {
 const windowBytes = 1 << 16;
 
 /**
- * A protobuf file that is read in place, so that a model of gigabytes costs a window of 64 KB: read whole, one of 300 MB
- * makes the boot's peak 975 MB in place of 676.
+ * A file that is read in place, so that a model of gigabytes costs a window of 64 KB: read whole, one of 300 MB makes the
+ * boot's peak 975 MB in place of 676.
  */
-export class ProtobufFile {
+export class FileWindow {
   private window = Buffer.alloc(0);
   private start = 0;
 
   constructor(private readonly file: number) {}
 
-  /** The fields of a message. Throws RangeError where the bytes are not one. */
-  *fields({ from, to }: Field): Generator<Field> {
-    for (let start = from; start < to; ) {
-      const { value, end } = this.varint(start);
-      const number = Number(value >> 3n);
-      const content = this.content(Number(value & 7n), end);
-      if (number === 0 || !(content.to <= to)) throw new RangeError('not protobuf');
-      yield { number, start, ...content };
-      start = content.to;
-    }
-  }
-
-  bytes({ from, to }: Field): Buffer {
-    const at = this.load(from, to);
-    return this.window.subarray(at, at + to - from);
-  }
-
-  /** The content of an integer, or of many that are packed, as signed numbers of 64 bits; no more than `most`. */
-  integers({ from, to }: Field, most: number): bigint[] {
-    const values: bigint[] = [];
-    for (let at = from; at < to && values.length < most; ) {
-      const { value, end } = this.varint(at);
-      values.push(BigInt.asIntN(64, value));
-      at = end;
-    }
-    return values;
-  }
-
-  /** Where the content of a field of a wire type is, given where its tag ends. */
-  private content(wire: number, from: number): { from: number; to: number } {
-    if (wire === 0) return { from, to: this.varint(from).end };
-    if (wire === 1) return { from, to: from + 8 };
-    if (wire === 5) return { from, to: from + 4 };
-    if (wire !== 2) throw new RangeError('not protobuf');
-    const { value, end } = this.varint(from);
-    return { from: end, to: end + Number(value) };
-  }
-
-  private varint(from: number): { value: bigint; end: number } {
-    const at = this.load(from, from + 10);
-    let value = 0n;
-    for (let i = 0; i < 10; i++) {
-      const byte = this.window[at + i];
-      value |= BigInt(byte & 127) << BigInt(7 * i);
-      if (byte < 128) return { value, end: from + i + 1 };
-    }
-    throw new RangeError('not protobuf');
-  }
-
-  /** Has the bytes between two offsets in the window; gives the place of the first. */
-  private load(from: number, to: number): number {
+  /** The bytes between two offsets, as far as the file has them. */
+  bytes(from: number, to: number): Buffer {
     if (from < this.start || to > this.start + this.window.length) {
       const window = Buffer.allocUnsafe(Math.max(to - from, windowBytes));
       this.window = window.subarray(0, readSync(this.file, window, 0, window.length, from));
       this.start = from;
     }
-    return from - this.start;
+    return this.window.subarray(from - this.start, to - this.start);
+  }
+
+  /** A variable-length integer at an offset, and where it ends. Throws RangeError where there is none. */
+  varint(from: number): { value: bigint; end: number } {
+    const bytes = this.bytes(from, from + 10);
+    let value = 0n;
+    for (let i = 0; i < bytes.length; i++) {
+      value |= BigInt(bytes[i] & 127) << BigInt(7 * i);
+      if (bytes[i] < 128) return { value, end: from + i + 1 };
+    }
+    throw new RangeError('not protobuf');
   }
 }
 
@@ -94,16 +56,19 @@ export class Message {
 
   /** Ends where there are as many fields of a number as `most` says. Throws RangeError for what is no message. */
   constructor(
-    private readonly file: ProtobufFile,
+    private readonly file: FileWindow,
     fields: readonly Field[],
     most: Most = {},
   ) {
     [this.field] = fields;
-    for (const field of fields) {
-      for (const part of file.fields(field)) {
+    for (const { from, to } of fields) {
+      for (let start = from; start < to; ) {
+        const part = this.fieldAt(start);
+        if (part.number === 0 || part.to > to) throw new RangeError('not protobuf');
         const parts = this.fields(part.number);
         if (parts.push(part) === 1) this.parts.set(part.number, parts);
         if (parts.length === most[part.number]) break;
+        start = part.to;
       }
     }
   }
@@ -117,12 +82,20 @@ export class Message {
   }
 
   texts(number: number): string[] {
-    return this.fields(number).map((field) => this.file.bytes(field).toString());
+    return this.fields(number).map(({ from, to }) => this.file.bytes(from, to).toString());
   }
 
-  /** Of each field no more integers than `most`, where they are packed. */
+  /** Signed integers of 64 bits; where they are packed, of each field no more than `most`. */
   integers(number: number, most = Number.POSITIVE_INFINITY): bigint[] {
-    return this.fields(number).flatMap((field) => this.file.integers(field, most));
+    return this.fields(number).flatMap(({ from, to }) => {
+      const values: bigint[] = [];
+      for (let at = from; at < to && values.length < most; ) {
+        const { value, end } = this.file.varint(at);
+        values.push(BigInt.asIntN(64, value));
+        at = end;
+      }
+      return values;
+    });
   }
 
   /** One in which those that occur are merged. */
@@ -142,10 +115,21 @@ export class Message {
     return Number(this.integers(number).at(-1) ?? 0n);
   }
 
-  /** Bytes, if they are no more than `most`. */
-  bytes(number: number, most: number): Buffer {
-    const [field] = this.fields(number).slice(-1);
-    return field && field.to - field.from <= most ? Buffer.from(this.file.bytes(field)) : Buffer.alloc(0);
+  /** A copy of bytes, if they are no more than `most`. */
+  bytes(number: number, most: number): Uint8Array<ArrayBuffer> {
+    const { from, to } = this.fields(number).at(-1) ?? { from: 0, to: 0 };
+    return new Uint8Array(to - from <= most ? this.file.bytes(from, to) : []);
+  }
+
+  private fieldAt(start: number): Field {
+    const { value, end } = this.file.varint(start);
+    const [number, wire] = [Number(value >> 3n), Number(value & 7n)];
+    if (wire === 0) return { number, start, from: end, to: this.file.varint(end).end };
+    if (wire === 1) return { number, start, from: end, to: end + 8 };
+    if (wire === 5) return { number, start, from: end, to: end + 4 };
+    if (wire !== 2) throw new RangeError('not protobuf');
+    const length = this.file.varint(end);
+    return { number, start, from: length.end, to: length.end + Number(length.value) };
   }
 }
 
