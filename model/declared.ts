@@ -11,16 +11,7 @@ import { isElementType } from './values/elements';
 export type DeclaredOutput = Output & { fetch: string };
 
 /** What a model's file declares and its user chose, before any run shows more. */
-export interface Declared {
-  inputs: Input[];
-  outputs: DeclaredOutput[];
-  /** The name of the output that is the prediction. */
-  prediction: string;
-  features: readonly string[] | undefined;
-  /** The strings that the model knows. */
-  words: readonly string[];
-  notes: string[];
-}
+export type Declared = ReturnType<typeof readDeclared>;
 
 /** An operand of a TensorFlow operator, as in `model/normalization/Sub/y:0`: what the layer has learnt, which is no input. */
 const operand = /\/[xy]:0$/;
@@ -31,7 +22,7 @@ export function readDeclared(
   file: OnnxFile,
   substitutes: ReadonlyMap<string, readonly Substitute[]>,
   options: { outputs?: readonly string[]; features?: readonly string[] },
-): Declared {
+) {
   const { path, metadata, graph } = file;
   const notes: string[] = [];
   const words = findWords(file);
@@ -83,8 +74,10 @@ export function readDeclared(
   return {
     inputs,
     outputs: chosen?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs,
+    /** The name of the output that is the prediction. */
     prediction: chosen?.[0] ?? outputNames.find((name) => name === 'prediction') ?? outputNames[0],
     features,
+    /** The strings that the model knows. */
     words,
     notes,
   };

@@ -2,7 +2,6 @@ import type { Declared, DeclaredOutput } from './declared';
 import { findCategories } from './graph/categories';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
-import type { QuickRun } from './runtime/inline';
 import type { Runner } from './runtime/session';
 import { type Recipe, type SampleRun, Sampler, sampleRow } from './samples';
 import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
@@ -10,17 +9,6 @@ import { findQuickRun, paysToShare } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf } from './values/rows';
 import { sameShape, type Tensor } from './values/tensor';
-
-/** What the graph and a few runs of made-up rows show. */
-export interface Observation {
-  signature: Signature;
-  /** Whether requests may share runs. */
-  batches: boolean;
-  /** The largest run that was quick, where one was. */
-  quickRun?: QuickRun;
-  /** What is to be said of it. */
-  notes: string[];
-}
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224, 400];
@@ -45,7 +33,7 @@ export async function observe(
   file: OnnxFile,
   declared: Declared,
   { maxBatch, mayRunInline }: { maxBatch: number; mayRunInline: boolean },
-): Promise<Observation> {
+) {
   const { inputs, words, prediction, features } = declared;
   const fetches = declared.outputs.map(({ fetch }) => fetch);
   const sampler = new Sampler(inputs, declaredKind(inputs), (feeds) => runner.run(feeds, fetches));
@@ -70,7 +58,9 @@ export async function observe(
   const rows = kind === 'batched' ? maxBatch : 1;
   return {
     signature,
+    /** Whether requests may share runs. */
     batches: maxBatch > 1 && reason === undefined,
+    /** The largest run that was quick, where one was. */
     quickRun: mayRunInline && first ? await findQuickRun(sampler, rows, first.recipe) : undefined,
     notes,
   };
