@@ -7,8 +7,6 @@ import { openSession, type Runner, type Source } from './session';
 /** The key under which a thread is told what to load. */
 const sourceKey = 'onnx-model-server';
 
-type Reply<T> = { value: T } | { error: string };
-
 /**
  * Loads a model on a thread of its own, so that its runs do not block this one.
  * Rejects with the runtime's error. A run whose thread dies rejects, and the next run starts a new thread.
@@ -48,10 +46,10 @@ async function start(source: Source) {
     throw error;
   };
   const reply = async <T>(): Promise<T> => {
-    const [message] = await once(worker, 'message', { signal: end.signal }).catch(fail);
-    const said: Reply<T> = message;
-    if ('error' in said) throw new Error(said.error);
-    return said.value;
+    const messages = once(worker, 'message', { signal: end.signal });
+    const [{ value, error }]: { value: T; error?: string }[] = await messages.catch(fail);
+    if (error !== undefined) throw new Error(error);
+    return value;
   };
   return { worker, reply, values: await reply<Pick<Runner, 'inputs' | 'outputs'>>().catch(fail) };
 }
