@@ -3,7 +3,7 @@ import { findCategories } from './graph/categories';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import type { Runner } from './runtime/session';
-import { type Recipe, type SampleRun, Sampler, sampleRow } from './samples';
+import { type SampleRun, Sampler } from './samples';
 import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
 import { findQuickRun, paysToShare } from './timing';
 import { elementOf } from './values/elements';
@@ -36,8 +36,9 @@ export async function observe(
 ) {
   const { inputs, words, prediction, features } = declared;
   const fetches = declared.outputs.map(({ fetch }) => fetch);
-  const sampler = new Sampler(inputs, declaredKind(inputs), (feeds) => runner.run(feeds, fetches));
-  const runs = await runSamples(sampler, { categories: findCategories(file), words });
+  const tables = { categories: findCategories(file), words };
+  const sampler = new Sampler(inputs, declaredKind(inputs), tables, (feeds) => runner.run(feeds, fetches));
+  const runs = await runSamples(sampler);
   const [first] = runs;
   const factOf = followRows(file, inputs);
   const outputs = declared.outputs.map((output, o): SeenOutput => {
@@ -47,7 +48,7 @@ export async function observe(
   const kind = first ? seenKind(sampler, outputs) : sampler.kind;
   const signature: Signature = {
     kind,
-    inputs: first ? withExamples(inputs, kind, first) : inputs,
+    inputs: first ? withExamples(sampler, kind, first) : inputs,
     outputs: outputs.map((output) => asSeen(output, kind, sampler)),
     prediction,
     features,
@@ -75,16 +76,12 @@ function declaredKind(inputs: readonly Input[]): Kind {
 }
 
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
-async function runSamples(
-  sampler: Sampler,
-  tables: Pick<Recipe, 'categories' | 'words'>,
-): Promise<SampleRun[]> {
+async function runSamples(sampler: Sampler): Promise<SampleRun[]> {
   const { kind, hasOpenLength } = sampler;
-  const recipes = numbers.flatMap((number) =>
-    (hasOpenLength ? sizes : [1]).map((size): Recipe => ({ ...tables, number, size, repeats: 1 })),
-  );
   let first: SampleRun | undefined;
-  for (const recipe of recipes) first ??= await sampler.run([0], recipe);
+  for (const number of numbers)
+    for (const size of hasOpenLength ? sizes : [1])
+      first ??= await sampler.run([0], { number, size, repeats: 1 });
   if (!first) return [];
   const { recipe } = first;
   const runs = [first];
@@ -173,10 +170,10 @@ function whyAlone(output: SeenOutput): string | undefined {
   return mixesRows(output) ? `rows that were run together gave another ${name} than alone` : undefined;
 }
 
-function withExamples(inputs: readonly Input[], kind: Kind, { recipe, shapes }: SampleRun): Input[] {
-  return inputs.map((input, i) => {
+function withExamples(sampler: Sampler, kind: Kind, { recipe, shapes }: SampleRun): Input[] {
+  return sampler.inputs.map((input, i) => {
     const shape = shapes[i].slice(kind === 'unbatched' ? 0 : 1);
-    return { ...input, example: { values: sampleRow(input, 0, recipe), shape } };
+    return { ...input, example: { values: sampler.row(input, 0, recipe), shape } };
   });
 }
 

@@ -7,16 +7,18 @@ import { bytesIn, type Shape, sizeOf, type Tensor, valuesIn } from './values/ten
 
 /** How made-up rows look. */
 export interface Recipe {
-  /** Categories that the model's encoders know. */
-  readonly categories: Categories;
-  /** Words that the model knows, if any. */
-  readonly words: readonly string[];
   /** The length of open dimensions. */
   readonly size: number;
   /** Every number of row 0. */
   readonly number: number;
   /** How often a text is repeated in itself. */
   readonly repeats: number;
+}
+
+/** What a model's encoders know: categories by input and place, and words. */
+interface Tables {
+  readonly categories: Categories;
+  readonly words: readonly string[];
 }
 
 /** A run of made-up rows of these numbers: what it took, gave, and lasted. */
@@ -48,6 +50,7 @@ export class Sampler {
   constructor(
     readonly inputs: readonly Input[],
     readonly kind: Kind,
+    private readonly tables: Tables,
     private readonly runFeeds: (feeds: Tensor[]) => Promise<Tensor[]>,
   ) {
     this.hasOpenLength = inputs.some(({ dims }) =>
@@ -81,7 +84,7 @@ export class Sampler {
 
   private async attempt(rows: readonly number[], recipe: Recipe): Promise<SampleRun | undefined> {
     try {
-      const feeds = sampleFeeds(this, rows, recipe);
+      const feeds = this.feeds(rows, recipe);
       // Before the run, which may take over their memory.
       const size = { values: valuesIn(feeds), bytes: bytesIn(feeds) };
       const [start, before] = [performance.now(), process.cpuUsage()];
@@ -101,47 +104,44 @@ export class Sampler {
       return undefined;
     }
   }
-}
 
-/**
- * Feeds of made-up rows of these numbers. A dimension that bears the batch's name is the rows, wherever it stands. Throws
- * RangeError for too many values.
- */
-function sampleFeeds({ inputs, kind }: Sampler, rows: readonly number[], recipe: Recipe): Tensor[] {
-  const batch = inputs[0]?.dims[0] || undefined;
-  return inputs.map((input) => {
-    const shape = input.dims.map((dim, axis) => {
-      if (typeof dim === 'number') return dim;
-      return (axis === 0 && kind === 'batched') || dim === batch ? rows.length : recipe.size;
+  /**
+   * Feeds of made-up rows of these numbers. A dimension that bears the batch's name is the rows, wherever it stands. Throws
+   * RangeError for too many values.
+   */
+  private feeds(rows: readonly number[], recipe: Recipe): Tensor[] {
+    const batch = this.inputs[0]?.dims[0] || undefined;
+    return this.inputs.map((input) => {
+      const shape = input.dims.map((dim, axis) => {
+        if (typeof dim === 'number') return dim;
+        return (axis === 0 && this.kind === 'batched') || dim === batch ? rows.length : recipe.size;
+      });
+      if (recipe.size > 1 && sizeOf(shape) > mostValues) throw new RangeError('too many values');
+      const element = elementOf(input.type);
+      const data = element.create(sizeOf(shape));
+      const size = sizeOf(shape.slice(1)) || 1;
+      for (let at = 0; at < data.length; at += size) {
+        const values = this.row(input, rows[at / size] ?? 0, recipe).slice(0, size);
+        element.fill(data, at, values);
+        // The row's beginning, again and again.
+        for (let filled = values.length; filled < size; filled *= 2)
+          data.copyWithin(at + filled, at, at + Math.min(filled, size - filled));
+      }
+      return { type: input.type, shape, data };
     });
-    if (recipe.size > 1 && sizeOf(shape) > mostValues) throw new RangeError('too many values');
-    const element = elementOf(input.type);
-    const data = element.create(sizeOf(shape));
-    const size = sizeOf(shape.slice(1)) || 1;
-    for (let at = 0; at < data.length; at += size) {
-      const values = sampleRow(input, rows[at / size] ?? 0, recipe).slice(0, size);
-      element.fill(data, at, values);
-      // The row's beginning, again and again.
-      for (let filled = values.length; filled < size; filled *= 2)
-        data.copyWithin(at + filled, at, at + Math.min(filled, size - filled));
-    }
-    return { type: input.type, shape, data };
-  });
-}
+  }
 
-/** The values that fill a made-up row, again and again: other ones for each of the rows 0, 1 and 2, but for categories. */
-export function sampleRow({ name, type, dims: [, width = 1] }: Input, row: number, recipe: Recipe): Scalar[] {
-  const value = sampleValue(type, row, recipe);
-  const known = recipe.categories.get(name) ?? [];
-  const columns = known.length > 0 && typeof width === 'number' ? width : 1;
-  return Array.from({ length: columns }, (_, place) => {
-    const one = typeof known[place] === typeof value ? known[place] : value;
-    return typeof one === 'string' ? Array(recipe.repeats).fill(one).join(' ') : one;
-  });
-}
-
-function sampleValue(type: Input['type'], row: number, { words, number }: Recipe): Scalar {
-  if (type === 'bool') return (number + row) % 2 === 1;
-  if (type !== 'string') return (number + row) % 3;
-  return (words.length > 0 ? words : ['a', 'b', 'c']).slice(0, row + 1).join(' ');
+  /** The values that fill a made-up row, again and again: other ones for each of the rows 0, 1 and 2, but for categories. */
+  row({ name, type, dims: [, width = 1] }: Input, row: number, { number, repeats }: Recipe): Scalar[] {
+    const words = this.tables.words.length > 0 ? this.tables.words : ['a', 'b', 'c'];
+    const text = words.slice(0, row + 1).join(' ');
+    const count = number + row;
+    const value = type === 'string' ? text : type === 'bool' ? count % 2 === 1 : count % 3;
+    const known = this.tables.categories.get(name) ?? [];
+    const columns = known.length > 0 && typeof width === 'number' ? width : 1;
+    return Array.from({ length: columns }, (_, place) => {
+      const one = typeof known[place] === typeof value ? known[place] : value;
+      return typeof one === 'string' ? Array(repeats).fill(one).join(' ') : one;
+    });
+  }
 }
