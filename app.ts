@@ -40,7 +40,8 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.enable('case sensitive routing').enable('strict routing');
-  app.locals = { ...app.locals, model, timeout: settings.timeout };
+  const { logFormat, timeout } = settings;
+  app.locals = { ...app.locals, model, logFormat, timeout };
   const metrics = createMetrics(served);
   const guard = createGuard(settings, served);
   app.use(requestLog(settings));

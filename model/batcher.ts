@@ -1,5 +1,4 @@
-import { rowsOf, splitRows, stack } from './values/rows';
-import { bytesIn, type Tensor, withSharedTexts } from './values/tensor';
+import { bytesIn, rowsOf, splitRows, stack, type Tensor, withSharedTexts } from './values/tensor';
 
 interface BatcherOptions {
   /** Most rows that waiting requests may share in one run. */

@@ -7,8 +7,7 @@ import { type SampleRun, Sampler } from './samples';
 import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
 import { findQuickRun, paysToShare } from './timing';
 import { elementOf } from './values/elements';
-import { rowsOf } from './values/rows';
-import { sameShape, type Tensor } from './values/tensor';
+import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224, 400];
@@ -129,8 +128,7 @@ function isClose(one: Tensor, other: Tensor): boolean {
   const [values, others] = [one, other].map(({ type, data }) => elementOf(type).list(data, 0, data.length));
   const sizes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
   const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
-  // Half precision has eleven bits. Integers and texts are exact.
-  const rounding = { float16: 4e-3, float32: 1e-4, float64: 1e-4 }[String(one.type)] ?? 0;
+  const { rounding } = elementOf(one.type);
   const isNear = (a: unknown, b: unknown) =>
     Object.is(a, b) || Math.abs(Number(a) - Number(b)) <= rounding * largest;
   return values.every((value, i) => isNear(value, others[i]));

@@ -8,7 +8,7 @@ import { flask, mlflow } from './dialects/flask';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { openInference } from './dialects/open-inference';
 import { tensorflow } from './dialects/tensorflow';
-import { exampleBody, hintFor } from './dialects/usage';
+import { exampleBody, hintFor, inferHintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
 import { send, sendJson, sendOptions } from './http/send';
@@ -100,6 +100,10 @@ export function predictRoutes(
   serve('/v1/models', { get: [sendInfo({ models: [...byName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
+  app.use('/v2', (_req, res, next) => {
+    res.locals.hintFor = inferHintFor;
+    next();
+  });
   serve('/v2/models/:name{/versions/:version}/infer', { post: [...guarded, answer(openInference)] });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
   serve('/v2/models/:name{/versions/:version}/ready', {
@@ -107,7 +111,7 @@ export function predictRoutes(
   });
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('/v2', { get: [sendInfo(server)] });
-  serve('/v2/health/live', { get: [sendInfo({ live: true })] });
+  serve('/v2/health/live', { get: [markProbe, sendInfo({ live: true })] });
   serve('/v2/health/ready', { get: [checkHealth, sendInfo({ live: true, ready: true })] });
 
   // TorchServe, whose page shows curl -T, a PUT; MLflow, SageMaker.
@@ -134,8 +138,15 @@ const sendInfo =
   (_req, res) =>
     sendJson(res, 200, typeof info === 'function' ? info(res.locals.model) : info);
 
+/** The log leaves out a health probe that is answered 200. */
+const markProbe: RequestHandler = (_req, res, next) => {
+  res.locals.isProbe = true;
+  next();
+};
+
 /** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
 const checkHealth: RequestHandler = (_req, res, next) => {
+  res.locals.isProbe = true;
   const { draining, stuck } = res.app.locals;
   if (stuck) throw new HttpError(503, 'a run does not end');
   if (draining) throw new HttpError(503, 'the server is shutting down');

@@ -38,12 +38,13 @@ export async function startThread(source: Source): Promise<Runner> {
 async function start(source: Source) {
   const worker = new Worker(__filename, { workerData: { [sourceKey]: source } });
   const end = new AbortController();
-  worker.on('exit', () => end.abort());
+  worker.on('exit', () => end.abort(new Error('the inference thread died')));
   // An error between runs would end the process if nobody listened.
   worker.on('error', () => {});
   const fail = async (error: unknown): Promise<never> => {
+    const reason = end.signal.aborted ? end.signal.reason : error;
     await worker.terminate();
-    throw error;
+    throw reason;
   };
   const reply = async <T>(): Promise<T> => {
     const messages = once(worker, 'message', { signal: end.signal });

@@ -3,8 +3,7 @@ import { showDims } from '../signature';
 import { elementOf } from './elements';
 import { JsonText, writeList } from './json';
 import { recordOf } from './record';
-import { stack } from './rows';
-import { bytesOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+import { bytesOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /**
  * For each input, or output, one value a row, or a Column. On the way in a row's value is JSON, or a typed array of all its

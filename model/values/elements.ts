@@ -24,6 +24,8 @@ export interface Element {
   readonly bytes: number;
   /** What a message says that it takes. */
   readonly takes: string;
+  /** How far values that are computed in another order may lie apart, by the largest of them: 0 for what is exact. */
+  readonly rounding: number;
   /** Whether it has integers that no double is, which JSON.parse would change. */
   readonly exceedsDoubles?: boolean;
   create(length: number): Data;
@@ -71,10 +73,17 @@ const same = (value: number) => value;
 const isNot = () => false;
 
 const elements = {
-  float16: { ...typed('FP16', Uint16Array, half()), holds: isNot },
+  // Half precision has eleven bits.
+  float16: { ...typed('FP16', Uint16Array, half()), rounding: 4e-3, holds: isNot },
   // The smallest double that rounds to infinity is the limit.
-  float32: typed('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
-  float64: typed('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
+  float32: {
+    ...typed('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+    rounding: 1e-4,
+  },
+  float64: {
+    ...typed('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
+    rounding: 1e-4,
+  },
   int8: typed('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
   int16: typed('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
   int32: typed('INT32', Int32Array, integer(-(2 ** 31), 2 ** 31 - 1)),
@@ -85,7 +94,7 @@ const elements = {
   uint64: { ...typed('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)), exceedsDoubles: true },
   bool: { ...typed('BOOL', Uint8Array, bit()), holds: isNot },
   string: strings(),
-  // A new type also wants a word in graph/servable.ts, observed.ts (rounding), routes/README.md.
+  // A new type also goes out of the list in graph/servable.ts, and into routes/README.md.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;
@@ -111,6 +120,7 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
     datatype,
     takes,
     bytes: array.BYTES_PER_ELEMENT,
+    rounding: 0,
     create: (length) => new array(length),
     view: (buffer, offset, length) => new array(buffer, offset, length),
     holds: (data) => data instanceof array,
@@ -148,6 +158,7 @@ function strings(): Element {
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     // As an object of V8's and, during a run, one of the runtime's.
     bytes: 50,
+    rounding: 0,
     create: (length) => new Array<string>(length).fill(''),
     holds: isNot,
     fill(data, at, values) {

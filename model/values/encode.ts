@@ -5,9 +5,8 @@ import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
 import { type Data, type Element, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
-import { rowsOf } from './rows';
 import { completeShape, type Expected, fitShape, isShape, measure, nestsAs, shapeFor } from './shapes';
-import { copyOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
 
 /** The feeds of the runs that answer so many rows: in one run, or each in its own. */
 export interface Encoded {

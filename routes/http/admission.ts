@@ -104,6 +104,7 @@ export class PendingRequest {
     const { req } = this.res;
     const count = (chunk: Buffer) => {
       this.hold('bodyBytes', this.bodyBytes + chunk.length + chunkBytes);
+      // Tensors do not count: one that was let in waits until there is room for its own.
       const others = load.bodyBytes + load.replyBytes - this.bodyBytes;
       if (others === 0 || others + this.bodyBytes <= mostHeldBytes) return;
       req.off('data', count);

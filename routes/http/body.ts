@@ -24,25 +24,27 @@ export function readBody(limit: number): RequestHandler[] {
     if (/^x-gzip$/i.test(req.headers['content-encoding'] ?? '')) req.headers['content-encoding'] = 'gzip';
     raw(req, res, (error) => next(error?.type === 'entity.too.large' ? tooLarge(limit) : error));
   };
-  return [read, queueLargeBody];
+  return [read, queueLargeBodies()];
 }
-
-/** Settles when the large bodies that came before have had their turn. */
-let largeBodyQueue = Promise.resolve();
 
 /** Milliseconds between two looks for room. */
 const roomCheckMs = 10;
 
 /** Lets requests with large bodies go on one after another, each once there is room; one that was aborted meanwhile does not. */
-const queueLargeBody: RequestHandler = (req, res, next) => {
-  if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
-  const { pending, signal } = res.locals;
-  largeBodyQueue = largeBodyQueue.then(async () => {
-    await nextTurn();
-    while (!signal?.aborted && pending?.hasRoom === false) await wait(roomCheckMs);
-    if (!signal?.aborted) next();
-  });
-};
+function queueLargeBodies(): RequestHandler {
+  /** Settles when the large bodies that came before have had their turn. */
+  let last = Promise.resolve();
+  return (req, res, next) => {
+    if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
+    const { pending, signal } = res.locals;
+    const takeTurn = async () => {
+      await nextTurn();
+      while (!signal?.aborted && pending?.hasRoom === false) await wait(roomCheckMs);
+      if (!signal?.aborted) next();
+    };
+    last = last.then(takeTurn).catch(next);
+  };
+}
 
 /** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
 export function jsonOf(req: Request, signature: Signature): unknown {

@@ -1,7 +1,8 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { BadInput, messageOf, RunError } from '../../model/errors';
-import { hintFor, inferHintFor } from '../dialects/usage';
+import { hintFor } from '../dialects/usage';
+import { logError } from './log-lines';
 import { sendJson, sendOptions } from './send';
 
 /** What went wrong, for the caller: `status` and `expose` as https://github.com/jshttp/http-errors has them. */
@@ -17,9 +18,11 @@ export class HttpError extends Error {
 
 /** A body over the limit, in bytes. */
 export function tooLarge(bodyLimit: number): HttpError {
+  const megabytes = bodyLimit / 2 ** 20;
+  const limit = Number.isInteger(megabytes) ? `${megabytes}mb` : `${bodyLimit} bytes`;
   return new HttpError(
     413,
-    `the body is larger than BODY_LIMIT, ${bodyLimit} bytes: set it higher, or send arrays as {"b64": …}, which is shorter`,
+    `the body is larger than BODY_LIMIT, ${limit}: set it higher, or send arrays as {"b64": …}, which is shorter`,
   );
 }
 
@@ -42,10 +45,10 @@ const longestLogged = 300;
 export function answerError(res: Response, error: unknown): void {
   if (res.writableEnded || res.destroyed) return;
   const { status, message, isOurs } = translate(error);
-  const { id, logError } = res.locals;
+  const { id } = res.locals;
   const cause = error instanceof BadInput ? error.cause : undefined;
   res.locals.errorMessage = (isOurs || cause ? messageOf(cause ?? error) : message).slice(0, longestLogged);
-  if (isOurs) logError(error);
+  if (isOurs) logError(res.app.locals, id, error);
   // Half of a reply cannot be taken back.
   if (res.headersSent) return void res.destroy();
   if (status === 503) res.setHeader('Retry-After', '1');
@@ -54,11 +57,11 @@ export function answerError(res: Response, error: unknown): void {
   sendJson(res, status, { error: hint ? `${message}. ${hint}` : message, ...(isOurs && { id }) });
 }
 
-/** How to ask, as clients of the path do: routes/predict.ts has those of the Open Inference Protocol under /v2/. */
+/** How to ask, as clients of the path do. */
 function hintIn({ req, locals, app }: Response): string | undefined {
   // Without a route, it is the first model.
   const model = req.route ? locals.model : app.locals.model;
-  return model && (req.path.startsWith('/v2/') ? inferHintFor : hintFor)(model.signature);
+  return model && (locals.hintFor ?? hintFor)(model.signature);
 }
 
 /** What the caller is told: of what is our fault, no more than that it happened. */

@@ -1,4 +1,5 @@
 import type { Model } from '../../model/model';
+import type { Signature } from '../../model/signature';
 import type { PendingRequest } from './admission';
 
 declare global {
@@ -17,8 +18,12 @@ declare global {
       arrived: number;
       /** What the log is to say of a request that failed. */
       errorMessage?: string;
-      /** Logs all of an error that is our fault. */
-      logError(error: unknown): void;
+      /** Whether it is a health probe, which hosts send every few seconds. */
+      isProbe?: boolean;
+      /** How the clients of a path ask a model, where that is not by POST /predict. */
+      hintFor?(signature: Signature): string;
+      /** Of the app: LOG_FORMAT. */
+      logFormat?: string;
       /** Of the app: milliseconds that a reader may take nothing of a reply. */
       timeout: number;
       /** Of the app: whether it answers only what was accepted before a signal. */

@@ -5,7 +5,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { BootError } from '../../model/errors';
 import { onceClosed } from './closed';
-import { logError, timeText, toJsonLine, writeSoon } from './log-lines';
+import { timeText, toJsonLine, writeSoon } from './log-lines';
 import type { Options } from './options';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
@@ -18,7 +18,6 @@ export function requestLog(options: Pick<Options, 'logFormat'>): RequestHandler[
     res.setHeader('X-Request-Id', id);
     res.locals.id = id;
     res.locals.arrived = performance.now();
-    res.locals.logError = (error) => logError(options, id, error);
     next();
   };
   const { logFormat } = options;
@@ -31,12 +30,9 @@ export function requestLog(options: Pick<Options, 'logFormat'>): RequestHandler[
   return [identify, morgan(logFormat, settings)];
 }
 
-/**
- * Whether it is a health probe that got what it hopes for: hosts send one every few seconds. The paths are those of
- * routes/predict.ts, which tests/log.test.ts lists.
- */
-function isGoodProbe({ route }: Request, { statusCode, headersSent }: Response): boolean {
-  return statusCode === 200 && headersSent && /\/(health|ping|live|ready)$/.test(String(route?.path));
+/** Whether it is a health probe that got what it hopes for. */
+function isGoodProbe(_req: Request, { statusCode, headersSent, locals }: Response): boolean {
+  return locals.isProbe === true && statusCode === 200 && headersSent;
 }
 
 /** Calls morgan when a reply is over. */
@@ -52,6 +48,7 @@ morgan.token<Request, Response>('id', (_req, res) => res.locals.id);
 /** One line a request: time, id, method, path, status, bytes, milliseconds, and the error where it failed. */
 const standard: LogFormat = (tokens, req, res) => {
   const { time, id, method, status, bytes, ms, error } = entryFor(req, res);
+  // morgan escapes what in a URL could forge a line.
   const line = `${time} ${id} ${method} ${tokens.url(req, res)} ${status ?? '-'} ${bytes ?? '-'} ${ms} ms`;
   return error === undefined ? line : `${line} ${toJsonLine(error)}`;
 };
