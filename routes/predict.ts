@@ -53,8 +53,8 @@ export function predictRoutes(
   models: readonly Model[],
   { guarded, metrics }: Record<'guarded' | 'metrics', RequestHandler[]>,
 ): void {
-  const byName = new Map(models.map((model) => [model.name, model]));
-  const served = `${[...byName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
+  const modelsByName = new Map(models.map((model) => [model.name, model]));
+  const served = `${[...modelsByName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
   const findModel: RequestHandler<{ name?: string; version?: string }> = (
     { params: { name, version } },
     res,
@@ -62,12 +62,12 @@ export function predictRoutes(
   ) => {
     // A 404 shows how to ask the first.
     [res.locals.model] = models;
-    const model = name === undefined ? models[0] : byName.get(name);
-    if (!model) throw new HttpError(404, `there is no model of this name, ${served} served`);
+    const model = name === undefined ? models[0] : modelsByName.get(name);
+    if (!model) throw new HttpError(404, `no model has this name: ${served} served`);
     res.locals.model = model;
     // TorchServe calls the first version 1.0.
     if (version !== undefined && version !== '1' && version !== '1.0') {
-      throw new HttpError(404, `there is no such version, version 1 of ${model.name} is served`);
+      throw new HttpError(404, `${model.name} has one version, 1`);
     }
     next();
   };
@@ -80,7 +80,7 @@ export function predictRoutes(
     route.all((req, res) => {
       if (req.method === 'OPTIONS') return sendOptions(res, allow);
       res.setHeader('Allow', allow);
-      throw new HttpError(405, `${req.method} is not for this path, ${allow} are`);
+      throw new HttpError(405, `${req.method} is not allowed at this path: use ${allow}`);
     });
   };
 
@@ -93,11 +93,11 @@ export function predictRoutes(
   app.use('/v1/models', readColon);
   serve('/v1/models/:name{/versions/:version}\\:predict', { post: [...guarded, answer(tensorflow)] });
   app.all('/v1/models/:name{/versions/:version}\\::verb', findModel as RequestHandler, () => {
-    throw new HttpError(404, 'of the verbs, only :predict is served');
+    throw new HttpError(404, 'only :predict is served');
   });
   serve('/v1/models/:name{/versions/:version}', { get: [sendInfo(modelStatus)] });
   serve('/v1/models/:name{/versions/:version}/metadata', { get: [sendInfo(servingMetadata)] });
-  serve('/v1/models', { get: [sendInfo({ models: [...byName.keys()] })] });
+  serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   app.use('/v2', (_req, res, next) => {
@@ -156,7 +156,7 @@ const checkHealth: RequestHandler = (_req, res, next) => {
 /** A body that the model takes, to be piped to where it is predict. */
 const sendExample: RequestHandler = (_req, res) => {
   const example = exampleBody(res.locals.model.signature);
-  if (!example) throw new HttpError(404, 'no body is known that this model takes');
+  if (!example) throw new HttpError(404, 'no example is known for this model');
   sendJson(res, 200, example);
 };
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
-import { message, number } from '../model/graph/protobuf';
+import { integerField, messageField } from '../model/graph/protobuf';
 import { readOptions } from '../routes/http/options';
 import { ask, killServers, launch, launchAndEnd, startServer, until } from './process';
 import { closeModels, modelPath, serveModel } from './serve';
@@ -47,7 +47,7 @@ test('An opset that is newer than the runtime, by one, is served', async () => {
   const newer = join(folder, 'newer.onnx');
   writeFileSync(
     newer,
-    Buffer.concat([readFileSync(modelPath('identity-float32')), message(8, number(2, 27))]),
+    Buffer.concat([readFileSync(modelPath('identity-float32')), messageField(8, integerField(2, 27))]),
   );
   const server = await startServer(newer);
   expect((await ask(server.port, '/predict', { x: [1, 2] })).body).toEqual({ prediction: [1, 2] });

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readOnnx } from '../model/graph/onnx';
-import { message, number } from '../model/graph/protobuf';
+import { integerField, messageField } from '../model/graph/protobuf';
 import { type Fact, followRows } from '../model/independence/walk';
 import { modelPath, root } from './serve';
 
@@ -135,15 +135,18 @@ describe('graphs written for a test', () => {
 
   // onnx.proto: ModelProto.graph is 7, .opset_import 8 and .functions 25; GraphProto.node 1, .input 11 and .output 12;
   // NodeProto.input 1, .output 2, .op_type 4 and .attribute 5; AttributeProto.g 6; FunctionProto.name 1 and .node 7.
-  const dims = message(2, message(1, message(2, 'N')), message(1, number(1, 4)));
+  const dims = messageField(2, messageField(1, messageField(2, 'N')), messageField(1, integerField(1, 4)));
   const info = (name: string) =>
-    Buffer.concat([message(1, name), message(2, message(1, number(1, 1), dims))]);
+    Buffer.concat([messageField(1, name), messageField(2, messageField(1, integerField(1, 1), dims))]);
   const node = (op: string, ...attributes: Buffer[]) =>
-    message(1, message(1, 'x'), message(2, 'y'), message(4, op), ...attributes);
-  const opset = (version: number, domain = '') => message(8, message(1, domain), number(2, version));
-  const graph = (...nodes: Buffer[]) => message(7, ...nodes, message(11, info('x')), message(12, info('y')));
-  const random = message(1, message(4, 'RandomNormalLike'));
-  const within = (op: string, inner: Buffer) => node(op, message(5, message(1, 'body'), message(6, inner)));
+    messageField(1, messageField(1, 'x'), messageField(2, 'y'), messageField(4, op), ...attributes);
+  const opset = (version: number, domain = '') =>
+    messageField(8, messageField(1, domain), integerField(2, version));
+  const graph = (...nodes: Buffer[]) =>
+    messageField(7, ...nodes, messageField(11, info('x')), messageField(12, info('y')));
+  const random = messageField(1, messageField(4, 'RandomNormalLike'));
+  const within = (op: string, inner: Buffer) =>
+    node(op, messageField(5, messageField(1, 'body'), messageField(6, inner)));
 
   test.each([
     ['a Relu', [opset(17), graph(node('Relu'))], undefined],
@@ -151,7 +154,11 @@ describe('graphs written for a test', () => {
     ['the body of a Scan', [opset(17), graph(within('Scan', random))], 'Scan'],
     [
       'a function that is named as an operator',
-      [opset(17), graph(node('Relu')), message(25, message(1, 'Relu'), message(7, message(4, 'CumSum')))],
+      [
+        opset(17),
+        graph(node('Relu')),
+        messageField(25, messageField(1, 'Relu'), messageField(7, messageField(4, 'CumSum'))),
+      ],
       'Relu in y is not known',
     ],
     ['an opset that is too old', [opset(6), graph(node('Relu'))], 'Relu'],
@@ -162,10 +169,14 @@ describe('graphs written for a test', () => {
       [opset(17), graph(node('Relu')), graph(within('If', random))],
       'y in the graph is given twice',
     ],
-    ['an operator of another domain', [opset(17), graph(node('Relu', message(7, 'com.example')))], 'Relu'],
+    [
+      'an operator of another domain',
+      [opset(17), graph(node('Relu', messageField(7, 'com.example')))],
+      'Relu',
+    ],
   ])('%s', (what, parts, reason) => {
     const path = join(folder, `${what}.onnx`);
-    writeFileSync(path, Buffer.concat([number(1, 8), ...parts]));
+    writeFileSync(path, Buffer.concat([integerField(1, 8), ...parts]));
     const given = whyNotProved(path);
     if (reason) expect(given?.startsWith(reason)).toBe(true);
     else expect(given).toBeUndefined();

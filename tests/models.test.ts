@@ -6,7 +6,7 @@ import { BootError } from '../model/errors';
 import { applyEdits, editsFor, substitutesIn } from '../model/graph/edits';
 import { findEmptyAxes } from '../model/graph/empty-axes';
 import { readOnnx } from '../model/graph/onnx';
-import { message, number } from '../model/graph/protobuf';
+import { integerField, messageField } from '../model/graph/protobuf';
 import { mayRunInline } from '../model/runtime/inline';
 import { ask } from './ask';
 import { near } from './near';
@@ -270,12 +270,21 @@ describe('files written for a test', () => {
   function oneNode(op: string, type: number, width: number, nodes?: Buffer[]): Buffer {
     // onnx.proto: ValueInfoProto.name is 1 and .type 2, TypeProto.tensor_type 1, whose elem_type is 1 and shape 2;
     // TensorShapeProto.dim is 1, whose dim_value is 1 and dim_param 2.
-    const shape = message(2, message(1, message(2, 'N')), message(1, number(1, width)));
+    const shape = messageField(
+      2,
+      messageField(1, messageField(2, 'N')),
+      messageField(1, integerField(1, width)),
+    );
     const info = (name: string) =>
-      Buffer.concat([message(1, name), message(2, message(1, number(1, type), shape))]);
-    const node = message(1, message(1, 'x'), message(2, 'y'), message(4, op));
-    const graph = message(7, ...(nodes ?? [node]), message(11, info('x')), message(12, info('y')));
-    return Buffer.concat([number(1, 8), message(8, number(2, 17)), graph]);
+      Buffer.concat([messageField(1, name), messageField(2, messageField(1, integerField(1, type), shape))]);
+    const node = messageField(1, messageField(1, 'x'), messageField(2, 'y'), messageField(4, op));
+    const graph = messageField(
+      7,
+      ...(nodes ?? [node]),
+      messageField(11, info('x')),
+      messageField(12, info('y')),
+    );
+    return Buffer.concat([integerField(1, 8), messageField(8, integerField(2, 17)), graph]);
   }
 
   test('a locale that a text model has already stays', () => {
@@ -291,10 +300,10 @@ describe('files written for a test', () => {
 
   // TensorProto.DataType: 1 is float, 11 double, 16 bfloat16. NodeProto.attribute is 5, whose .i is 3 and .type 20.
   const cast = (from: string, to: string, type: number) =>
-    message(1, message(1, from), message(2, to), message(4, 'Cast'), message(5, message(1, 'to'), number(3, type), number(20, 2))); // biome-ignore format: one node
+    messageField(1, messageField(1, from), messageField(2, to), messageField(4, 'Cast'), messageField(5, messageField(1, 'to'), integerField(3, type), integerField(20, 2))); // biome-ignore format: one node
   const inside = (op: string, type: number) => [
     cast('x', 'a', type),
-    message(1, message(1, 'a'), message(2, 'b'), message(4, op)),
+    messageField(1, messageField(1, 'a'), messageField(2, 'b'), messageField(4, op)),
     cast('b', 'y', 1),
   ];
 
@@ -304,7 +313,7 @@ describe('files written for a test', () => {
     ['a double inside', oneNode('Erf', 1, 2, inside('Erf', 11)), /no Erf for .* in float32/],
     [
       'an old opset',
-      Buffer.concat([oneNode('Relu', 1, 2), message(8, number(2, 5))]),
+      Buffer.concat([oneNode('Relu', 1, 2), messageField(8, integerField(2, 5))]),
       /opset is 5.*convert_version/,
     ],
   ])('a model with %s that no data frame was made for is not told of one', async (_what, bytes, says) => {
@@ -317,20 +326,26 @@ describe('files written for a test', () => {
   /** A model of one encoder, of columns of these dimensions behind the first. */
   function oneEncoder(inputs: string[], columns: Buffer[]): Buffer {
     // AttributeProto.name is 1, .i 3, .ints 8 and .type 20; NodeProto.domain 7; OperatorSetIdProto.domain 1.
-    const known = message(5, message(1, 'cats_int64s'), number(8, 7), number(8, 9), number(20, 7));
-    const strict = message(5, message(1, 'zeros'), number(3, 0), number(20, 2));
-    const ends = [...inputs.map((name) => message(1, name)), message(2, 'y')];
-    const op = [...ends, message(4, 'OneHotEncoder'), message(7, 'ai.onnx.ml')];
-    const shape = message(2, message(1, message(2, 'N')), ...columns);
-    const input = message(2, message(1, number(1, 7), shape));
-    const graph = message(
-      7,
-      message(1, ...op, known, strict),
-      message(11, message(1, 'x'), input),
-      message(12, message(1, 'y')),
+    const known = messageField(
+      5,
+      messageField(1, 'cats_int64s'),
+      integerField(8, 7),
+      integerField(8, 9),
+      integerField(20, 7),
     );
-    const opset = message(8, message(1, 'ai.onnx.ml'), number(2, 3));
-    return Buffer.concat([number(1, 8), message(8, number(2, 17)), opset, graph]);
+    const strict = messageField(5, messageField(1, 'zeros'), integerField(3, 0), integerField(20, 2));
+    const ends = [...inputs.map((name) => messageField(1, name)), messageField(2, 'y')];
+    const op = [...ends, messageField(4, 'OneHotEncoder'), messageField(7, 'ai.onnx.ml')];
+    const shape = messageField(2, messageField(1, messageField(2, 'N')), ...columns);
+    const input = messageField(2, messageField(1, integerField(1, 7), shape));
+    const graph = messageField(
+      7,
+      messageField(1, ...op, known, strict),
+      messageField(11, messageField(1, 'x'), input),
+      messageField(12, messageField(1, 'y')),
+    );
+    const opset = messageField(8, messageField(1, 'ai.onnx.ml'), integerField(2, 3));
+    return Buffer.concat([integerField(1, 8), messageField(8, integerField(2, 17)), opset, graph]);
   }
 
   test('an encoder that reads a list of codes is shown one that it knows', async () => {
@@ -340,7 +355,7 @@ describe('files written for a test', () => {
 
   test('a dimension of -1 is open', async () => {
     const minusOne = Buffer.from([8, ...Array(9).fill(255), 1]);
-    const path = write('minus-one.onnx', oneEncoder(['x'], [message(1, minusOne)]));
+    const path = write('minus-one.onnx', oneEncoder(['x'], [messageField(1, minusOne)]));
     const { signature } = await openModel(path);
     expect(signature.inputs[0].dims).toEqual(['N', '']);
     // Else its runs might be done on the thread that serves HTTP, however long they take.
@@ -384,7 +399,11 @@ describe('files written for a test', () => {
     ['in the ORT format', Buffer.from('\x18\0\0\0ORTM\0\0\0\0', 'latin1'), 'ORT format'],
     ['in the TFLite format', Buffer.from('\x1c\0\0\0TFL3\0\0\0\0', 'latin1'), 'TFLite'],
     ['of safetensors', Buffer.from('\x10\x01\0\0\0\0\0\0{"__metadata__"', 'latin1'), 'export'],
-    ['a SavedModel of TensorFlow', Buffer.concat([number(1, 1), message(2, message(1, 'x'))]), 'TensorFlow'],
+    [
+      'a SavedModel of TensorFlow',
+      Buffer.concat([integerField(1, 1), messageField(2, messageField(1, 'x'))]),
+      'TensorFlow',
+    ],
     ['of Keras 2', Buffer.from('\x89HDF\r\n\x1a\n\0\0', 'latin1'), 'Keras'],
   ])('a file that is %s is no ONNX model, and the line says what to do', async (_what, bytes, remedy) => {
     const error = await openModel(write('odd.onnx', bytes)).catch((error) => error);
@@ -411,12 +430,12 @@ describe('files written for a test', () => {
   test.each([
     [
       'a newer IR version',
-      Buffer.concat([identity, number(1, 99)]),
+      Buffer.concat([identity, integerField(1, 99)]),
       /IR version.* export.*m\.ir_version = 13;/,
     ],
     [
       'a newer opset',
-      Buffer.concat([identity, message(8, number(2, 99))]),
+      Buffer.concat([identity, messageField(8, integerField(2, 99))]),
       /opset.* export.*convert_version/,
     ],
     ['weights that are cut short', readFileSync(modelPath('external')), /weights/],

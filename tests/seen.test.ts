@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { message } from '../model/graph/protobuf';
+import { messageField } from '../model/graph/protobuf';
 import { loadModel } from '../model/model';
 import { ask, serveOnce } from './ask';
 import { closeModels, modelPath, serveModel } from './serve';
@@ -353,7 +353,7 @@ test.each([
     const folder = mkdtempSync(join(tmpdir(), 'metadata-'));
     const path = join(folder, 'model.onnx');
     // Protobuf merges what is appended.
-    const entry = message(14, message(1, key), message(2, value));
+    const entry = messageField(14, messageField(1, key), messageField(2, value));
     writeFileSync(path, Buffer.concat([readFileSync(modelPath('identity-float32')), entry]));
     const model = await loadModel(path);
     expect(model.notes.filter((line) => line.includes('metadata'))).toEqual(

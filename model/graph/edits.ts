@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { allNodes, type Node, type OnnxFile } from './onnx';
-import { message, number, readInto } from './protobuf';
+import { integerField, messageField, readInto } from './protobuf';
 
 /** What the runtime needs changed in a file, to serve it. */
 export interface Edits {
@@ -55,11 +55,11 @@ export function editsFor(
   // GraphProto.node is 1 and .output 12; ValueInfoProto.name 1. One without a type: the runtime infers it.
   const graph = [
     ...hosts.map((node) => withLocale(file.path, node)),
-    ...missing.map((tensor) => message(12, message(1, tensor))),
+    ...missing.map((tensor) => messageField(12, messageField(1, tensor))),
   ];
   // onnx 1.23 writes 14, in which float6 is new; onnxruntime 1.30 reads up to 13. ModelProto.ir_version is 1; of two, the last counts.
-  const model = file.irVersion === 14 ? [number(1, 13)] : [];
-  if (graph.length > 0) model.push(message(7, ...graph));
+  const model = file.irVersion === 14 ? [integerField(1, 13)] : [];
+  if (graph.length > 0) model.push(messageField(7, ...graph));
   return dropped.length + model.length > 0 ? { dropped, added: Buffer.concat(model) } : undefined;
 }
 
@@ -68,7 +68,11 @@ function withLocale(path: string, { field: { from, to } }: Node): Buffer {
   const bytes = Buffer.alloc(to - from);
   readInto(bytes, path, from);
   // NodeProto.attribute is 5; AttributeProto.name 1, .s 4, and .type 20, of which 3 is STRING.
-  return message(1, bytes, message(5, message(1, 'locale'), message(4, 'C.UTF-8'), number(20, 3)));
+  return messageField(
+    1,
+    bytes,
+    messageField(5, messageField(1, 'locale'), messageField(4, 'C.UTF-8'), integerField(20, 3)),
+  );
 }
 
 /** The bytes of a file after its edits. */

@@ -153,12 +153,12 @@ export function varint(value: number): Buffer {
 }
 
 /** A field with a length: a message, a string or bytes. */
-export function message(number: number, ...content: (Buffer | string)[]): Buffer {
+export function messageField(number: number, ...content: (Buffer | string)[]): Buffer {
   const bytes = Buffer.concat(content.map((part) => Buffer.from(part as Buffer)));
   return Buffer.concat([varint(number * 8 + 2), varint(bytes.length), bytes]);
 }
 
 /** A field that is a whole number of zero or more. */
-export function number(field: number, value: number): Buffer {
-  return Buffer.concat([varint(field * 8), varint(value)]);
+export function integerField(number: number, value: number): Buffer {
+  return Buffer.concat([varint(number * 8), varint(value)]);
 }

@@ -64,6 +64,15 @@ export function unpadded(operand: Known | undefined): Known {
   return x;
 }
 
+/** The rule of an operator whose first operand is `x`, and whose others are constants. */
+export const ofOne =
+  (rule: (x: Known, call: Call) => Known | readonly Known[]): Rule =>
+  (call) => {
+    const [x, ...others] = call.operands;
+    if (others.some((operand) => operand?.axis !== undefined)) throw new Mixes('takes rows beside rows');
+    return rule(unpadded(x), call);
+  };
+
 /** An axis, counted from the start, that is not the rows'. */
 export function notRowAxis({ shape, axis: rows }: Known, axis: number): number {
   const place = axis < 0 ? axis + shape.length : axis;

@@ -9,20 +9,12 @@ import {
   type Known,
   Mixes,
   notRowAxis,
+  ofOne,
   orderAxes,
   type Rule,
   required,
   unpadded,
 } from './known';
-
-/** The rule of an operator whose first operand is `x`, and whose others are constants. */
-const ofOne =
-  (rule: (x: Known, call: Call) => Known | readonly Known[]): Rule =>
-  (call) => {
-    const [x, ...others] = call.operands;
-    if (others.some((operand) => operand?.axis !== undefined)) throw new Mixes('takes rows beside rows');
-    return rule(unpadded(x), call);
-  };
 
 const axesFrom = (x: Known, axis: number) => [...x.shape.keys()].slice(axis);
 

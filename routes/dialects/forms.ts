@@ -8,9 +8,9 @@ import { byName } from '../../model/values/record';
 import { measure } from '../../model/values/shapes';
 import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
+import { isKeyed, type Keyed, namer, placeIn, readInstance, readRows } from './instances';
 import { checkWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
-import { isKeyed, type Keyed, namer, placeIn, readInstance, readRows } from './rows';
 import { columnOf, readTensors } from './tensors';
 
 /** Reads a body that is of its form; gives undefined for others. */

@@ -2,8 +2,8 @@ import { BadInput, kindOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { recordOf } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
+import { type Keyed, placeIn, readRows } from './instances';
 import { matchKeys, plain, show } from './names';
-import { type Keyed, placeIn, readRows } from './rows';
 
 // Data frames, as pandas and MLflow write them.
 

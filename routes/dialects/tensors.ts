@@ -8,8 +8,8 @@ import { checkRows } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
+import { isKeyed, type Keyed } from './instances';
 import { matchKeys } from './names';
-import { isKeyed, type Keyed } from './rows';
 
 // Whole tensors, all rows in one piece.
 

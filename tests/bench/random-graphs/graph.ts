@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import type { Tensor } from 'onnxruntime-node';
 import { readOnnx } from '../../../model/graph/onnx';
-import { message, number } from '../../../model/graph/protobuf';
+import { integerField, messageField } from '../../../model/graph/protobuf';
 import type { Known } from '../../../model/independence/known';
 import { followRows } from '../../../model/independence/walk';
 import { sizeOf } from '../../../model/values/tensor';
@@ -121,7 +121,7 @@ export class RandomGraph {
     if (this.chance(0.3))
       return this.add({ op: 'Constant', inputs: [], types: [type], attributes: { value: tensor } }).name;
     const name = this.name();
-    this.initializers.push(Buffer.concat([tensor, message(8, name)]));
+    this.initializers.push(Buffer.concat([tensor, messageField(8, name)]));
     return name;
   }
 
@@ -131,10 +131,10 @@ export class RandomGraph {
 
   tensor(type: number, dims: readonly number[], values?: readonly (number | string)[]): Buffer {
     const cells = values ?? Array.from({ length: sizeOf(dims) }, () => this.cell(type));
-    const head = [...dims.map((length) => number(1, length)), number(2, type)];
+    const head = [...dims.map((length) => integerField(1, length)), integerField(2, type)];
     if (type === Type.string)
-      return Buffer.concat([...head, ...cells.map((cell) => message(6, String(cell)))]);
-    return Buffer.concat([...head, message(9, rawOf(type, cells.map(Number)))]);
+      return Buffer.concat([...head, ...cells.map((cell) => messageField(6, String(cell)))]);
+    return Buffer.concat([...head, messageField(9, rawOf(type, cells.map(Number)))]);
   }
 
   private cell(type: number): number | string {
@@ -224,16 +224,16 @@ export class RandomGraph {
     );
     const graph = [
       ...this.nodes.map(writeNode),
-      message(2, 'g'),
-      ...this.initializers.map((tensor) => message(5, tensor)),
-      ...this.inputs.map((input) => message(11, writeValue(input))),
-      ...outputs.filter(({ name }) => !read.has(name)).map((output) => message(12, writeValue(output))),
+      messageField(2, 'g'),
+      ...this.initializers.map((tensor) => messageField(5, tensor)),
+      ...this.inputs.map((input) => messageField(11, writeValue(input))),
+      ...outputs.filter(({ name }) => !read.has(name)).map((output) => messageField(12, writeValue(output))),
     ];
     const imports = { '': this.opset, 'ai.onnx.ml': this.ml, 'com.microsoft': 1 };
     const opsets = Object.entries(imports).map(([domain, version]) =>
-      message(8, message(1, domain), number(2, version)),
+      messageField(8, messageField(1, domain), integerField(2, version)),
     );
-    return Buffer.concat([number(1, 9), message(7, ...graph), ...opsets]);
+    return Buffer.concat([integerField(1, 9), messageField(7, ...graph), ...opsets]);
   }
 
   private name(): string {

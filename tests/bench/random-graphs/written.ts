@@ -1,4 +1,4 @@
-import { message, number, varint } from '../../../model/graph/protobuf';
+import { integerField, messageField, varint } from '../../../model/graph/protobuf';
 
 // Field and type numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
@@ -36,32 +36,32 @@ export function writeNode({
 }: MadeNode & { outputs: string[] }): Buffer {
   const [, prefix = '', name = op] = /^(m[ls])\.(.*)/.exec(op) ?? [];
   const fields = Object.entries(attributes).flatMap(([key, value]) =>
-    value === undefined ? [] : message(5, message(1, key), ...writeAttribute(value)),
+    value === undefined ? [] : messageField(5, messageField(1, key), ...writeAttribute(value)),
   );
-  return message(
+  return messageField(
     1,
-    ...inputs.map((input) => message(1, input)),
-    ...outputs.map((output) => message(2, output)),
-    message(4, name),
-    message(7, domains[prefix] ?? ''),
+    ...inputs.map((input) => messageField(1, input)),
+    ...outputs.map((output) => messageField(2, output)),
+    messageField(4, name),
+    messageField(7, domains[prefix] ?? ''),
     ...fields,
   );
 }
 
 function writeAttribute(value: Attribute): Buffer[] {
-  if (typeof value === 'number') return [signed(3, value), number(20, 2)];
-  if (typeof value === 'string') return [message(4, value), number(20, 3)];
-  if (Buffer.isBuffer(value)) return [message(5, value), number(20, 4)];
-  if ('f' in value) return [Buffer.concat([varint(2 * 8 + 5), floats([value.f])]), number(20, 1)];
-  if ('fs' in value) return [message(7, floats(value.fs)), number(20, 6)];
+  if (typeof value === 'number') return [signed(3, value), integerField(20, 2)];
+  if (typeof value === 'string') return [messageField(4, value), integerField(20, 3)];
+  if (Buffer.isBuffer(value)) return [messageField(5, value), integerField(20, 4)];
+  if ('f' in value) return [Buffer.concat([varint(2 * 8 + 5), floats([value.f])]), integerField(20, 1)];
+  if ('fs' in value) return [messageField(7, floats(value.fs)), integerField(20, 6)];
   const texts = value.filter((one) => typeof one === 'string');
-  if (texts.length > 0) return [...texts.map((text) => message(9, text)), number(20, 8)];
-  return [...value.map((one) => signed(8, Number(one))), number(20, 7)];
+  if (texts.length > 0) return [...texts.map((text) => messageField(9, text)), integerField(20, 8)];
+  return [...value.map((one) => signed(8, Number(one))), integerField(20, 7)];
 }
 
 /** A field that is a whole number; a negative one has ten bytes. */
 function signed(field: number, value: number): Buffer {
-  if (value >= 0) return number(field, value);
+  if (value >= 0) return integerField(field, value);
   let rest = BigInt.asUintN(64, BigInt(value));
   const bytes: number[] = [];
   for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
@@ -77,7 +77,12 @@ export function writeValue({
   type: number;
   dims?: (string | number)[];
 }): Buffer {
-  const lengths = dims?.map((dim) => message(1, typeof dim === 'string' ? message(2, dim) : number(1, dim)));
-  const shape = lengths ? [message(2, ...lengths)] : [];
-  return Buffer.concat([message(1, name), message(2, message(1, number(1, type), ...shape))]);
+  const lengths = dims?.map((dim) =>
+    messageField(1, typeof dim === 'string' ? messageField(2, dim) : integerField(1, dim)),
+  );
+  const shape = lengths ? [messageField(2, ...lengths)] : [];
+  return Buffer.concat([
+    messageField(1, name),
+    messageField(2, messageField(1, integerField(1, type), ...shape)),
+  ]);
 }
