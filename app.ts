@@ -44,6 +44,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
   app.locals = { ...app.locals, model, logFormat, timeout };
   const metrics = createMetrics(served);
   const guard = createGuard(settings, served);
+  // First: it notes when a request came, which the metrics need.
   app.use(requestLog(settings));
   app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, served, {

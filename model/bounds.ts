@@ -24,9 +24,7 @@ export function boundedBytes(runs: readonly Tensor[][], signature: Signature): n
 /** Throws BadInput for an answer of too many bytes. */
 export function checkAnswerBytes(bytes: number): void {
   if (bytes > mostAnswerBytes) {
-    throw new BadInput(
-      'the answer would be larger than 256 MB: ask for fewer rows, or shorter ones, at once',
-    );
+    throw new BadInput('the answer would be larger than 256 MB: send fewer or shorter rows per request');
   }
 }
 

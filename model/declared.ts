@@ -34,7 +34,7 @@ export function readDeclared(
   const constant = inputs.find(({ name }) => operand.test(name));
   if (constant) {
     notes.push(
-      `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that by python -m tf2onnx.convert`,
+      `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that with python -m tf2onnx.convert`,
     );
   }
 

@@ -13,7 +13,7 @@ import { rowsOf, sameShape, type Tensor } from './values/tensor';
 const sizes = [1, 8, 32, 224, 400];
 /** Every number of the first row: some models divide by their inputs. */
 const numbers = [0, 1];
-/** The rows that are run after the first one, by the model's kind: different ones together and alone. */
+/** The rows that are run after the first one, by the model's kind: of a batched one, three together and each alone. */
 const laterRows = { batched: [[0, 1, 2], [1], [2]], single: [[1]], unbatched: [[0, 1, 2]] };
 
 /** An output with what the graph tells of it, and what runs of made-up rows gave. */
@@ -23,8 +23,8 @@ interface SeenOutput extends DeclaredOutput {
 }
 
 /**
- * Runs one made-up row and then three different ones, together and alone, to see the model's kind, and which outputs follow
- * the rows where the graph does not tell. What is not seen is believed as declared. For models that `mayRunInline`, a
+ * Runs one made-up row and then others, of a batched model together and alone, to see the model's kind, and which outputs
+ * follow the rows where the graph does not tell. What is not seen is believed as declared. For models that `mayRunInline`, a
  * quick run is looked for.
  */
 export async function observe(
@@ -52,7 +52,7 @@ export async function observe(
     prediction,
     features,
   };
-  const notes = first ? [] : ['no made-up input fits the model, so what it declares is believed'];
+  const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
   const reason = maxBatch > 1 ? await whyNotShared(sampler, first, signature, outputs) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
   const rows = kind === 'batched' ? maxBatch : 1;

@@ -131,7 +131,7 @@ export class Sampler {
     });
   }
 
-  /** The values that fill a made-up row, again and again: other ones for each of the rows 0, 1 and 2, but for categories. */
+  /** The values that fill a made-up row, again and again: other ones for each of the rows 0, 1 and 2, as far as its type, its words and its categories have three. */
   row({ name, type, dims: [, width = 1] }: Input, row: number, { number, repeats }: Recipe): Scalar[] {
     const words = this.tables.words.length > 0 ? this.tables.words : ['a', 'b', 'c'];
     const text = words.slice(0, row + 1).join(' ');

@@ -14,7 +14,7 @@ export interface OnnxFile extends ReturnType<typeof readModel> {
   readonly size: number;
 }
 
-export interface Graph {
+interface Graph {
   readonly inputs: ValueInfo[];
   readonly outputs: ValueInfo[];
   /** In the order in which they may run. */

@@ -42,7 +42,8 @@ async function start(source: Source) {
   // An error between runs would end the process if nobody listened.
   worker.on('error', () => {});
   const fail = async (error: unknown): Promise<never> => {
-    const reason = end.signal.aborted ? end.signal.reason : error;
+    // Of an error in the thread, once() tells before it tells of the end.
+    const reason = error instanceof Error && error.name === 'AbortError' ? end.signal.reason : error;
     await worker.terminate();
     throw reason;
   };

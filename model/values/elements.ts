@@ -94,7 +94,7 @@ const elements = {
   uint64: { ...typed('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)), exceedsDoubles: true },
   bool: { ...typed('BOOL', Uint8Array, bit()), holds: isNot },
   string: strings(),
-  // A new type also goes out of the list in graph/servable.ts, and into routes/README.md.
+  // A new type also goes out of the list in graph/servable.ts, and into routes/README.md; a float's shortest digits are in digits.ts.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;

@@ -3,7 +3,7 @@ export class JsonText {
   constructor(readonly content: string | Iterable<string>) {}
 }
 
-/** Characters of a piece: no more wait for a reader to take them. */
+/** Characters of a piece of what is made in pieces, as columns are: no more wait for a reader to take them. */
 const pieceLength = 1 << 16;
 
 /**

@@ -8,7 +8,7 @@ import { writeInferReply } from './open-inference';
 /** A column that the model has given, or what a wrapper has put in its place. */
 type Given = Columns[string];
 
-/** Columns by output, in the file's order. */
+/** Columns by output, in the signature's order. */
 export type Outputs = readonly (readonly [name: string, column: Given])[];
 
 /** How rows are shown, under the key `prediction` or `predictions`. */

@@ -76,7 +76,7 @@ function readKeyed(body: Keyed, signature: Signature): Query {
     const instance = holdBatch.indexOf(false);
     if (instance >= 0) {
       throw new BadInput(
-        `${inputs[batch].name} holds a batch but ${inputs[instance].name} one instance: give both alike`,
+        `${inputs[batch].name} holds a batch but ${inputs[instance].name} one instance: send both as batches or both as single instances`,
       );
     }
     return readBatch(values, signature);

@@ -88,7 +88,7 @@ export function readInstance(instance: unknown, signature: Signature, where: str
   if (by === 'inputs') return { by, values };
   const list = values.findIndex(Array.isArray);
   if (list < 0) return { by, values: [values] };
-  const hint = where ? '' : '; columns are asked by {"inputs": …}';
+  const hint = where ? '' : '; to send whole columns, use {"inputs": …}';
   throw new BadInput(`${where}${where && '.'}${features[list]} must be one value, not an array${hint}`);
 }
 

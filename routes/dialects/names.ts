@@ -42,7 +42,7 @@ function underscored(name: string): string {
 function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
   const at = where && ` in ${where}`;
   const names = new Set(given);
-  if (names.size < given.length) throw new BadInput(`an input stands twice${at}`);
+  if (names.size < given.length) throw new BadInput(`an input is given twice${at}`);
   const places = new Map(known.map((name, i) => [name, i]));
   let plainPlaces: Map<string, number | undefined> | undefined;
   const found = known.map((name) => (names.has(name) ? name : undefined));
@@ -52,7 +52,7 @@ function matchNames(given: readonly string[], known: readonly string[], where: s
     const place = places.get(underscored(name)) ?? plainPlaces.get(plain(name));
     if (place === undefined) throw new BadInput(`unknown input ${show(name)}${at}`);
     const other = found[place];
-    if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} are one input${at}`);
+    if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} name the same input${at}`);
     found[place] = name;
   }
   return found.map((name, i) => {

@@ -7,7 +7,7 @@ import { needsKey } from './key';
 import type { Options } from './options';
 import { isArriving } from './send';
 
-/** Bytes that a process may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
+/** Bytes that an app may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeldBytes = Math.min(
   256 * 2 ** 20,
   (process.constrainedMemory() || totalmem()) / 8,
@@ -54,7 +54,7 @@ function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: numbe
   return { bodyBytes: Math.min(bodyLimit, most), isKnown: true };
 }
 
-/** What a process holds for the requests that are in flight. */
+/** What an app holds for the requests that are in flight. */
 class Load {
   /** Requests whose body has arrived. */
   requests = 0;

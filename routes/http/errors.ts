@@ -28,7 +28,7 @@ export function tooLarge(bodyLimit: number): HttpError {
 
 /** A 404 for what no route has answered; OPTIONS of the whole server are answered. */
 export const notFound: RequestHandler = (req, res) => {
-  if (req.method === 'OPTIONS' && req.url === '*') return sendOptions(res, 'GET, HEAD, POST, OPTIONS');
+  if (req.method === 'OPTIONS' && req.url === '*') return sendOptions(res, 'GET, HEAD, POST, PUT, OPTIONS');
   throw new HttpError(404, `nothing is served at this path: use POST ${req.baseUrl}/predict`);
 };
 

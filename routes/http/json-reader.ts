@@ -63,7 +63,7 @@ const hints: [RegExp, string][] = [
   [/^(True|False|None)\b/, "Python's True, False and None are true, false and null in JSON: use json.dumps"],
   [/^'/, 'strings and names take double quotes in JSON: use json.dumps'],
   [/^[-+]?(nan|inf)/i, 'write NaN, Infinity or -Infinity'],
-  [/^([\w.%+-]+=|--\S+\r?\n)/, 'this is a form: requests.post sends JSON by json=, not by data='],
+  [/^([\w.%+-]+=|--\S+\r?\n)/, 'this is a form: requests.post sends JSON with json=, not with data='],
 ];
 
 function notJson(text: string, at: number): BadInput {
