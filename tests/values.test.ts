@@ -171,6 +171,11 @@ test.each([
   [`[1,${' '.repeat(300_000)}1E+400]`, 'x[1] must be a number'],
   [`{"x":[1,${' '.repeat(300_000)}1e400]}`, 'x[1] must be a number'],
   [`{"x":[1,${' '.repeat(300_000)}-1E+400]}`, 'x[1] must be a number'],
+  [`{"signature_name":"${'a'.repeat(300_000)}","instances":[[1,1e400]]}`, 'instances[0][1] must be a number'],
+  [
+    `{"signature_name":"\\"${'a'.repeat(300_000)}","instances":[[1,1e400]]}`,
+    'instances[0][1] must be a number',
+  ],
   [`{"instances":[${'[1e-9,1.5e1],'.repeat(30_000)}[1,1e400]]}`, 'instances[30000][1] must be a number'],
 ])('POST /predict with a number beyond all doubles, %.30s, is a 400 that names it', async (body, place) => {
   const reply = await ask('identity-float32', body);

@@ -131,8 +131,20 @@ function isDense(bytes: Buffer): boolean {
 
 /** Whether a number may be beyond all doubles, which JSON.parse makes infinite. */
 function mayOverflow(text: string, bytes: Buffer): boolean {
-  // Not in base64, where more letters follow.
-  return /\d[eE]\+?\d{3,}(?![\w+/])/.test(text) || hasLongNumber(bytes);
+  return numbersIn(text).some((part) => largeExponent.test(part)) || hasLongNumber(bytes);
+}
+
+/** Of three digits. Not in base64, where more letters follow. */
+const largeExponent = /\d[eE]\+?\d{3,}(?![\w+/])/;
+
+/** Parts into which a body is cut at most. */
+const mostParts = 64;
+
+/** The parts of a large body outside of its strings, where these are few: base64 is most of an image's. Else all of it. */
+function numbersIn(text: string): string[] {
+  if (text.length < largeBodyBytes || text.includes('\\')) return [text];
+  const parts = text.split('"', mostParts);
+  return parts.length < mostParts ? parts.filter((_, i) => i % 2 === 0) : [text];
 }
 
 /** A number of no more digits, and an exponent of two digits at most, is finite. */
