@@ -8,7 +8,7 @@ import { byName } from '../../model/values/record';
 import { measure } from '../../model/values/shapes';
 import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
-import { isKeyed, type Keyed, namer, placeIn, readInstance, readRows } from './instances';
+import { columnsOf, isKeyed, type Keyed, namer, placeIn, readInstance, readRows } from './instances';
 import { checkWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { columnOf, readTensors } from './tensors';
@@ -82,7 +82,7 @@ function readKeyed(body: Keyed, signature: Signature): Query {
     return readBatch(values, signature);
   }
   return {
-    columns: inputs.length === 0 ? { instances: [body] } : byName(inputs, (_, i) => [values[i]]),
+    columns: columnsOf([values], inputs),
     reply: 'one',
     nameOf: namer(signature, atTop, [by]),
   };

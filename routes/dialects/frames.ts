@@ -1,8 +1,7 @@
 import { BadInput, kindOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
-import { recordOf } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
-import { type Keyed, placeIn, readRows } from './instances';
+import { columnsOf, featuresRow, type Keyed, namer, placeIn, readRows } from './instances';
 import { matchKeys, plain, show } from './names';
 
 // Data frames, as pandas and MLflow write them.
@@ -13,7 +12,10 @@ export function readRecords({ dataframe_records: records }: Keyed, signature: Si
   const nameRow = placeIn('dataframe_records');
   const misfit = records.findIndex((record) => !isObject(record));
   if (misfit >= 0) throw new BadInput(`${nameRow(misfit)} must be an object, not ${kindOf(records[misfit])}`);
-  return readFrame(records, signature, nameRow);
+  const rows = records.map((record) =>
+    isByPosition(Object.keys(record), signature) ? Object.values(record) : record,
+  );
+  return readRows(rows, signature, nameRow);
 }
 
 export function readSplit({ dataframe_split: split }: Keyed, signature: Signature): Query {
@@ -30,19 +32,24 @@ export function readSplit({ dataframe_split: split }: Keyed, signature: Signatur
   }
   if (!Array.isArray(data)) throw new BadInput('dataframe_split.data must be an array of rows');
   const names = columns.map(String);
-  // Though there may be no rows.
-  if (!isByPosition(names, signature)) matchKeys(names, signature, 'dataframe_split.columns');
+  const matched = isByPosition(names, signature)
+    ? undefined
+    : matchKeys(names, signature, 'dataframe_split.columns');
   const misfit = data.findIndex((row) => !Array.isArray(row) || row.length !== names.length);
   if (misfit >= 0) throw new BadInput(`${nameRow(misfit)} must be an array of ${names.length} values`);
-  const records = data.map((row) => recordOf(names, (i) => row[i]));
-  return readFrame(records, signature, nameRow);
-}
-
-function readFrame(records: readonly Keyed[], signature: Signature, nameRow: (row: number) => string): Query {
-  const rows = records.map((record) =>
-    isByPosition(Object.keys(record), signature) ? Object.values(record) : record,
-  );
-  return readRows(rows, signature, nameRow);
+  if (!matched) return readRows(data, signature, nameRow);
+  const { by, keys } = matched;
+  const places = keys.map((key) => names.indexOf(key));
+  const rows = data.map((row, i) => {
+    const values = places.map((place) => row[place]);
+    return by === 'inputs' ? values : [featuresRow(values, signature, nameRow(i))];
+  });
+  const namedBy = rows.map(() => by);
+  return {
+    columns: columnsOf(rows, signature.inputs),
+    reply: 'many',
+    nameOf: namer(signature, nameRow, namedBy),
+  };
 }
 
 function isColumnName(name: unknown): name is string | number {

@@ -1,6 +1,7 @@
 import { BadInput, kindOf, type Place, showPath } from '../../model/errors';
-import type { Signature } from '../../model/signature';
+import type { Input, Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
+import type { Columns } from '../../model/values/column';
 import { hasJust } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import { isObject, type Query } from './dialect';
@@ -29,22 +30,23 @@ export function readRows(
   nameRow: (row: number) => string,
 ): Query {
   const { inputs } = signature;
-  const columns = inputs.map(() => new Array<unknown>(instances.length));
-  const namedBy = new Array<NamedBy>(instances.length);
+  const rows: (readonly unknown[])[] = [];
+  const namedBy: NamedBy[] = [];
   for (const [row, instance] of instances.entries()) {
     const isBare = inputs.length === 1 && !isKeyed(instance, signature);
     const { by, values } = isBare
       ? { by: 'nothing' as const, values: [instance] }
       : readInstance(instance, signature, nameRow(row));
-    namedBy[row] = by;
-    for (let c = 0; c < inputs.length; c++) columns[c][row] = values[c];
+    rows.push(values);
+    namedBy.push(by);
   }
-  return {
-    // Without inputs, rows are still counted.
-    columns: inputs.length === 0 ? { instances } : byName(inputs, (_, c) => columns[c]),
-    reply: 'many',
-    nameOf: namer(signature, nameRow, namedBy),
-  };
+  return { columns: columnsOf(rows, inputs), reply: 'many', nameOf: namer(signature, nameRow, namedBy) };
+}
+
+/** The columns of rows that have a value for each input; without inputs, rows are still counted. */
+export function columnsOf(rows: readonly (readonly unknown[])[], inputs: readonly Input[]): Columns {
+  if (inputs.length === 0) return { rows };
+  return byName(inputs, (_, i) => rows.map((values) => values[i]));
 }
 
 /** Names a row by its list. */
@@ -70,7 +72,7 @@ export function namer(
   };
 }
 
-/** One instance by its keys: what these name, and the value of each input. A row of features is the one input's. */
+/** One instance by its keys: what these name, and the value of each input. */
 interface KeyedInstance {
   by: MatchedKeys['by'];
   values: unknown[];
@@ -78,16 +80,20 @@ interface KeyedInstance {
 
 /** Reads an instance, however it is keyed. Throws BadInput. */
 export function readInstance(instance: unknown, signature: Signature, where: string): KeyedInstance {
-  const { inputs, features = [] } = signature;
+  const { inputs } = signature;
   if (!isObject(instance))
     throw new BadInput(`${where} must be an object keyed by input, not ${kindOf(instance)}`);
   if (hasJust(instance, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => instance[name]) };
   adviseFrame(instance, signature);
   const { by, keys } = matchKeys(Object.keys(instance), signature, where);
   const values = keys.map((key) => instance[key]);
-  if (by === 'inputs') return { by, values };
+  return { by, values: by === 'inputs' ? values : [featuresRow(values, signature, where)] };
+}
+
+/** A row of features, which is the value of the one input. Throws BadInput where a feature has a list of values. */
+export function featuresRow(values: unknown[], { features = [] }: Signature, where: string): unknown[] {
   const list = values.findIndex(Array.isArray);
-  if (list < 0) return { by, values: [values] };
+  if (list < 0) return values;
   const hint = where ? '' : '; to send whole columns, use {"inputs": …}';
   throw new BadInput(`${where}${where && '.'}${features[list]} must be one value, not an array${hint}`);
 }

@@ -37,7 +37,7 @@ export class Workers {
 
   constructor(private readonly options: Options) {
     cluster.on('message', (worker, message: BootMessage) => this.onMessage(worker, message));
-    cluster.on('exit', (worker, code, signal) => this.onExit(worker, signal ?? `exit code ${code}`));
+    cluster.on('exit', (worker, code, signal) => this.onExit(worker, code, signal));
     process.on('exit', () => killAll('SIGKILL'));
     // By round-robin, a connection that was handed to a worker that dies would hang, never accepted.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
@@ -63,14 +63,14 @@ export class Workers {
     if (!this.everListened) this.fail();
   }
 
-  private onExit(worker: Worker, how: string): void {
+  private onExit(worker: Worker, code: number | null, signal: string | null): void {
     const hasListened = this.listening.delete(worker.id);
     if (this.isEnding) {
-      if (hasListened && how !== 'exit code 0') process.exitCode = 1;
+      if (hasListened && code !== 0) process.exitCode = 1;
       if (!isAnyAlive()) process.exit();
       return;
     }
-    logProblem(this.options, `worker ${worker.process.pid} died (${how})`);
+    logProblem(this.options, `worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
     if (!hasListened) this.failedBoots++;
     if (!this.everListened && this.failedBoots >= mostFailedBoots) {
       logProblem(this.options, 'The workers die before they can listen.');
