@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Batcher } from '../model/batcher';
 import { loadRuntime } from '../model/runtime/session';
+import { Sampler } from '../model/samples';
 import type { Signature } from '../model/signature';
 import { copyOf, type Tensor } from '../model/values/tensor';
 import { near } from './near';
@@ -108,12 +109,25 @@ test.each([
   }
 });
 
-test('requests do not share runs where rows take as long together as alone', async () => {
-  // A convolution of 64 images' worth of work for each row.
-  const { notes, status } = await openModel(modelPath('pays-nothing'));
-  expect(notes).toContain('requests do not share runs: rows take about as long together as alone');
-  expect(status.batches).toBe(false);
-});
+// Of runs that take so many milliseconds for each row that is beside the first.
+test.each([
+  [0.4, true],
+  [0.5, false],
+  [1, false],
+])(
+  'where another row takes %d of what the first one does, that requests share runs is %s',
+  async (more, batches) => {
+    const { run } = Sampler.prototype;
+    jest.spyOn(Sampler.prototype, 'run').mockImplementation(async function (this: Sampler, rows, recipe) {
+      const done = await run.call(this, rows, recipe);
+      return done && { ...done, ms: 1 + more * (rows.length - 1) };
+    });
+    const { notes, status } = await openModel(modelPath('add'));
+    const reason = 'requests do not share runs: rows take about as long together as alone';
+    expect(notes).toEqual(batches ? [] : [reason]);
+    expect(status.batches).toBe(batches);
+  },
+);
 
 test('requests share runs from the first on, and none is run twice', async () => {
   const model = await openModel(modelPath('add'));

@@ -319,18 +319,6 @@ CHECKED = {
         {"x": f32([1], [2])},
         lambda x: {"y": 2 * x},
     ),
-    # Rows that depend on nothing else, and take as long together as alone.
-    "pays-nothing": (
-        """(float[N,4] x) => (float[N,1] y) {
-            nothing = ConstantOfShape<value = float[1] {0}>(shape4x4000)
-            h0 = MatMul(x, nothing)
-            {layers}
-            c = Exp(h80)
-            y = ReduceMean<axes = [1], keepdims = 1>(c)
-        }""".replace("{layers}", " ".join(f"h{i + 1} = Sin(h{i})" for i in range(80))),
-        {"x": f32([1, 2, 3, 4], [5, 6, 7, 8])},
-        lambda x: {"y": f32([1], [1])},
-    ),
     # Rows that depend on nothing else, and take little more time together than one alone.
     "slow-shared": (
         """(float[N,1] x) => (float[N,1] y) {
