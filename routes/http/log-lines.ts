@@ -27,8 +27,13 @@ function formatLines({ logFormat }: Format, text: string): string {
   return lines.join('\n');
 }
 
+let time = { ms: 0, text: '' };
+
+/** The time of now, in ISO 8601; made once a millisecond, in which many requests may end. */
 export function timeText(): string {
-  return new Date().toISOString();
+  const ms = Date.now();
+  if (ms !== time.ms) time = { ms, text: new Date(ms).toISOString() };
+  return time.text;
 }
 
 /** JSON without any character that a reader of logs may take for the end of a line, or a terminal obeys. */
