@@ -9,45 +9,26 @@ import { measure } from '../../model/values/shapes';
 import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
 import { columnsOf, isKeyed, type Keyed, namer, placeIn, readInstance, readRows } from './instances';
-import { checkWrapper } from './names';
+import { findWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { columnOf, readTensors } from './tensors';
 
-/** Reads a body that is of its form; gives undefined for others. */
-type Form = (body: Body, signature: Signature) => Query | undefined;
+/** How the value of each wrapper is read. A new one goes here, and its name into names.ts. */
+const readers: Record<string, (value: unknown, signature: Signature) => Query> = {
+  instances: readInstances,
+  dataframe_records: readRecords,
+  dataframe_split: readSplit,
+  inputs: readTensors,
+};
 
-/** The first form that fits a body reads it. A new form goes here, and its wrapper's name into names.ts. */
-const forms: Form[] = [
-  form(has('instances'), readInstances),
-  form(has('dataframe_records'), readRecords),
-  form(has('dataframe_split'), readSplit),
-  form(isInferRequest, readInferRequest),
-  form(has('inputs'), readTensors),
-  form(isListOfObjects, (list, signature) => readRows(list, signature, placeIn(''))),
-  form(isKeyed, readKeyed),
-];
-
-/** Reads a body of any form. Throws BadInput. */
+/** Reads a body of any form: the first that fits. Throws BadInput. */
 export function readForm({ json, binary }: Body, signature: Signature): Query {
-  if (isObject(json)) checkWrapper(json);
-  if (binary && !isInferRequest(json, signature))
-    throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
-  for (const read of forms) {
-    const query = read({ json, binary }, signature);
-    if (query) return query;
-  }
-  return readBare(json, signature);
-}
-
-function form<T>(
-  fits: (json: unknown, signature: Signature) => json is T,
-  read: (json: T, signature: Signature, binary?: Uint8Array) => Query,
-): Form {
-  return ({ json, binary }, signature) => (fits(json, signature) ? read(json, signature, binary) : undefined);
-}
-
-function has(wrapper: string) {
-  return (json: unknown): json is Keyed => isObject(json) && Object.hasOwn(json, wrapper);
+  const wrapper = isObject(json) ? findWrapper(json) : undefined;
+  if (isInferRequest(json, signature)) return readInferRequest(json, signature, binary);
+  if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
+  if (isObject(json) && wrapper) return readers[wrapper](json[wrapper], signature);
+  if (isListOfObjects(json, signature)) return readRows(json, signature, placeIn(''));
+  return isKeyed(json, signature) ? readKeyed(json, signature) : readBare(json, signature);
 }
 
 /** Told by the first, so that an odd one among them is named by its place. */
@@ -56,7 +37,7 @@ function isListOfObjects(json: unknown, signature: Signature): json is unknown[]
   return json.length === 0 ? signature.inputs.length !== 1 : isKeyed(json[0], signature);
 }
 
-function readInstances({ instances }: Keyed, signature: Signature): Query {
+function readInstances(instances: unknown, signature: Signature): Query {
   if (!Array.isArray(instances)) throw new BadInput(`instances must be an array, not ${kindOf(instances)}`);
   return readRows(instances, signature, placeIn('instances'));
 }

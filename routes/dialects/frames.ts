@@ -1,12 +1,12 @@
 import { BadInput, kindOf } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { isObject, type Query } from './dialect';
-import { columnsOf, featuresRow, type Keyed, namer, placeIn, readRows } from './instances';
+import { columnsOf, featuresRow, namer, placeIn, readRows } from './instances';
 import { matchKeys, plain, show } from './names';
 
 // Data frames, as pandas and MLflow write them.
 
-export function readRecords({ dataframe_records: records }: Keyed, signature: Signature): Query {
+export function readRecords(records: unknown, signature: Signature): Query {
   if (!Array.isArray(records))
     throw new BadInput(`dataframe_records must be an array, not ${kindOf(records)}`);
   const nameRow = placeIn('dataframe_records');
@@ -18,7 +18,7 @@ export function readRecords({ dataframe_records: records }: Keyed, signature: Si
   return readRows(rows, signature, nameRow);
 }
 
-export function readSplit({ dataframe_split: split }: Keyed, signature: Signature): Query {
+export function readSplit(split: unknown, signature: Signature): Query {
   if (!isObject(split)) throw new BadInput(`dataframe_split must be an object, not ${kindOf(split)}`);
   const unknown = Object.keys(split).find((key) => !['columns', 'data', 'index'].includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} in dataframe_split`);

@@ -93,13 +93,14 @@ function holdInput(given: readonly string[], { name: input }: Input, features: r
   throw new BadInput(`${show(feature)} is a part of ${show(input)}: give one of the two`);
 }
 
-/** Throws BadInput for two wrappers in one body, or for a key that cannot stand beside one. */
-export function checkWrapper(body: Record<string, unknown>): void {
+/** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that cannot stand beside one. */
+export function findWrapper(body: Record<string, unknown>): string | undefined {
   const found = wrappers.filter((name) => Object.hasOwn(body, name));
-  if (found.length === 0) return;
+  if (found.length === 0) return undefined;
   if (found.length > 1) throw new BadInput(`a body has one of ${found.join(' and ')}, not both`);
   const known = [...found, ...companions, ...(Array.isArray(body.inputs) ? inferCompanions : [])];
   const unknown = Object.keys(body).find((key) => !known.includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} beside ${found[0]}`);
   if (typeof (body.signature_name ?? '') !== 'string') throw new BadInput('signature_name must be a string');
+  return found[0];
 }

@@ -12,7 +12,7 @@ import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, isAbsent, parameter, readTexts } from './binary-tensors';
 import { type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
 import { protocolDim } from './metadata';
-import { checkWrapper, matchKeys, show } from './names';
+import { findWrapper, matchKeys, show } from './names';
 import { columnOf, joinFeatures } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
@@ -27,7 +27,7 @@ export const openInference: Dialect = {
     if (!isInferRequest(json, signature)) {
       throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
     }
-    checkWrapper(json);
+    findWrapper(json);
     return readInferRequest(json, signature, binary);
   },
   write: (answer, { wanted = { outputs: [] } }, model) => writeInferReply(answer, wanted, model),

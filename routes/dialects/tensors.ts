@@ -8,13 +8,13 @@ import { checkRows } from '../../model/values/names';
 import { byName } from '../../model/values/record';
 import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
-import { isKeyed, type Keyed } from './instances';
+import { isKeyed } from './instances';
 import { matchKeys } from './names';
 
 // Whole tensors, all rows in one piece.
 
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
-export function readTensors({ inputs: value }: Keyed, signature: Signature): Query {
+export function readTensors(value: unknown, signature: Signature): Query {
   return { columns: columnsIn(value, signature), reply: 'tensors', nameOf };
 }
 
