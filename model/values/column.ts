@@ -87,14 +87,14 @@ export class Column implements Iterable<unknown> {
   /** The JSON of one row's value. */
   rowJson(row: number): JsonText {
     const [block, from, shape] = this.placeOf(row);
-    return block.write(from, shape);
+    return new JsonText(block.write(from, shape));
   }
 
   /** The JSON of all rows, as a list. */
   rowsJson(): JsonText {
     const { stacked } = this;
     return stacked
-      ? this.blocks[0].write(0, stacked.shape)
+      ? new JsonText(this.blocks[0].write(0, stacked.shape))
       : new JsonText(writeList(this.length, (row) => this.rowJson(row)));
   }
 
@@ -151,40 +151,32 @@ class Block {
     return values;
   }
 
-  /** The JSON of these values, of many in pieces. */
-  write(from: number, shape: Shape): JsonText {
-    return new JsonText(this.isShort(shape) ? this.text(from, shape) : this.pieces(from, shape));
-  }
-
-  /** Whether values of this shape are made into text at once, as an object is. */
-  private isShort(shape: Shape): boolean {
-    return sizeOf(shape) <= this.atOnce || (this.labels !== undefined && shape.length === 1);
-  }
-
-  private *pieces(from: number, [length, ...inner]: Shape): Generator<string> {
-    const size = sizeOf(inner);
-    const step = Math.max(1, Math.floor(this.atOnce / size));
-    for (let i = 0; i < length; i += step) {
-      yield i === 0 ? '[' : ',';
-      if (!this.isShort(inner)) yield* this.pieces(from + i * size, inner);
-      else yield this.text(from + i * size, [Math.min(step, length - i), ...inner]).slice(1, -1);
-    }
-    yield ']';
-  }
-
-  private text(from: number, shape: Shape): string {
-    const { labels, tensor } = this;
-    if (!labels) return JSON.stringify(this.valueAt(from, shape));
-    if (shape.length === 1) {
+  /** The JSON of the values of a shape that begin at a flat index, of many in pieces. */
+  *write(from: number, shape: Shape): Generator<string> {
+    const { labels, tensor, atOnce } = this;
+    const [length, ...inner] = shape;
+    if (labels && shape.length === 1) {
       const { get } = elementOf(tensor.type);
       // Not by an object, which would put labels that are like integers first.
       const entries = labels.map(
         (label, i) => `${JSON.stringify(label)}:${JSON.stringify(get(tensor.data, from + i))}`,
       );
-      return `{${entries.join()}}`;
+      yield `{${entries.join()}}`;
+    } else if (!labels && sizeOf(shape) <= atOnce) {
+      yield JSON.stringify(this.valueAt(from, shape));
+    } else {
+      const size = sizeOf(inner);
+      const step = Math.max(1, Math.floor(atOnce / size));
+      for (let i = 0; i < length; i += labels ? 1 : step) {
+        yield i === 0 ? '[' : ',';
+        if (labels || size > atOnce) yield* this.write(from + i * size, inner);
+        else
+          yield JSON.stringify(this.valueAt(from + i * size, [Math.min(step, length - i), ...inner])).slice(
+            1,
+            -1,
+          );
+      }
+      yield length === 0 ? '[]' : ']';
     }
-    const inner = shape.slice(1);
-    const size = sizeOf(inner);
-    return `[${Array.from({ length: shape[0] }, (_, i) => this.text(from + i * size, inner)).join()}]`;
   }
 }

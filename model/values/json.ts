@@ -1,6 +1,6 @@
-/** JSON text that is there already or, where it is long, is made in pieces when it is written. */
+/** JSON text that is made in pieces when it is written. */
 export class JsonText {
-  constructor(readonly content: string | Iterable<string>) {}
+  constructor(readonly pieces: Iterable<string>) {}
 }
 
 /** Characters of a piece of what is made in pieces, as columns are: no more wait for a reader to take them. */
@@ -11,20 +11,12 @@ const pieceLength = 1 << 16;
  * where an object would have those first that are like integers.
  */
 export function* writeJson(value: unknown): Generator<string, undefined> {
-  const parts: Parts = [];
-  addParts(value, parts);
   let text = '';
-  for (const part of parts) {
-    if (typeof part === 'string') {
-      text += part;
-      continue;
-    }
-    for (const piece of part) {
-      text += piece;
-      if (text.length < pieceLength) continue;
-      yield text;
-      text = '';
-    }
+  for (const piece of piecesOf(value)) {
+    text += piece;
+    if (text.length < pieceLength) continue;
+    yield text;
+    text = '';
   }
   if (text !== '') yield text;
 }
@@ -33,28 +25,24 @@ export function* writeJson(value: unknown): Generator<string, undefined> {
 export function* writeList(length: number, valueAt: (place: number) => unknown): Generator<string> {
   for (let i = 0; i < length; i++) {
     yield i === 0 ? '[' : ',';
-    yield* writeJson(valueAt(i));
+    yield* piecesOf(valueAt(i));
   }
   yield length === 0 ? '[]' : ']';
 }
 
-/** What a text is put together of. */
-type Parts = (string | Iterable<string>)[];
-
-function addParts(value: unknown, parts: Parts): void {
-  if (value instanceof JsonText) parts.push(value.content);
-  else if (value instanceof Map) addObject(value, parts);
-  else parts.push(JSON.stringify(value) ?? 'null');
+function piecesOf(value: unknown): Iterable<string> {
+  if (value instanceof JsonText) return value.pieces;
+  return value instanceof Map ? writeObject(value) : [JSON.stringify(value) ?? 'null'];
 }
 
-function addObject(entries: ReadonlyMap<string, unknown>, parts: Parts): void {
+function* writeObject(entries: ReadonlyMap<string, unknown>): Generator<string> {
   let before = '{';
   for (const [key, value] of entries) {
     // What a wrapper gives may be nothing.
     if (value === undefined) continue;
-    parts.push(`${before}${JSON.stringify(key)}:`);
-    addParts(value, parts);
+    yield `${before}${JSON.stringify(key)}:`;
+    yield* piecesOf(value);
     before = ',';
   }
-  parts.push(before === '{' ? '{}' : '}');
+  yield before === '{' ? '{}' : '}';
 }
