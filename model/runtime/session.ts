@@ -2,7 +2,6 @@ import { dirname, resolve } from 'node:path';
 import type * as ort from 'onnxruntime-node';
 import { applyEdits, type Edits } from '../graph/edits';
 import { isElementType } from '../values/elements';
-import { recordOf } from '../values/record';
 import type { Tensor } from '../values/tensor';
 
 /**
@@ -67,7 +66,7 @@ export async function openSession({ path, edits, threads }: Source): Promise<Run
     inputs: session.inputMetadata.map(describe),
     outputs: session.outputMetadata.map(describe),
     async run(feeds, fetches) {
-      const tensors = recordOf(names, (i) => toRuntime(feeds[i], runtime));
+      const tensors = Object.fromEntries(names.map((name, i) => [name, toRuntime(feeds[i], runtime)]));
       const results = await session.run(tensors, fetches);
       return fetches.map((name) => fromRuntime(results[name]));
     },

@@ -2,7 +2,6 @@ import { RunError } from '../errors';
 import { showDims } from '../signature';
 import { elementOf } from './elements';
 import { JsonText, writeList } from './json';
-import { recordOf } from './record';
 import { bytesOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /**
@@ -142,7 +141,7 @@ class Block {
     const [length] = shape;
     if (shape.length === 1) {
       const values = element.list(tensor.data, from, from + length);
-      return labels ? recordOf(labels, (i) => values[i]) : values;
+      return labels ? Object.fromEntries(labels.map((label, i) => [label, values[i]])) : values;
     }
     const inner = shape.slice(1);
     const size = sizeOf(inner);

@@ -3,7 +3,7 @@ import { type Output, type Signature, showDims } from '../signature';
 import { Column } from './column';
 import { elementOf } from './elements';
 import type { Encoded } from './encode';
-import { byName } from './record';
+import { byName } from './names';
 import type { Tensor } from './tensor';
 
 /**

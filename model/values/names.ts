@@ -1,6 +1,15 @@
 import { BadInput } from '../errors';
 import type { Input } from '../signature';
 
+/** An object of values for inputs or outputs, by their names. */
+export function byName<N extends { readonly name: string }, T>(
+  named: readonly N[],
+  valueFor: (one: N, place: number) => T,
+): Record<string, T> {
+  // Unlike an assignment, it makes a key of __proto__ too.
+  return Object.fromEntries(named.map((one, place) => [one.name, valueFor(one, place)]));
+}
+
 /** Whether an object is keyed by the inputs' names and nothing else. */
 export function hasJust(given: object, inputs: readonly Input[]): boolean {
   return (

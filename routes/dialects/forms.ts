@@ -3,8 +3,7 @@ import { type Input, runsTogether, type Signature } from '../../model/signature'
 import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import type { Columns } from '../../model/values/column';
-import { checkRows } from '../../model/values/names';
-import { byName } from '../../model/values/record';
+import { byName, checkRows } from '../../model/values/names';
 import { measure } from '../../model/values/shapes';
 import { type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';

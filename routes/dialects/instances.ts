@@ -2,8 +2,7 @@ import { BadInput, kindOf, type Place, showPath } from '../../model/errors';
 import type { Input, Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import type { Columns } from '../../model/values/column';
-import { hasJust } from '../../model/values/names';
-import { byName } from '../../model/values/record';
+import { byName, hasJust } from '../../model/values/names';
 import { isObject, type Query } from './dialect';
 import { type MatchedKeys, matchKeys, plain, show } from './names';
 

@@ -6,7 +6,7 @@ import { bytesOfColumns, Column, type Columns } from '../../model/values/column'
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
-import { byName } from '../../model/values/record';
+import { byName } from '../../model/values/names';
 import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, isAbsent, parameter, readTexts } from './binary-tensors';
