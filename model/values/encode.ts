@@ -127,12 +127,11 @@ function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tens
   if (!shape || !values.every((value) => nestsAs(value, lengths, 0))) return undefined;
   const element = elementOf(type);
   const data = element.create(values.length * sizeOf(shape));
-  return fillNested(element, data, 0, values, [values.length, ...lengths], 0)
-    ? { type, shape: [values.length, ...shape], data }
-    : undefined;
+  const misfit = fillNested(element, data, 0, values, [values.length, ...lengths], 0);
+  return misfit ? undefined : { type, shape: [values.length, ...shape], data };
 }
 
-/** Stores nested arrays from `at` on; false where they do not have these lengths or a value does not fit. */
+/** Stores nested arrays from `at` on; gives the path to the first that has another length, or value that does not fit. */
 function fillNested(
   element: Element,
   data: Data,
@@ -140,15 +139,19 @@ function fillNested(
   value: unknown,
   lengths: Shape,
   axis: number,
-): boolean {
-  if (!Array.isArray(value) || value.length !== lengths[axis]) return false;
-  if (axis === lengths.length - 1) return element.fill(data, at, value) < 0;
+): number[] | undefined {
+  if (!Array.isArray(value) || value.length !== lengths[axis]) return [];
+  if (axis === lengths.length - 1) {
+    const misfit = element.fill(data, at, value);
+    return misfit < 0 ? undefined : [misfit];
+  }
   let size = 1;
   for (let inner = axis + 1; inner < lengths.length; inner++) size *= lengths[inner];
   for (let i = 0; i < value.length; i++) {
-    if (!fillNested(element, data, at + i * size, value[i], lengths, axis + 1)) return false;
+    const path = fillNested(element, data, at + i * size, value[i], lengths, axis + 1);
+    if (path) return [i, ...path];
   }
-  return true;
+  return undefined;
 }
 
 /** Value by value: bytes, typed arrays, `[x]` beside `x`, and whatever does not fit, which is named. */
@@ -216,10 +219,22 @@ function unpack(value: unknown, expected: Expected, place: Place): Tensor | unde
 
 /** Stores nested arrays, and throws BadInput for the first value that does not fit. */
 function storeNested(expected: Expected, data: Data, at: number, value: unknown, place: Place): void {
-  const element = elementOf(expected.type);
+  const { type } = expected;
+  const element = elementOf(type);
   const lengths = measure(value);
-  if (!fillNested(element, data, at, [value], [1, ...lengths], 0))
-    throw misfitIn(value, expected, lengths, place);
+  const misfit = fillNested(element, data, at, [value], [1, ...lengths], 0)?.slice(1);
+  if (!misfit) return;
+  const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
+  const where = { ...place, path: [...place.path, ...misfit] };
+  const missed = lengths.slice(misfit.length);
+  if (missed.length === 0) {
+    throw new BadInput(
+      `must be ${element.takes}, not ${kindOf(found, type)}${adviceFor(found, expected)}`,
+      where,
+    );
+  }
+  const gets = Array.isArray(found) ? showDims([found.length]) : kindOf(found);
+  throw new BadInput(`must be an array of shape ${showDims(missed)} like its neighbours, not ${gets}`, where);
 }
 
 /** What helps where pandas has written a value of another kind: an object by row for a column, null for a missing text. */
@@ -229,25 +244,4 @@ function adviceFor(value: unknown, { type, missingText }: Expected): string {
   return missingText === undefined
     ? '; where the model was trained, a missing text is called "nan" by pandas, "" by an imputer'
     : `; where this model was trained, a missing text is called ${JSON.stringify(missingText)}`;
-}
-
-/** The error for the first element that does not fit, found by a second, slower walk. */
-function misfitIn(value: unknown, expected: Expected, lengths: Shape, place: Place): BadInput {
-  const { type } = expected;
-  const element = elementOf(type);
-  if (lengths.length === 0) {
-    const advice = adviceFor(value, expected);
-    return new BadInput(`must be ${element.takes}, not ${kindOf(value, type)}${advice}`, place);
-  }
-  if (!Array.isArray(value) || value.length !== lengths[0]) {
-    const gets = Array.isArray(value) ? showDims([value.length]) : kindOf(value);
-    return new BadInput(
-      `must be an array of shape ${showDims(lengths)} like its neighbours, not ${gets}`,
-      place,
-    );
-  }
-  const inner = lengths.slice(1);
-  const scratch = element.create(sizeOf(inner));
-  const misfit = value.findIndex((item) => !fillNested(element, scratch, 0, [item], [1, ...inner], 0));
-  return misfitIn(value[misfit], expected, inner, { ...place, path: [...place.path, misfit] });
 }
