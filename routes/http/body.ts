@@ -1,10 +1,10 @@
-import { isAscii, isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
 import bodyParser from 'body-parser';
 import type { Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
+import { decodeText } from '../../model/values/base64';
 import { elementOf } from '../../model/values/elements';
 import { HttpError, tooLarge } from './errors';
 import { deepestNesting, nestsTooDeep, readJson } from './json-reader';
@@ -73,7 +73,9 @@ export function takeBytes(req: Request): Buffer {
 export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
-  const text = textOf(bytes);
+  // Without a byte order mark.
+  const text = decodeText(bytes)?.replace(/^\uFEFF/, '');
+  if (text === undefined) throw new BadInput('the body is not UTF-8');
   const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles);
   const mayChange = mayOverflow(text, bytes) || (isExact && /[\d.]{16}|\d[eE]/.test(text));
   try {
@@ -82,15 +84,6 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
     // It may be a literal that JSON.parse does not know; else readJson finds the place of the mistake.
   }
   return readJson(text, isExact);
-}
-
-/** The text of UTF-8, without a byte order mark. Throws BadInput. */
-function textOf(bytes: Buffer): string {
-  // Nearly all JSON is ASCII.
-  if (isAscii(bytes)) return bytes.toString('latin1');
-  if (!isUtf8(bytes)) throw new BadInput('the body is not UTF-8');
-  const hasByteOrderMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  return bytes.toString('utf8', hasByteOrderMark ? 3 : 0);
 }
 
 /** Bytes that an array or object takes at least, once it is parsed. */
