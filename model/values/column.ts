@@ -134,20 +134,17 @@ class Block {
     this.atOnce = Math.floor((pieceBytes * tensor.data.length) / this.bytes) || 1;
   }
 
-  valueAt(from: number, shape: Shape): unknown {
+  valueAt(from: number, [length, ...inner]: Shape): unknown {
     const { tensor, labels } = this;
-    const element = elementOf(tensor.type);
-    if (shape.length === 0) return element.get(tensor.data, from);
-    const [length] = shape;
-    if (shape.length === 1) {
-      const values = element.list(tensor.data, from, from + length);
-      return labels ? Object.fromEntries(labels.map((label, i) => [label, values[i]])) : values;
-    }
-    const inner = shape.slice(1);
+    const { get } = elementOf(tensor.type);
+    if (length === undefined) return get(tensor.data, from);
     const size = sizeOf(inner);
     const values = new Array<unknown>(length);
-    for (let i = 0; i < length; i++) values[i] = this.valueAt(from + i * size, inner);
-    return values;
+    for (let i = 0; i < length; i++)
+      values[i] = inner.length === 0 ? get(tensor.data, from + i) : this.valueAt(from + i * size, inner);
+    return labels && inner.length === 0
+      ? Object.fromEntries(labels.map((label, i) => [label, values[i]]))
+      : values;
   }
 
   /** The JSON of the values of a shape that begin at a flat index, of many in pieces. */

@@ -37,8 +37,6 @@ export interface Element {
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
   get(data: Data, at: number): unknown;
-  /** The JSON values of what is stored from one index to another. */
-  list(data: Data, from: number, to: number): unknown[];
   /** Copies all of `source`, of this type, to `at` and, where a step is given, on from it in such steps. */
   copy(data: Data, at: number, source: Data, step?: number): void;
 }
@@ -139,11 +137,6 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
       return -1;
     },
     get: (data, at) => write(numbers(data)[at]),
-    list(data, from, to) {
-      const values = new Array<unknown>(to - from);
-      for (let i = from; i < to; i++) values[i - from] = write(numbers(data)[i]);
-      return values;
-    },
     copy(data, at, source, step = 1) {
       if (step === 1) numbers(data).set(numbers(source), at);
       else for (let i = 0; i < source.length; i++) numbers(data)[at + i * step] = numbers(source)[i];
@@ -172,7 +165,6 @@ function strings(): Element {
       return -1;
     },
     get: (data, at) => data[at],
-    list: (data, from, to) => texts(data).slice(from, to),
     copy(data, at, source, step = 1) {
       for (let i = 0; i < source.length; i++) texts(data)[at + i * step] = texts(source)[i];
     },
