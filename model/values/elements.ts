@@ -31,8 +31,6 @@ export interface Element {
   create(length: number): Data;
   /** The data that little-endian bytes stand for, sharing their memory; undefined for strings. */
   view?(buffer: ArrayBufferLike, offset: number, length: number): Data;
-  /** Whether a typed array that code gives holds values of this type, so that they need no check. */
-  holds(data: TypedData): boolean;
   /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
@@ -68,11 +66,10 @@ interface Codec<Value extends number | bigint = number | bigint> {
 }
 
 const same = (value: number) => value;
-const isNot = () => false;
 
 const elements = {
   // Half precision has eleven bits.
-  float16: { ...typed('FP16', Uint16Array, half()), rounding: 4e-3, holds: isNot },
+  float16: { ...typed('FP16', Uint16Array, half()), rounding: 4e-3 },
   // The smallest double that rounds to infinity is the limit.
   float32: {
     ...typed('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
@@ -90,7 +87,7 @@ const elements = {
   uint16: typed('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
   uint32: typed('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
   uint64: { ...typed('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)), exceedsDoubles: true },
-  bool: { ...typed('BOOL', Uint8Array, bit()), holds: isNot },
+  bool: typed('BOOL', Uint8Array, bit()),
   string: strings(),
   // A new type also goes out of the list in graph/servable.ts, and into routes/README.md; a float's shortest digits are in digits.ts.
 } satisfies Record<string, Element>;
@@ -121,7 +118,6 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
     rounding: 0,
     create: (length) => new array(length),
     view: (buffer, offset, length) => new array(buffer, offset, length),
-    holds: (data) => data instanceof array,
     fill(data, at, values) {
       const target = numbers(data);
       for (let i = 0; i < values.length; i++) {
@@ -153,7 +149,6 @@ function strings(): Element {
     bytes: 50,
     rounding: 0,
     create: (length) => new Array<string>(length).fill(''),
-    holds: isNot,
     fill(data, at, values) {
       for (let i = 0; i < values.length; i++) {
         const value = values[i];

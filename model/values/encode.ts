@@ -207,10 +207,6 @@ function unpack(value: unknown, expected: Expected, place: Place): Tensor | unde
   }
   const element = elementOf(type);
   const data = element.create(value.length);
-  if (element.holds(value)) {
-    element.copy(data, 0, value);
-    return { type, shape, data };
-  }
   const misfit = element.fill(data, 0, value);
   if (misfit >= 0)
     throw new BadInput(`must be ${element.takes}, not this number`, { ...place, path: [misfit] });
