@@ -116,6 +116,11 @@ test.each<[string, string, string]>([
     'trailing',
     `[[${Array(1e5).fill('[1]')}]${',[[]]'.repeat(1e5)}]`,
   ],
+  [
+    'an instance of a long first row and many empty ones',
+    'conv-open',
+    `{"instances":[[[[${Array(1e5).fill(0)}]${',[]'.repeat(1e5)}]]]}`,
+  ],
   ['200,000 rows of two shapes', 'open-width', `[[1,1]${',[1],[1,1]'.repeat(1e5)}]`],
   ['200,000 rows for a model that takes one', 'single', `{"instances":[[1,2,3]${',[1,2,3]'.repeat(2e5)}]}`],
   ['an open string of escapes beside NaN', 'log', `NaN "${'\\"'.repeat(2e6)}`],

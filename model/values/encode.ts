@@ -5,8 +5,8 @@ import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
 import { type Data, type Element, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
-import { completeShape, type Expected, fitShape, isShape, measure, nestsAs, shapeFor } from './shapes';
-import { copyOf, rowsOf, type Shape, sameShape, sizeOf, type Tensor } from './tensor';
+import { completeShape, type Expected, findUneven, fitShape, isShape, measure, shapeFor } from './shapes';
+import { copyOf, rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /** The feeds of the runs that answer so many rows: in one run, or each in its own. */
 export interface Encoded {
@@ -103,89 +103,85 @@ function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind):
   return { ...copyOf(tensor), shape };
 }
 
-/** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
-export function encodeValue(value: unknown, expected: Expected, place: Place): Tensor {
-  const [{ type, shape, data }] = encodeRows([value], expected, () => place);
-  return { type, shape: shape.slice(1), data };
-}
-
-/** One tensor of all rows where they have one shape, else one a row. */
+/** One tensor of all rows where they have one shape, else one a row. Throws BadInput with the place of what does not fit. */
 function encodeRows(
   values: readonly unknown[],
   expected: Expected,
   placeOf: (row: number) => Place,
 ): Tensor[] {
   const alike = encodeAlike(values, expected);
-  return alike ? [alike] : encodeEach(values, expected, placeOf);
+  if (alike) return [alike];
+  const tensors: Tensor[] = [];
+  for (const [row, value] of values.entries()) {
+    const { type, shape, data } = encodeValue(value, expected, placeOf(row));
+    // A row beyond is looked at, but costs memory no more.
+    if (row < mostOddRows) tensors.push({ type, shape: [1, ...shape], data });
+  }
+  const isEven = tensors.every(({ shape }) => sameShape(shape, tensors[0].shape));
+  if (!isEven) checkRuns(values.length);
+  if (values.length > mostOddRows)
+    throw new BadInput(`${values.length} rows are not all plain values: send at most ${mostOddRows} at once`);
+  return isEven ? [stack(tensors)] : tensors;
 }
+
+/** Most rows that are not all plain JSON of one shape: each needs some memory of its own. */
+const mostOddRows = 100_000;
 
 /** Plain JSON of one shape in one tensor; undefined where anything else is among it. */
 function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tensor | undefined {
   const lengths = measure(values[0]);
   const shape = completeShape(lengths, dims);
   // Before memory is allocated for what the first row alone would tell.
-  if (!shape || !values.every((value) => nestsAs(value, lengths, 0))) return undefined;
+  if (!shape || values.some((value) => findUneven(value, lengths))) return undefined;
   const element = elementOf(type);
   const data = element.create(values.length * sizeOf(shape));
-  const misfit = fillNested(element, data, 0, values, [values.length, ...lengths], 0);
+  const misfit = fillNested(element, data, 0, values, lengths);
   return misfit ? undefined : { type, shape: [values.length, ...shape], data };
 }
 
-/** Stores nested arrays from `at` on; gives the path to the first that has another length, or value that does not fit. */
+/** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
+export function encodeValue(value: unknown, expected: Expected, place: Place): Tensor {
+  const packed = unpack(value, expected, place);
+  if (packed) return { ...packed, shape: fitShape(packed.shape, expected, place) };
+  const { type } = expected;
+  const lengths = measure(value);
+  const shape = fitShape(lengths, expected, place);
+  const at = (path: number[]): Place => ({ ...place, path: [...place.path, ...path] });
+  const valueAt = (path: number[]) => path.reduce((inner: unknown, i) => Object(inner)[i], value);
+  const uneven = findUneven(value, lengths);
+  if (uneven) {
+    const found = valueAt(uneven);
+    const gets = Array.isArray(found) ? showDims([found.length]) : kindOf(found);
+    const takes = `an array of shape ${showDims(lengths.slice(uneven.length))}`;
+    throw new BadInput(`must be ${takes} like its neighbours, not ${gets}`, at(uneven));
+  }
+  const element = elementOf(type);
+  const data = element.create(sizeOf(shape));
+  const misfit = fillNested(element, data, 0, [value], lengths)?.slice(1);
+  if (!misfit) return { type, shape, data };
+  const found = valueAt(misfit);
+  const advice = adviceFor(found, expected);
+  throw new BadInput(`must be ${element.takes}, not ${kindOf(found, type)}${advice}`, at(misfit));
+}
+
+/** Stores values that nest as `lengths` from `at` on; gives the path to the first that does not fit. */
 function fillNested(
   element: Element,
   data: Data,
   at: number,
-  value: unknown,
+  values: readonly unknown[],
   lengths: Shape,
-  axis: number,
 ): number[] | undefined {
-  if (!Array.isArray(value) || value.length !== lengths[axis]) return [];
-  if (axis === lengths.length - 1) {
-    const misfit = element.fill(data, at, value);
+  if (lengths.length === 0) {
+    const misfit = element.fill(data, at, values);
     return misfit < 0 ? undefined : [misfit];
   }
-  let size = 1;
-  for (let inner = axis + 1; inner < lengths.length; inner++) size *= lengths[inner];
-  for (let i = 0; i < value.length; i++) {
-    const path = fillNested(element, data, at + i * size, value[i], lengths, axis + 1);
+  const [size, inner] = [sizeOf(lengths), lengths.slice(1)];
+  for (let i = 0; i < values.length; i++) {
+    const path = fillNested(element, data, at + i * size, values[i] as unknown[], inner);
     if (path) return [i, ...path];
   }
   return undefined;
-}
-
-/** Value by value: bytes, typed arrays, `[x]` beside `x`, and whatever does not fit, which is named. */
-function encodeEach(
-  values: readonly unknown[],
-  expected: Expected,
-  placeOf: (row: number) => Place,
-): Tensor[] {
-  const { type } = expected;
-  const element = elementOf(type);
-  const shapes: Shape[] = [];
-  const items = values.map((value, row) => {
-    const place = placeOf(row);
-    const packed = unpack(value, expected, place);
-    const shape = fitShape(packed?.shape ?? measure(value), expected, place);
-    const isLikeFirst = row > 0 && sameShape(shape, shapes[0]);
-    if (row > 0 && !isLikeFirst) checkRuns(values.length);
-    shapes.push(isLikeFirst ? shapes[0] : shape);
-    return packed?.data ?? value;
-  });
-  const stack = (from: number, to: number): Tensor => {
-    const [shape, size] = [shapes[from], sizeOf(shapes[from])];
-    const [only] = items;
-    if (items.length === 1 && isTyped(only)) return { type, shape: [1, ...shape], data: only };
-    const data = element.create((to - from) * size);
-    for (let row = from; row < to; row++) {
-      const [item, at] = [items[row], (row - from) * size];
-      if (isTyped(item)) element.copy(data, at, item);
-      else storeNested(expected, data, at, item, placeOf(row));
-    }
-    return { type, shape: [to - from, ...shape], data };
-  };
-  const isEven = shapes.every((shape) => shape === shapes[0]);
-  return isEven ? [stack(0, items.length)] : items.map((_, row) => stack(row, row + 1));
 }
 
 function isTyped(value: unknown): value is TypedData {
@@ -211,26 +207,6 @@ function unpack(value: unknown, expected: Expected, place: Place): Tensor | unde
   if (misfit >= 0)
     throw new BadInput(`must be ${element.takes}, not this number`, { ...place, path: [misfit] });
   return { type, shape, data };
-}
-
-/** Stores nested arrays, and throws BadInput for the first value that does not fit. */
-function storeNested(expected: Expected, data: Data, at: number, value: unknown, place: Place): void {
-  const { type } = expected;
-  const element = elementOf(type);
-  const lengths = measure(value);
-  const misfit = fillNested(element, data, at, [value], [1, ...lengths], 0)?.slice(1);
-  if (!misfit) return;
-  const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
-  const where = { ...place, path: [...place.path, ...misfit] };
-  const missed = lengths.slice(misfit.length);
-  if (missed.length === 0) {
-    throw new BadInput(
-      `must be ${element.takes}, not ${kindOf(found, type)}${adviceFor(found, expected)}`,
-      where,
-    );
-  }
-  const gets = Array.isArray(found) ? showDims([found.length]) : kindOf(found);
-  throw new BadInput(`must be an array of shape ${showDims(missed)} like its neighbours, not ${gets}`, where);
 }
 
 /** What helps where pandas has written a value of another kind: an object by row for a column, null for a missing text. */

@@ -60,11 +60,16 @@ export function measure(value: unknown): Shape {
   return shape;
 }
 
-/** Whether arrays have these lengths, without a look at their values. */
-export function nestsAs(value: unknown, lengths: Shape, axis: number): boolean {
-  if (axis === lengths.length) return true;
-  if (!Array.isArray(value) || value.length !== lengths[axis]) return false;
-  return axis === lengths.length - 1 || value.every((item) => nestsAs(item, lengths, axis + 1));
+/** The path to the first array that has not these lengths, without a look at the values; undefined where all have. */
+export function findUneven(value: unknown, lengths: Shape, axis = 0): number[] | undefined {
+  if (axis === lengths.length) return undefined;
+  if (!Array.isArray(value) || value.length !== lengths[axis]) return [];
+  if (axis === lengths.length - 1) return undefined;
+  for (let i = 0; i < value.length; i++) {
+    const path = findUneven(value[i], lengths, axis + 1);
+    if (path) return [i, ...path];
+  }
+  return undefined;
 }
 
 /** The only shape of so many values, or undefined where more than one dimension is open. */
