@@ -53,14 +53,14 @@ function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input
 }
 
 /**
- * Throws BadInput where an open dimension behind the rows has the length 0 and the graph does not show that it may: many
- * operators end the process then, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
+ * Throws BadInput where an open dimension has the length 0 and the graph does not show that it may: many operators end the
+ * process then, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
  */
-function checkLengths(feeds: readonly Tensor[], { inputs, kind }: Signature, row?: number): void {
+function checkLengths(feeds: readonly Tensor[], { inputs }: Signature, row?: number): void {
   for (let i = 0; i < inputs.length; i++) {
     const { dims, name, emptyAxes = [] } = inputs[i];
     const { shape } = feeds[i];
-    for (let axis = kind === 'batched' ? 1 : 0; axis < shape.length; axis++) {
+    for (let axis = 0; axis < shape.length; axis++) {
       if (shape[axis] === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis)) {
         throw new BadInput('has a dimension of length 0, which this model does not take', {
           input: name,

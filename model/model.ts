@@ -119,7 +119,8 @@ function serveRunner(
 
   async function answer(encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> {
     const { runs } = encoded;
-    const isEmpty = runs.length === 0 || (signature.kind === 'batched' && runs[0][0].shape[0] === 0);
+    const isEmpty =
+      runs.length === 0 || (signature.kind === 'batched' && runs[0].every(({ shape }) => shape[0] === 0));
     if (isEmpty) return decode([noRows(signature)], encoded, signature);
     const bytes = boundedBytes(runs, signature);
     status.bytes += bytes;

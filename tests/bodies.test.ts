@@ -312,6 +312,21 @@ test.each(['gzip', 'x-gzip', 'X-GZIP'])(
   },
 );
 
+test('POST /predict with no rows of an input that may have none runs the rows of another', async () => {
+  const { body } = await ask('top-of-second', '{"inputs":{"a":[],"b":[[1,2,4,3],[7,6,5,4]]}}');
+  expect(body).toEqual({ outputs: { y: [], z: [[4], [7]] } });
+});
+
+test('POST /predict with an encoding named as what every object has is a 415, and the next large body is answered', async () => {
+  const { agent } = await serveOnce('log');
+  const post = (body: string, headers: Record<string, string>) =>
+    agent.post('/predict').set(headers).send(body);
+  for (const encoding of ['constructor', '__proto__']) {
+    expect((await post('[1]', { 'Content-Encoding': encoding })).status).toBe(415);
+  }
+  expect((await post(`[${'[1],'.repeat(2000)}[1]]`, {})).status).toBe(200);
+});
+
 test.each([
   ['urlencoded', express.urlencoded({ extended: true }), 'application/x-www-form-urlencoded', '{"x":1}'],
   ['urlencoded, as a form', express.urlencoded(), 'application/x-www-form-urlencoded', 'x=1'],

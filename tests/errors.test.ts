@@ -136,6 +136,7 @@ test.each<[string, string, string]>([
   // The runtime ends the process where a GRU has no steps.
   ['a sequence of no steps', 'gru-rows', '{"x":[],"state":[[1,2,3]]}'],
   ['a sequence of no steps in inputs', 'gru-state', '{"inputs":{"x":[[]],"state":[[[1,2,3]]]}}'],
+  ['no rows of the second input', 'top-of-second', '{"inputs":{"a":[[1]],"b":[]}}'],
   ['no sequences', 'gru-state', '{"inputs":{"x":[],"state":[[]]}}'],
   [
     'a declared shape of 10,000 dimensions',

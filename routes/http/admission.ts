@@ -18,7 +18,11 @@ const smallBodyBytes = 1 << 12;
 /** What a chunk of a body costs beside its bytes, as a Buffer of its own. */
 const chunkBytes = 400;
 /** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
-const mostInflation: Record<string, number> = { gzip: 1032, 'x-gzip': 1032, deflate: 1032 };
+const mostInflation = new Map([
+  ['gzip', 1032],
+  ['x-gzip', 1032],
+  ['deflate', 1032],
+]);
 
 /** The key and the admission. `res.locals.signal` aborts where the client disconnects, or the request is refused or too late. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
@@ -50,7 +54,7 @@ function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: numbe
     const isChunked = headers['transfer-encoding'] !== undefined;
     return { bodyBytes: announced, isKnown: !isChunked && announced <= smallBodyBytes };
   }
-  const most = announced > 0 ? announced * (mostInflation[encoding] ?? bodyLimit) : bodyLimit;
+  const most = announced > 0 ? announced * (mostInflation.get(encoding) ?? bodyLimit) : bodyLimit;
   return { bodyBytes: Math.min(bodyLimit, most), isKnown: true };
 }
 

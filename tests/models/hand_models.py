@@ -336,6 +336,12 @@ CHECKED = {
 
 # name: graph
 UNCHECKED = {
+    # The runtime ends the process where the second input has no rows.
+    "top-of-second": """(float[N,1] a, float[N,4] b) => (float[N,1] y, float[N,1] z) {
+        one = Constant<value_ints = [1]>()
+        y = Identity(a)
+        z, place = TopK(b, one)
+    }""",
     # As skl2onnx leaves a OneHotEncoder: a category that it does not know is an error.
     "onehot": """(string[N,1] city, int64[N,1] code) => (float[N,1,4] y) {
         cities = ai.onnx.ml.OneHotEncoder<cats_strings = ["Oslo", "Rome"], zeros = 0>(city)
