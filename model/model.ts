@@ -70,7 +70,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   checkTypes(file);
   const substitutes = substitutesIn(file);
   const isInline = mayRunInline(file, file.size + externalBytes(file));
-  const source: Source = { path, edits: editsFor(file, substitutes), threads };
+  const source: Source = { path, changed: file.changed, edits: editsFor(file, substitutes), threads };
   const runner = await (isInline ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
   });

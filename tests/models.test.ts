@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
@@ -225,6 +225,24 @@ test.each<[string, Record<string, number[]>]>([
 
 test('helper17, of the IR version that onnx 1.23 writes, answers', async () => {
   expect(await predict('helper17', { x: [[1, -2]] })).toEqual({ predictions: [[1, 0]] });
+});
+
+test('a model whose file is replaced or removed answers as it was, or not at all', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'replaced-'));
+  const path = join(folder, 'model.onnx');
+  try {
+    copyFileSync(modelPath('identity-float32'), path);
+    const model = await openModel(path);
+    const x = Array.from({ length: 100 }, () => [1, 2]);
+    for (const change of [() => writeFileSync(path, readFileSync(modelPath('log'))), () => rmSync(path)]) {
+      change();
+      expect(await model.predict({ x: [[1, 2]] })).toMatchObject({ y: { length: 1 } });
+      // A run that is larger than those at boot goes to a thread, which loads the file anew.
+      await expect(model.predict({ x })).rejects.toThrow(/has changed: start the server anew|ENOENT/);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test.each(['zipmap-hand', 'zipmap-shown', 'zipmap-only', 'external', 'text', 'default-input'])(

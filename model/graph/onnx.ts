@@ -12,6 +12,8 @@ export interface OnnxFile extends ReturnType<typeof readModel> {
   readonly path: string;
   /** Bytes of the file. */
   readonly size: number;
+  /** When it was last changed, by its mtimeMs. */
+  readonly changed: number;
 }
 
 interface Graph {
@@ -49,10 +51,10 @@ export function readOnnx(path: string): OnnxFile {
     const problem = stat ? 'it cannot be read' : 'there is no such file';
     throw new BootError(`${path}: ${problem}. Give the path of an ONNX file: npm start path/to/model.onnx`);
   }
-  const size = stat?.size ?? 0;
+  const { size = 0, mtimeMs: changed = 0 } = stat ?? {};
   try {
     const whole = { number: 0, start: 0, from: 0, to: size };
-    return { path, size, ...readModel(new Message(new FileWindow(file), [whole])) };
+    return { path, size, changed, ...readModel(new Message(new FileWindow(file), [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const format = formatAt(path);

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type * as ort from 'onnxruntime-node';
 import { applyEdits, type Edits } from '../graph/edits';
@@ -17,6 +18,8 @@ process.env.ALLOW_RELEASED_ONNX_OPSET_ONLY = '0';
 /** Where a model comes from, and how many threads share the work of one run. */
 export interface Source {
   path: string;
+  /** When the file was last changed, as it was read: a thread that starts late is not to load another model. */
+  changed: number;
   /** What the runtime needs changed in the file. */
   edits: Edits | undefined;
   threads: number;
@@ -43,7 +46,8 @@ export interface Runner {
 }
 
 /** Loads a model on this thread, which each of its runs then blocks. Rejects with the runtime's error. */
-export async function openSession({ path, edits, threads }: Source): Promise<Runner> {
+export async function openSession({ path, changed, edits, threads }: Source): Promise<Runner> {
+  if (statSync(path).mtimeMs !== changed) throw new Error(`${path} has changed: start the server anew`);
   const bytes = edits && applyEdits(path, edits);
   // Late: a process that runs its model on another thread never needs the runtime on this one.
   const runtime = loadRuntime();
