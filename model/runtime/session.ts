@@ -61,6 +61,8 @@ export async function openSession({ path, changed, edits, threads }: Source): Pr
         intra_op: { allow_spinning: '0' },
         ...(bytes && { model_external_initializers_file_folder_path: dirname(resolve(path)) }),
       },
+      // In 1.30 to 1.32 it gives wrong values for a transposed matrix times a vector.
+      optimization: { disable_specified_optimizers: 'MatmulTransposeFusion' },
     },
   };
   const create = runtime.InferenceSession.create;

@@ -46,6 +46,16 @@ def zipped(rows):
 # name: (graph, inputs for it, a function that gives its outputs for them)
 CHECKED = {
     # Batched.
+    # A product that the runtime's MatmulTransposeFusion computes wrongly.
+    "transposed": (
+        """(float[N,3,2] x) => (float[N,2] y) {
+            weights = Constant<value = float[3] {1, 2, 3}>()
+            turned = Transpose<perm = [0, 2, 1]>(x)
+            y = MatMul(turned, weights)
+        }""",
+        {"x": np.arange(12, dtype=np.float32).reshape(2, 3, 2)},
+        lambda x: {"y": x.transpose(0, 2, 1) @ f32(1, 2, 3)},
+    ),
     "add": (
         """(float[N,1] feature1, float[N,1] feature2) => (float[N,1] sum) {
             sum = Add(feature1, feature2)
