@@ -112,8 +112,6 @@ function readList(text: string | undefined, name: string): readonly string[] | u
   const fields = text.matchAll(/(?<=^|,)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?=,|$)/g);
   const items = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
   if (items.includes('')) throw new BootError(`${name} has an empty name between two commas.`);
-  const twice = items.find((item, i) => items.indexOf(item) !== i);
-  if (twice !== undefined) throw new BootError(`${name} names ${twice} twice.`);
   return items;
 }
 
