@@ -109,7 +109,7 @@ function serveRunner(
       return await runner.run(feeds, fetches);
     } catch (error) {
       const reason = messageOf(error);
-      throw callersFault(reason, feeds.length) ?? new RunError(reason, { cause: error });
+      throw callersFault(reason) ?? new RunError(reason, { cause: error });
     } finally {
       status.runningSince = undefined;
       const seconds = (performance.now() - start) / 1000;

@@ -173,13 +173,6 @@ test.each([
   expect(reply.body.error).not.toMatch(/idx=|node|status code|abc/i);
 });
 
-test('POST /predict with a sound shorter than its window speaks of one input', async () => {
-  const { body } = await ask('audio', JSON.stringify([Array(50).fill(0)]));
-  expect(body.error).toMatch(
-    /^the model rejects these values: their number, or the shape, does not suit it\./,
-  );
-});
-
 test.each([
   'add',
   'cnn-fixed',

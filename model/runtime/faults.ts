@@ -4,8 +4,8 @@ import type { OnnxFile } from '../graph/onnx';
 // ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
 
 // The first pattern that matches decides: put a narrow one before a broad one. The texts may echo the caller's values, so
-// the words are ours; some have others for a model of one input.
-const faults: [pattern: RegExp, words: string, ofOne?: string][] = [
+// the words are ours.
+const faults: [pattern: RegExp, words: string][] = [
   [
     /Got invalid dimensions for input|Invalid rank for input/,
     'an input has a shape that the model does not take',
@@ -13,8 +13,7 @@ const faults: [pattern: RegExp, words: string, ofOne?: string][] = [
   [/out of (data )?bounds|out of range|invalid index|index \S+ must be/i, 'an index is out of range'],
   [
     /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) the same/i,
-    'the sizes of the inputs do not go together',
-    'their number, or the shape, does not suit it',
+    'the sizes of the inputs do not suit it',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
   [
@@ -25,18 +24,12 @@ const faults: [pattern: RegExp, words: string, ofOne?: string][] = [
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
 
-/**
- * The caller's part in an error of a run of so many inputs, caused by the runtime's words; undefined where the error is the
- * model's own.
- */
-export function callersFault(reason: string, inputs: number): BadInput | undefined {
+/** The caller's part in an error of a run, caused by the runtime's words; undefined where the error is the model's own. */
+export function callersFault(reason: string): BadInput | undefined {
   const fault = faults.find(([pattern]) => pattern.test(reason));
   if (!fault) return undefined;
-  const [, words, ofOne = words] = fault;
   const cause = new Error(withoutSource(reason));
-  return new BadInput(`the model rejects these values: ${inputs === 1 ? ofOne : words}`, undefined, {
-    cause,
-  });
+  return new BadInput(`the model rejects these values: ${fault[1]}`, undefined, { cause });
 }
 
 const setVersion = `python -c "import onnx; m = onnx.load('model.onnx'); m.ir_version = 13; onnx.save(m, 'model.onnx')"`;
