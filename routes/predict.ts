@@ -8,7 +8,7 @@ import { flask, mlflow } from './dialects/flask';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { openInference } from './dialects/open-inference';
 import { tensorflow } from './dialects/tensorflow';
-import { exampleBody, hintFor, inferHintFor } from './dialects/usage';
+import { exampleBody, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
 import { send, sendJson, sendOptions } from './http/send';
@@ -100,10 +100,6 @@ export function predictRoutes(
   serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  app.use('/v2', (_req, res, next) => {
-    res.locals.hintFor = inferHintFor;
-    next();
-  });
   serve('/v2/models/:name{/versions/:version}/infer', { post: [...guarded, answer(openInference)] });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
   serve('/v2/models/:name{/versions/:version}/ready', {

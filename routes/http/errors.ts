@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { BadInput, messageOf, RunError } from '../../model/errors';
-import { hintFor } from '../dialects/usage';
+import { hintFor, inferHintFor } from '../dialects/usage';
 import { logError } from './log-lines';
 import { sendJson, sendOptions } from './send';
 
@@ -59,9 +59,10 @@ export function answerError(res: Response, error: unknown): void {
 
 /** How to ask, as clients of the path do. */
 function hintIn({ req, locals, app }: Response): string | undefined {
-  // Without a route, it is the first model.
-  const model = req.route ? locals.model : app.locals.model;
-  return model && (locals.hintFor ?? hintFor)(model.signature);
+  // Without a route, it is the first model, asked by POST /predict.
+  if (!req.route) return app.locals.model && hintFor(app.locals.model.signature);
+  const isInfer = String(req.route.path).startsWith('/v2');
+  return locals.model && (isInfer ? inferHintFor : hintFor)(locals.model.signature);
 }
 
 /** What the caller is told: of what is our fault, no more than that it happened. */

@@ -1,5 +1,4 @@
 import type { Model } from '../../model/model';
-import type { Signature } from '../../model/signature';
 import type { PendingRequest } from './admission';
 
 declare global {
@@ -20,8 +19,6 @@ declare global {
       errorMessage?: string;
       /** Whether it is a health probe, which hosts send every few seconds. */
       isProbe?: boolean;
-      /** How the clients of a path ask a model, where that is not by POST /predict. */
-      hintFor?(signature: Signature): string;
       /** Of the app: LOG_FORMAT. */
       logFormat?: string;
       /** Of the app: milliseconds that a reader may take nothing of a reply. */
