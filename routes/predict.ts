@@ -107,7 +107,7 @@ export function predictRoutes(
   });
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('/v2', { get: [sendInfo(server)] });
-  serve('/v2/health/live', { get: [markProbe, sendInfo({ live: true })] });
+  serve('/v2/health/live', { get: [sendInfo({ live: true })] });
   serve('/v2/health/ready', { get: [checkHealth, sendInfo({ live: true, ready: true })] });
 
   // TorchServe, whose page shows curl -T, a PUT; MLflow, SageMaker.
@@ -134,15 +134,8 @@ const sendInfo =
   (_req, res) =>
     sendJson(res, 200, typeof info === 'function' ? info(res.locals.model) : info);
 
-/** The log leaves out a health probe that is answered 200. */
-const markProbe: RequestHandler = (_req, res, next) => {
-  res.locals.isProbe = true;
-  next();
-};
-
 /** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
 const checkHealth: RequestHandler = (_req, res, next) => {
-  res.locals.isProbe = true;
   const { draining, stuck } = res.app.locals;
   if (stuck) throw new HttpError(503, 'a run does not end');
   if (draining) throw new HttpError(503, 'the server is shutting down');

@@ -17,8 +17,6 @@ declare global {
       arrived: number;
       /** What the log is to say of a request that failed. */
       errorMessage?: string;
-      /** Whether it is a health probe, which hosts send every few seconds. */
-      isProbe?: boolean;
       /** Of the app: LOG_FORMAT. */
       logFormat?: string;
       /** Of the app: milliseconds that a reader may take nothing of a reply. */

@@ -30,9 +30,12 @@ export function requestLog(options: Pick<Options, 'logFormat'>): RequestHandler[
   return [identify, morgan(logFormat, settings)];
 }
 
+/** Routes of health probes, which hosts send every few seconds. */
+const probes = /^\/(health|ping|v2\/.*(live|ready))$/;
+
 /** Whether it is a health probe that got what it hopes for. */
-function isGoodProbe(_req: Request, { statusCode, headersSent, locals }: Response): boolean {
-  return locals.isProbe === true && statusCode === 200 && headersSent;
+function isGoodProbe({ route }: Request, { statusCode, headersSent }: Response): boolean {
+  return headersSent && statusCode === 200 && probes.test(route?.path);
 }
 
 /** Calls morgan when a reply is over. */
