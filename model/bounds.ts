@@ -1,7 +1,7 @@
 import { BadInput } from './errors';
 import type { Input, Signature } from './signature';
 import { elementOf } from './values/elements';
-import { bytesIn, type Tensor } from './values/tensor';
+import { bytesIn, sizeOf, type Tensor } from './values/tensor';
 
 /** Bytes of the outputs of one request: more cannot be answered. */
 const mostAnswerBytes = 256 * 2 ** 20;
@@ -30,26 +30,20 @@ export function checkAnswerBytes(bytes: number): void {
 
 /** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */
 function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
-  let bytes = 0;
-  for (const { type, dims, batch } of outputs) {
-    let size = elementOf(type).bytes;
-    for (let axis = 0; axis < dims.length; axis++) {
-      const dim = dims[axis];
-      if (axis === 0 && batch) size *= feeds[0].shape[0];
-      else size *= typeof dim === 'number' ? dim : lengthOf(dim, feeds, inputs);
-    }
-    bytes += size;
-  }
-  return bytes;
+  const bytes = outputs.map(({ type, dims, batch }) => {
+    const lengths = dims.map((dim, axis) => {
+      if (axis === 0 && batch) return feeds[0].shape[0];
+      return typeof dim === 'number' ? dim : lengthOf(dim, feeds, inputs);
+    });
+    return elementOf(type).bytes * sizeOf(lengths);
+  });
+  return bytes.reduce((sum, more) => sum + more, 0);
 }
 
 /** The length of an open dimension in these feeds; 1 where they do not tell. */
 function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input[]): number {
-  for (let i = 0; i < inputs.length && name !== ''; i++) {
-    const axis = inputs[i].dims.indexOf(name);
-    if (axis >= 0) return feeds[i].shape[axis];
-  }
-  return 1;
+  const place = name === '' ? -1 : inputs.findIndex(({ dims }) => dims.includes(name));
+  return place < 0 ? 1 : feeds[place].shape[inputs[place].dims.indexOf(name)];
 }
 
 /**
@@ -57,17 +51,11 @@ function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input
  * process then, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
  */
 function checkLengths(feeds: readonly Tensor[], { inputs }: Signature, row?: number): void {
-  for (let i = 0; i < inputs.length; i++) {
-    const { dims, name, emptyAxes = [] } = inputs[i];
-    const { shape } = feeds[i];
-    for (let axis = 0; axis < shape.length; axis++) {
-      if (shape[axis] === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis)) {
-        throw new BadInput('has a dimension of length 0, which this model does not take', {
-          input: name,
-          row,
-          path: [],
-        });
-      }
-    }
+  for (const [i, { dims, name, emptyAxes = [] }] of inputs.entries()) {
+    const isMisfit = (length: number, axis: number) =>
+      length === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis);
+    if (!feeds[i].shape.some(isMisfit)) continue;
+    const place = { input: name, row, path: [] };
+    throw new BadInput('has a dimension of length 0, which this model does not take', place);
   }
 }

@@ -13,15 +13,11 @@ export interface Tensor {
 
 /** The number of values in a shape. */
 export function sizeOf(shape: Shape): number {
-  let size = 1;
-  for (const length of shape) size *= length;
-  return size;
+  return shape.reduce((size, length) => size * length, 1);
 }
 
 export function sameShape(one: Shape, other: Shape): boolean {
-  if (one.length !== other.length) return false;
-  for (let axis = 0; axis < one.length; axis++) if (one[axis] !== other[axis]) return false;
-  return true;
+  return one.length === other.length && one.every((length, axis) => length === other[axis]);
 }
 
 /** What a tensor takes in memory, strings counted with two bytes a character. */
@@ -32,9 +28,7 @@ export function bytesOf({ type, data }: Tensor): number {
 }
 
 export function bytesIn(tensors: readonly Tensor[]): number {
-  let bytes = 0;
-  for (const tensor of tensors) bytes += bytesOf(tensor);
-  return bytes;
+  return tensors.reduce((bytes, tensor) => bytes + bytesOf(tensor), 0);
 }
 
 export function valuesIn(tensors: readonly Tensor[]): number {
