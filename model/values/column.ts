@@ -166,11 +166,10 @@ class Block {
       for (let i = 0; i < length; i += labels ? 1 : step) {
         yield i === 0 ? '[' : ',';
         if (labels || size > atOnce) yield* this.write(from + i * size, inner);
-        else
-          yield JSON.stringify(this.valueAt(from + i * size, [Math.min(step, length - i), ...inner])).slice(
-            1,
-            -1,
-          );
+        else {
+          const part = this.valueAt(from + i * size, [Math.min(step, length - i), ...inner]);
+          yield JSON.stringify(part).slice(1, -1);
+        }
       }
       yield length === 0 ? '[]' : ']';
     }

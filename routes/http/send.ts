@@ -27,13 +27,10 @@ export function sendJson(res: Response, status: number, value: unknown): void {
 
 /** Ends a reply with text; one whose client has disconnected, or that has begun already, is left. */
 export function sendText(res: Response, status: number, type: string, body: string): void {
-  const length = Buffer.byteLength(body);
-  if (!begin(res, status, type, length)) return;
-  // Nearly all replies are ASCII, which is written faster as latin1.
-  const encoding = length === body.length ? 'latin1' : 'utf8';
-  if (!isArriving(res.req)) return void res.end(body, encoding);
+  if (!begin(res, status, type, Buffer.byteLength(body))) return;
+  if (!isArriving(res.req)) return void res.end(body);
   // Closing now would reset the connection while its client still sends, and so the answer would be lost.
-  res.write(body, encoding);
+  res.write(body);
   res.req.once('end', () => res.end()).resume();
 }
 
