@@ -55,7 +55,7 @@ function checkLengths(feeds: readonly Tensor[], { inputs }: Signature, row?: num
     const isMisfit = (length: number, axis: number) =>
       length === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis);
     if (!feeds[i].shape.some(isMisfit)) continue;
-    const place = { input: name, row, path: [] };
+    const place = row === undefined ? [name] : [name, row];
     throw new BadInput('has a dimension of length 0, which this model does not take', place);
   }
 }

@@ -1,12 +1,8 @@
 import { inspect } from 'node:util';
 import type { ElementType } from './values/elements';
 
-/** Where a column does not fit: the input, the row if it is one row's fault, and the place within the row's value. */
-export interface Place {
-  input: string;
-  row?: number;
-  path: readonly (number | string)[];
-}
+/** The way to a value: of columns the input, the row if it is one row's fault, and the indices within the row's value. */
+export type Path = readonly (number | string)[];
 
 /** The caller's mistake; where it lies at a place, `problem` is what is wrong there. Its `cause` is for the log. */
 export class BadInput extends Error {
@@ -15,21 +11,19 @@ export class BadInput extends Error {
 
   constructor(
     readonly problem: string,
-    readonly place?: Place,
+    readonly place?: Path,
     options?: ErrorOptions,
   ) {
-    super(place ? `${nameOf(place)} ${problem}` : problem, options);
+    super(place ? `${showPath(place)} ${problem}` : problem, options);
   }
 }
 
-/** A place as a column's: `age[2]`, `image[0][3][1]`. */
-export function nameOf({ input, row, path }: Place): string {
-  return `${input}${row === undefined ? '' : `[${row}]`}${showPath(path)}`;
-}
-
-/** Indices in brackets, keys behind a dot. */
-export function showPath(path: Place['path']): string {
-  return path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+/** `age[2]`, `image[0][3][1]`, `instances[2].age`; of the whole, `the body`. */
+export function showPath(path: Path): string {
+  const steps = path.map((step, i) =>
+    typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${step}`,
+  );
+  return steps.join('') || 'the body';
 }
 
 /** What a value is, for a message that must not repeat it. */

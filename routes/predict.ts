@@ -40,11 +40,10 @@ function bodyOf(req: Request, signature: Signature): Body {
  * Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. A place in a column that only
  * a wrapper gives is not in the body, and stays as it is.
  */
-function rethrowWithBodyPlace(error: unknown, { nameOf }: AskedFor, { inputs }: Signature): never {
-  if (!(error instanceof BadInput && error.place)) throw error;
+function rethrowWithBodyPlace(error: unknown, { pathOf }: AskedFor, { inputs }: Signature): never {
+  if (!(error instanceof BadInput && error.place && pathOf)) throw error;
   const { place, problem } = error;
-  if (!inputs.some(({ name }) => name === place.input)) throw error;
-  throw new BadInput(`${nameOf(place)} ${problem}`);
+  throw inputs.some(({ name }) => name === place[0]) ? new BadInput(problem, pathOf(place)) : error;
 }
 
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */

@@ -64,7 +64,7 @@ test.each([
     '{"instances":[[1,2],{"a":[1],"b":2}]}',
     'instances[1].a must be one value',
   ],
-  ['lists in a column', '{"inputs":{"a":[[1,2]],"b":[1]}}', 'a[0] must be one value, not an array'],
+  ['lists in a column', '{"inputs":{"a":[[1,2]],"b":[1]}}', 'a must be an array of shape [?,1], not [1,2]'],
   ["text under the input's own name", '{"x":[1,"q"]}', 'x[1] must be'],
   [
     "text under the input's own name in instances",

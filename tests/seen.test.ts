@@ -232,12 +232,6 @@ describe('what pandas makes', () => {
   });
 
   test.each([
-    [
-      'orient="split" at the top',
-      'add',
-      { columns: ['feature1', 'feature2'], index: [0], data: [[1, 2]] },
-      'dataframe_split',
-    ],
     ['to_json()', 'add', { feature1: { 0: 1, 1: 2 }, feature2: { 0: 1, 1: 2 } }, 'orient="records"'],
     ['to_json() for one input', 'identity-float32', { a: { 0: 1 }, b: { 0: 2 } }, 'orient="records"'],
     [

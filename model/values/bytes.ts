@@ -1,4 +1,4 @@
-import { BadInput, type Place } from '../errors';
+import { BadInput, type Path } from '../errors';
 import { type Dim, showDims } from '../signature';
 import { type Base64, decodeBase64 } from './base64';
 import { type Data, type ElementType, elementOf } from './elements';
@@ -10,9 +10,9 @@ export function readBase64(
   value: Base64,
   type: ElementType,
   dims: readonly Dim[] | undefined,
-  place: Place,
+  place: Path,
 ): Tensor {
-  const at = (key: string): Place => ({ ...place, path: [...place.path, key] });
+  const at = (key: string): Path => [...place, key];
   const bytes = decodeBase64(value.b64);
   if (!bytes) throw new BadInput('is not base64', at('b64'));
   if (Object.keys(value).some((key) => key !== 'b64' && key !== 'shape')) {
@@ -25,7 +25,7 @@ export function readBase64(
 }
 
 /** Little-endian bytes as the data of a tensor of this shape, without a copy where they are aligned. Throws BadInput. */
-export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Place): Data {
+export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
   const { view, bytes: width } = elementOf(type);
   const size = sizeOf(shape);
   if (!view || bytes.length !== size * width) {

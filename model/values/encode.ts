@@ -1,4 +1,4 @@
-import { BadInput, kindOf, type Place } from '../errors';
+import { BadInput, kindOf, type Path } from '../errors';
 import { type Input, instanceDims, type Kind, runsTogether, type Signature, showDims } from '../signature';
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
@@ -61,7 +61,7 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
     allowsLeadingOne: kind === 'single',
     missingText,
   };
-  return encodeRows(values, expected, (row) => ({ input: name, row, path: [] }));
+  return encodeRows(values, expected, (row) => [name, row]);
 }
 
 /** Most rows of a request that need a run each: so many take long already. */
@@ -94,7 +94,7 @@ function stackedOf(column: Columns[string]): Tensor | undefined {
 
 /** A tensor of all rows, checked, in memory of its own: a run may take over its feeds', and code may read a Column again. */
 function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind): Tensor {
-  const place = { input: name, path: [] };
+  const place = [name];
   if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
   // Of whole values, one behind another.
   const dimsOfRows = dims.length === 0 ? undefined : ['', ...dims];
@@ -107,7 +107,7 @@ function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind):
 function encodeRows(
   values: readonly unknown[],
   expected: Expected,
-  placeOf: (row: number) => Place,
+  placeOf: (row: number) => Path,
 ): Tensor[] {
   const alike = encodeAlike(values, expected);
   if (alike) return [alike];
@@ -140,20 +140,19 @@ function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tens
 }
 
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
-export function encodeValue(value: unknown, expected: Expected, place: Place): Tensor {
+export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
   const packed = unpack(value, expected, place);
   if (packed) return { ...packed, shape: fitShape(packed.shape, expected, place) };
   const { type } = expected;
   const lengths = measure(value);
   const shape = fitShape(lengths, expected, place);
-  const at = (path: number[]): Place => ({ ...place, path: [...place.path, ...path] });
   const valueAt = (path: number[]) => path.reduce((inner: unknown, i) => Object(inner)[i], value);
   const uneven = findUneven(value, lengths);
   if (uneven) {
     const found = valueAt(uneven);
     const gets = Array.isArray(found) ? showDims([found.length]) : kindOf(found);
     const takes = `an array of shape ${showDims(lengths.slice(uneven.length))}`;
-    throw new BadInput(`must be ${takes} like its neighbours, not ${gets}`, at(uneven));
+    throw new BadInput(`must be ${takes} like its neighbours, not ${gets}`, [...place, ...uneven]);
   }
   const element = elementOf(type);
   const data = element.create(sizeOf(shape));
@@ -161,7 +160,7 @@ export function encodeValue(value: unknown, expected: Expected, place: Place): T
   if (!misfit) return { type, shape, data };
   const found = valueAt(misfit);
   const advice = adviceFor(found, expected);
-  throw new BadInput(`must be ${element.takes}, not ${kindOf(found, type)}${advice}`, at(misfit));
+  throw new BadInput(`must be ${element.takes}, not ${kindOf(found, type)}${advice}`, [...place, ...misfit]);
 }
 
 /** Stores values that nest as `lengths` from `at` on; gives the path to the first that does not fit. */
@@ -189,7 +188,7 @@ function isTyped(value: unknown): value is TypedData {
 }
 
 /** Bytes and typed arrays as tensors; undefined for what is to be walked. */
-function unpack(value: unknown, expected: Expected, place: Place): Tensor | undefined {
+function unpack(value: unknown, expected: Expected, place: Path): Tensor | undefined {
   const { type, dims } = expected;
   if (isBase64(value) && type !== 'string') {
     if (isShape(value.shape)) fitShape(value.shape, expected, place);
@@ -204,8 +203,7 @@ function unpack(value: unknown, expected: Expected, place: Place): Tensor | unde
   const element = elementOf(type);
   const data = element.create(value.length);
   const misfit = element.fill(data, 0, value);
-  if (misfit >= 0)
-    throw new BadInput(`must be ${element.takes}, not this number`, { ...place, path: [misfit] });
+  if (misfit >= 0) throw new BadInput(`must be ${element.takes}, not this number`, [...place, misfit]);
   return { type, shape, data };
 }
 

@@ -1,4 +1,4 @@
-import { BadInput, type Place } from '../errors';
+import { BadInput, type Path } from '../errors';
 import { type Dim, showDims } from '../signature';
 import type { ElementType } from './elements';
 import { type Shape, sizeOf } from './tensor';
@@ -17,7 +17,7 @@ export interface Expected {
 }
 
 /** The full shape of a value that nests as `lengths`, with what it may leave out. Throws BadInput. */
-export function fitShape(lengths: Shape, expected: Expected, place: Place): Shape {
+export function fitShape(lengths: Shape, expected: Expected, place: Path): Shape {
   const { dims, allowsLeadingOne, type } = expected;
   if (lengths.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
   if (!isShape(lengths)) throw new BadInput('has too many empty rows', place);

@@ -1,4 +1,4 @@
-import type { Place } from '../../model/errors';
+import { BadInput, kindOf, type Path } from '../../model/errors';
 import type { Model } from '../../model/model';
 import type { Signature } from '../../model/signature';
 import type { Columns } from '../../model/values/column';
@@ -29,8 +29,8 @@ export interface AskedFor {
   readonly rows?: number;
   /** What the Open Inference Protocol is to give back. */
   readonly wanted?: Wanted;
-  /** Names a place in the body's own words. */
-  nameOf(place: Place): string;
+  /** Where the body has what a column has at a place; the same where there is none. */
+  pathOf?(place: Path): Path;
 }
 
 export interface Wanted {
@@ -48,4 +48,16 @@ export interface Reply {
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A value that must be an array. Throws BadInput. */
+export function arrayAt(value: unknown, at: Path): unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new BadInput(`must be an array, not ${kindOf(value)}`, at);
+}
+
+/** A value that must be an object, such as one with so many inputs. Throws BadInput. */
+export function objectAt(value: unknown, at: Path, expected = 'an object'): Record<string, unknown> {
+  if (isObject(value)) return value;
+  throw new BadInput(`must be ${expected}, not ${kindOf(value)}`, at);
 }

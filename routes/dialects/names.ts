@@ -1,5 +1,5 @@
-import { BadInput, BootError } from '../../model/errors';
-import type { Input, Signature } from '../../model/signature';
+import { BadInput, BootError, type Path, showPath } from '../../model/errors';
+import type { Signature } from '../../model/signature';
 
 /** Keys that wrap what is asked; they win over inputs of the same name. */
 export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
@@ -27,45 +27,36 @@ export function show(name: string): string {
  * What a name and that which skl2onnx makes of it have in common. It makes `_` of characters, as of the brackets in
  * `size (cm)`, but of no letter, digit or `+`, and puts one before a digit at the start.
  */
-export function plain(name: string): string {
-  return underscored(name).replace(/^_(?=\d)/, '');
-}
-
-function underscored(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_]/gu, '_');
+function plain(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9_]/gu, '_').replace(/^_(?=\d)/, '');
 }
 
 /**
- * For each known name the given one that stands for it: itself, or one that becomes it, or has the same plain name. Throws
+ * For each known name the given one that stands for it: itself, or the one with the same plain name that is not known. Throws
  * BadInput for a name that is unknown, missing, or there twice.
  */
-function matchNames(given: readonly string[], known: readonly string[], where: string): string[] {
-  const at = where && ` in ${where}`;
+function matchNames(given: readonly string[], known: readonly string[], at: Path, hint = ''): string[] {
+  const where = ` in ${showPath(at)}`;
   const names = new Set(given);
-  if (names.size < given.length) throw new BadInput(`an input is given twice${at}`);
-  const places = new Map(known.map((name, i) => [name, i]));
-  let plainPlaces: Map<string, number | undefined> | undefined;
-  const found = known.map((name) => (names.has(name) ? name : undefined));
-  for (const name of given) {
-    if (places.has(name)) continue;
-    plainPlaces ??= placesOf(known);
-    const place = places.get(underscored(name)) ?? plainPlaces.get(plain(name));
-    if (place === undefined) throw new BadInput(`unknown input ${show(name)}${at}`);
-    const other = found[place];
-    if (other !== undefined) throw new BadInput(`${show(other)} and ${show(name)} name the same input${at}`);
-    found[place] = name;
+  if (names.size < given.length) throw new BadInput(`an input is given twice${where}`);
+  if (names.size === known.length && known.every((name) => names.has(name))) return [...known];
+  const knownNames = new Set(known);
+  const others = given.filter((name) => !knownNames.has(name));
+  const byPlainName = new Map(others.map((name) => [plain(name), name]));
+  const found = known.map((name) => (names.has(name) ? name : byPlainName.get(plain(name))));
+  const used = new Set(found);
+  // A name that two known ones become is unknown, too.
+  const isTwice = (name: string) => used.size < found.length && found.indexOf(name) < found.lastIndexOf(name);
+  const unknown = others.find((name) => !used.has(name) || isTwice(name));
+  if (unknown !== undefined) {
+    const twin = given.find((name) => name !== unknown && used.has(name) && plain(name) === plain(unknown));
+    if (twin === undefined) throw new BadInput(`unknown input ${show(unknown)}${where}${hint}`);
+    throw new BadInput(`${show(twin)} and ${show(unknown)} name the same input${where}`);
   }
   return found.map((name, i) => {
-    if (name === undefined) throw new BadInput(`missing input ${show(known[i])}${at}`);
+    if (name === undefined) throw new BadInput(`missing input ${show(known[i])}${where}`);
     return name;
   });
-}
-
-/** Places by plain name; none for a name that two have. */
-function placesOf(names: readonly string[]): Map<string, number | undefined> {
-  const places = new Map<string, number | undefined>();
-  for (const [i, name] of names.map(plain).entries()) places.set(name, places.has(name) ? undefined : i);
-  return places;
 }
 
 /** What the keys of an object name, and the key of each of these, in their order. */
@@ -75,22 +66,19 @@ export interface MatchedKeys {
 }
 
 /** Matches keys to the features, if there are any, or else to the inputs. Throws BadInput. */
-export function matchKeys(given: readonly string[], signature: Signature, where: string): MatchedKeys {
-  const { inputs, features } = signature;
-  if (features && !holdInput(given, inputs[0], features))
-    return { by: 'features', keys: matchNames(given, features, where) };
+export function matchKeys(given: readonly string[], { inputs, features }: Signature, at: Path): MatchedKeys {
   const names = inputs.map(({ name }) => name);
-  return { by: 'inputs', keys: matchNames(given, names, where) };
-}
-
-/** Whether the name of the one input is among keys. Throws BadInput where one of its features is, too. */
-function holdInput(given: readonly string[], { name: input }: Input, features: readonly string[]): boolean {
-  const isInput = (name: string) => name === input || plain(name) === plain(input);
-  const rest = given.filter((name) => !features.includes(name));
-  if (!rest.some(isInput)) return false;
-  const feature = given.find((name) => features.includes(name));
-  if (feature === undefined) return true;
-  throw new BadInput(`${show(feature)} is a part of ${show(input)}: give one of the two`);
+  const [input] = names;
+  if (features) {
+    const own = given.find((name) => !features.includes(name) && plain(name) === plain(input));
+    if (own === undefined) return { by: 'features', keys: matchNames(given, features, at) };
+    const feature = given.find((name) => features.includes(name));
+    if (feature !== undefined)
+      throw new BadInput(`${show(feature)} is a part of ${show(input)}: give one of the two`);
+  }
+  const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2;
+  const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}`;
+  return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };
 }
 
 /** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that cannot stand beside one. */

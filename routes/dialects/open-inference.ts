@@ -1,19 +1,18 @@
-import { BadInput, messageOf, nameOf, RunError, showPath } from '../../model/errors';
+import { BadInput, messageOf, type Path, RunError, showPath } from '../../model/errors';
 import type { Model } from '../../model/model';
-import type { Input, Output, Signature } from '../../model/signature';
+import { type Input, instanceDims, type Output, type Signature } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
 import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
-import { byName } from '../../model/values/names';
 import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, isAbsent, parameter, readTexts } from './binary-tensors';
-import { type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
+import { arrayAt, type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
 import { protocolDim } from './metadata';
-import { findWrapper, matchKeys, show } from './names';
-import { columnOf, joinFeatures } from './tensors';
+import { findWrapper, show } from './names';
+import { columnsByKey } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
 
@@ -48,82 +47,49 @@ export function readInferRequest(
   signature: Signature,
   binary: Uint8Array = new Uint8Array(),
 ): Query {
+  const { inputs } = signature;
   const { id, outputs, parameters } = body;
-  if (!isAbsent(id) && typeof id !== 'string') throw new BadInput('id must be a string');
+  if (!isAbsent(id) && typeof id !== 'string') throw new BadInput('must be a string', ['id']);
+  const names = body.inputs.map(({ name }) => name);
+  // In KServe's documented requests, and of MLServer's codecs, for the one input of any name.
+  const isDocumented = inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0]);
+  if (isDocumented) names[0] = inputs[0].name;
+  const chunks = cutBinary(body.inputs, binary);
+  const read = (name: string, input: Input) => {
+    const place = names.indexOf(name);
+    return readTensor(body.inputs[place], input, ['inputs', place], chunks[place]);
+  };
   const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
-    ...readColumns(body, binary, signature),
+    columns: columnsByKey(names, signature, ['inputs'], read),
     reply: 'tensors',
     wanted: { ...(id && { id }), outputs: readOutputs(outputs, signature, isBinary) },
   };
 }
 
-function readColumns(
-  body: InferBody,
-  binary: Uint8Array,
-  signature: Signature,
-): Pick<Query, 'columns' | 'nameOf'> {
-  const { inputs, features = [], kind } = signature;
-  const given = body.inputs.map(({ name }) => name);
-  const { by, keys } = isDocumented(given, inputs)
-    ? { by: 'inputs', keys: given }
-    : matchKeys(given, signature, '');
-  const places = keys.map((key) => given.indexOf(key));
-  const chunks = cutBinary(body.inputs, binary);
-  const read = (i: number, input: Input) => {
-    const place = places[i];
-    return readTensor(body.inputs[place], input, `inputs[${place}]`, chunks[place]);
-  };
-  if (by === 'inputs') {
-    const columns = byName(inputs, (input, i) => columnOf(read(i, input), input, kind));
-    return { columns, nameOf: nameInData(inputs, places) };
-  }
-  const [{ name: input, type }] = inputs;
-  const columns = features.map((name, i) => read(i, { name, type, dims: ['', 1] }));
-  return { columns: { [input]: Column.ofRows(joinFeatures(columns, features)) }, nameOf };
-}
-
-/** The names in KServe's documented requests and of MLServer's codecs stand for the one input of any name. */
-function isDocumented(given: readonly string[], inputs: readonly Input[]): boolean {
-  return inputs.length === 1 && given.length === 1 && ['input-0', 'input-1'].includes(given[0]);
-}
-
-/** Names places in the data of inputs, which stand at these places of the request. */
-function nameInData(inputs: readonly Input[], places: readonly number[]): Query['nameOf'] {
-  return ({ input, path }) =>
-    `inputs[${places[inputs.findIndex(({ name }) => name === input)]}].data${showPath(path)}`;
-}
-
-function readTensor(given: InferInput, input: Input, where: string, bytes: Uint8Array | undefined): Tensor {
-  const { type, dims, name, missingText } = input;
-  checkDatatype(given.datatype, input, where, bytes !== undefined);
-  const { shape: stated, data } = given;
-  if (!isShape(stated)) {
-    throw new BadInput(`${where}.shape must be an array of lengths that a tensor can have`);
-  }
-  // As [N] for [N,1].
-  const shape = completeShape(stated, dims.length === 0 ? undefined : dims);
-  if (!shape) throw new BadInput(`${where}.shape must be [${dims.map(protocolDim)}] for ${name}`);
-  if (!bytes) {
-    if (!Array.isArray(data)) throw new BadInput(`${where}.data must be an array`);
-    const nests = data.some(Array.isArray) ? stated : [sizeOf(shape)];
-    const expected = { type, dims: nests, missingText };
-    return { ...encodeValue(data, expected, { input: `${where}.data`, path: [] }), shape };
-  }
-  if (type === 'string') return { type, shape, data: readTexts(bytes, sizeOf(shape), where) };
-  return {
-    type,
-    shape,
-    data: readBytes(bytes, type, shape, { input: `the binary data of ${where}`, path: [] }),
-  };
-}
-
-/** JSON numbers of another datatype are read as the input's, value by value; bytes are not. */
-function checkDatatype(datatype: string, { name, type }: Input, where: string, isBinary: boolean): void {
+function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array | undefined): Tensor {
+  const { type, name } = input;
+  const { datatype, shape: stated, data } = given;
   const expected = elementOf(type).datatype;
-  if (datatype === expected) return;
-  if (!isBinary && numericDatatypes.includes(datatype) && numericDatatypes.includes(expected)) return;
-  throw new BadInput(`${where}.datatype must be ${expected} for ${name}`);
+  // JSON numbers of another datatype are read as the input's, value by value; bytes are not.
+  const areNumbers = [datatype, expected].every((one) => numericDatatypes.includes(one));
+  if (datatype !== expected && (bytes || !areNumbers))
+    throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
+  if (!isShape(stated))
+    throw new BadInput('must be an array of lengths that a tensor can have', [...at, 'shape']);
+  const dims = instanceDims(input, 'unbatched');
+  // As [N] for [N,1].
+  const shape = completeShape(stated, dims);
+  if (!shape) throw new BadInput(`must be [${dims?.map(protocolDim)}] for ${name}`, [...at, 'shape']);
+  if (!bytes) {
+    const values = arrayAt(data, [...at, 'data']);
+    const nests = values.some(Array.isArray) ? stated : [sizeOf(shape)];
+    return { ...encodeValue(values, { ...input, dims: nests }, [...at, 'data']), shape };
+  }
+  const where = `the binary data of ${showPath(at)}`;
+  const isText = type === 'string';
+  const read = isText ? readTexts(bytes, sizeOf(shape), where) : readBytes(bytes, type, shape, [where]);
+  return { type, shape, data: read };
 }
 
 function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
@@ -193,7 +159,7 @@ function tensorOf(
   const value = batch && kind !== 'unbatched' ? rows : rows[0];
   const shape = completeShape(measure(value), dims);
   try {
-    const tensor = encodeValue(value, { type, dims: shape && dims }, { input: name, path: [] });
+    const tensor = encodeValue(value, { type, dims: shape && dims }, [name]);
     return shape ? { ...tensor, shape } : tensor;
   } catch (error) {
     throw new RunError(`what was put in place of an output: ${messageOf(error)}`, { cause: error });

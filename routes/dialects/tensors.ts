@@ -1,39 +1,43 @@
-import { BadInput, kindOf, nameOf } from '../../model/errors';
-import type { Input, Kind, Signature } from '../../model/signature';
-import { isBase64 } from '../../model/values/base64';
+import type { Path } from '../../model/errors';
+import { type Input, instanceDims, type Kind, type Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { byName, checkRows } from '../../model/values/names';
 import type { Tensor } from '../../model/values/tensor';
-import type { Query } from './dialect';
-import { isKeyed } from './instances';
+import { objectAt, type Query } from './dialect';
+import { isBare } from './instances';
 import { matchKeys } from './names';
 
 // Whole tensors, all rows in one piece.
 
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
-  return { columns: columnsIn(value, signature), reply: 'tensors', nameOf };
+  const { inputs } = signature;
+  const at = ['inputs'];
+  const tensors = isBare(value, signature)
+    ? { [inputs[0].name]: value }
+    : objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
+  const read = (key: string, input: Input) => {
+    const dims = instanceDims(input, 'unbatched');
+    return encodeValue(tensors[key], { ...input, dims }, [input.name]);
+  };
+  return { columns: columnsByKey(Object.keys(tensors), signature, at, read), reply: 'tensors' };
 }
 
-function columnsIn(value: unknown, signature: Signature): Columns {
+/** The columns of tensors that have these keys, those of features put together. Throws BadInput. */
+export function columnsByKey(
+  given: readonly string[],
+  signature: Signature,
+  at: Path,
+  read: (key: string, input: Input) => Tensor,
+): Columns {
   const { inputs, features = [], kind } = signature;
-  if (!isKeyed(value, signature)) {
-    if (inputs.length !== 1)
-      throw new BadInput(`inputs must be an object keyed by input, not ${kindOf(value)}`);
-    return { [inputs[0].name]: readTensor(value, inputs[0], kind) };
-  }
-  const { by, keys } = matchKeys(Object.keys(value), signature, 'inputs');
-  if (by === 'inputs') return byName(inputs, (input, i) => readTensor(value[keys[i]], input, kind));
-  const columns = keys.map((key, i) => readFeature(value[key], features[i], inputs[0]));
-  return { [inputs[0].name]: Column.ofRows(joinFeatures(columns, features)) };
-}
-
-function readTensor(value: unknown, input: Input, kind: Kind): Column {
-  const { name, type, dims, missingText } = input;
-  const expected = { type, dims: dims.length === 0 ? undefined : dims, missingText };
-  return columnOf(encodeValue(value, expected, { input: name, path: [] }), input, kind);
+  const { by, keys } = matchKeys(given, signature, at);
+  if (by === 'inputs') return byName(inputs, (input, i) => columnOf(read(keys[i], input), input, kind));
+  const [input] = inputs;
+  const tensors = features.map((name, i) => read(keys[i], { ...input, name, dims: ['', 1] }));
+  return { [input.name]: Column.ofRows(joinFeatures(tensors, features)) };
 }
 
 /** A whole tensor as an input's column: a whole value is one row, and rows of a single value are bare as in instances. */
@@ -43,20 +47,8 @@ export function columnOf(tensor: Tensor, { dims }: Input, kind: Kind): Column {
   return Column.ofRows(isBare ? { ...tensor, shape: tensor.shape.slice(0, 1) } : tensor);
 }
 
-/** A feature's values: a list, upright or flat, or bytes. */
-function readFeature(value: unknown, feature: string, { type }: Input): Tensor {
-  if (!Array.isArray(value) && !(isBase64(value) && type !== 'string'))
-    throw new BadInput(`${feature} must be an array, not ${kindOf(value)}`);
-  const list = Array.isArray(value)
-    ? value.findIndex((item) => Array.isArray(item) && item.length !== 1)
-    : -1;
-  if (list >= 0) throw new BadInput(`${feature}[${list}] must be one value, not an array`);
-  const isUpright = Array.isArray(value) && Array.isArray(value[0]);
-  return encodeValue(value, { type, dims: isUpright ? ['', 1] : [''] }, { input: feature, path: [] });
-}
-
 /** The rows of features that were given one by one. Throws BadInput where they differ in number. */
-export function joinFeatures(columns: readonly Tensor[], features: readonly string[]): Tensor {
+function joinFeatures(columns: readonly Tensor[], features: readonly string[]): Tensor {
   const [{ type, data: first }] = columns;
   const rows = first.length;
   const element = elementOf(type);
