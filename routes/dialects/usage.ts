@@ -30,20 +30,16 @@ export function showOutputs({ outputs, kind }: Signature): string {
 }
 
 /** `The model takes …. Try …`, cut where it is long. */
-export function hintFor(signature: Signature): string {
-  return hintWith(exampleBody(signature, longestExample), signature);
-}
-
-/** The same with a body for the Open Inference Protocol. */
-export function inferHintFor(signature: Signature): string {
-  return hintWith(exampleRequest(signature, longestExample), signature);
-}
-
-function hintWith(example: object | undefined, signature: Signature): string {
+export function hintFor(signature: Signature, example = exampleBody(signature, longestExample)): string {
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;
   if (!example) return takes;
   const json = JSON.stringify(example);
   return `${takes}. Try ${json.length <= longestExample ? json : `${json.slice(0, longestExample)}…`}`;
+}
+
+/** The same with a body for the Open Inference Protocol. */
+export function inferHintFor(signature: Signature): string {
+  return hintFor(signature, exampleRequest(signature, longestExample));
 }
 
 /** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
@@ -73,7 +69,7 @@ export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINIT
         const dims = instanceDims(input, kind) ?? [];
         // Dimensions that are always 1 may be left out at the end.
         while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-        return [input.name, nest(example, cut(shape, most))];
+        return [input.name, nest(example, shape, most)];
       });
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
@@ -82,10 +78,9 @@ export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINIT
 
 /** The same for the Open Inference Protocol. */
 function exampleRequest(signature: Signature, most: number): object | undefined {
-  const { kind } = signature;
   const inputs = examplesOf(signature)?.map(({ input: { name, type }, example }) => {
-    const shape = kind === 'unbatched' ? example.shape : [1, ...example.shape];
-    const data = Array.from({ length: Math.min(sizeOf(shape), most + 1) }, (_, i) => valueAt(example, i));
+    const shape = signature.kind === 'unbatched' ? example.shape : [1, ...example.shape];
+    const data = nest(example, [sizeOf(shape)], most);
     return { name, datatype: elementOf(type).datatype, shape, data };
   });
   return inputs && { inputs };
@@ -97,21 +92,12 @@ function examplesOf({ inputs }: Signature): { input: Input; example: Example }[]
   return known.length === inputs.length ? known : undefined;
 }
 
-/** A shape of little more than so many values, with as many dimensions, 1 where the whole has 1. */
-function cut(shape: Shape, most: number): Shape {
-  let size = 1;
-  const enough = (length: number) => {
-    const shown = Math.min(length, Math.ceil(most / size) + 1);
-    size *= shown;
-    return shown;
-  };
-  return shape.toReversed().map(enough).toReversed();
-}
-
-/** Nested arrays of this shape, the first value at `from`. */
-function nest(example: Example, [length, ...inner]: Shape, from = 0): unknown {
+/** Nested arrays of this shape, the first value at `from`; of more values than `most`, little more than so many. */
+function nest(example: Example, [length, ...inner]: Shape, most: number, from = 0): unknown {
   if (length === undefined) return valueAt(example, from);
-  return Array.from({ length }, (_, i) => nest(example, inner, from + i * sizeOf(inner)));
+  const size = sizeOf(inner);
+  const shown = Math.min(length, Math.ceil(most / size) + 1);
+  return Array.from({ length: shown }, (_, i) => nest(example, inner, most, from + i * size));
 }
 
 function quote(text: string): string {
