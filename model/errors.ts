@@ -28,7 +28,7 @@ export function showPath(path: Path): string {
 
 /** What a value is, for a message that must not repeat it. */
 export function kindOf(value: unknown, type?: ElementType): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
   if (['number', 'bigint', 'symbol'].includes(typeof value)) return 'this number';
   if (typeof value === 'string' && type === 'string') return 'this string';

@@ -83,12 +83,6 @@ export function whyUnbatchable({ kind, inputs }: Pick<Signature, 'kind' | 'input
   return 'its inputs have no first dimension that counts rows';
 }
 
-/** Whether one row of an output is a list of a single value, which replies show bare. */
-export function isSingleValue({ dims, batch, labels }: Output, kind: Kind): boolean {
-  const row = batch && kind !== 'unbatched' ? dims.slice(1) : dims;
-  return !labels && row.length === 1 && row[0] === 1;
-}
-
 export function showDims(dims: readonly Dim[]): string {
   return `[${dims.map((dim) => (dim === '' || String(dim).length > 20 ? '?' : dim)).join(',')}]`;
 }

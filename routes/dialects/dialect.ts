@@ -23,8 +23,8 @@ export interface Query extends AskedFor {
 
 /** What a body asks for. It holds nothing of the body, which may be large. */
 export interface AskedFor {
-  /** One prediction, a list of them, or whole output tensors. */
-  readonly reply: 'one' | 'many' | 'tensors';
+  /** One prediction, a list of them, both under this key, or whole output tensors. */
+  readonly reply: 'prediction' | 'predictions' | 'tensors';
   /** How many rows the answer to a batch has that came in one piece. */
   readonly rows?: number;
   /** What the Open Inference Protocol is to give back. */

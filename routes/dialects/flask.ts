@@ -1,18 +1,21 @@
 import { RunError } from '../../model/errors';
-import { isSingleValue, type Signature } from '../../model/signature';
+import type { Output, Signature } from '../../model/signature';
 import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
 import type { AskedFor, Dialect } from './dialect';
 import { readForm } from './forms';
 import { writeInferReply } from './open-inference';
 
-/** A column that the model has given, or what a wrapper has put in its place. */
-type Given = Columns[string];
+/** The column of an output, or what a wrapper has put in its place; what a wrapper adds is not declared. */
+export interface Given {
+  readonly name: string;
+  readonly column: Columns[string];
+  readonly declared?: Output;
+}
 
-/** Columns by output, in the signature's order. */
-export type Outputs = readonly (readonly [name: string, column: Given])[];
+type ReplyToRows = 'prediction' | 'predictions';
 
-/** How rows are shown, under the key `prediction` or `predictions`. */
-type ShowRows = (outputs: Outputs, reply: 'one' | 'many', signature: Signature) => Map<string, unknown>;
+/** How rows are shown, the value of the only one or of all, under the reply's key. */
+type ShowRows = (outputs: readonly Given[], reply: ReplyToRows, signature: Signature) => Map<string, unknown>;
 
 /** The usual script in Flask: the prediction under the reply's key, other outputs beside it. */
 export const flask = formsDialect('outputs', showPredictions);
@@ -24,9 +27,9 @@ export const mlflow = formsDialect('predictions', showPredictions);
 export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
   const replyJson = (answer: Columns, { reply, rows }: AskedFor, signature: Signature): unknown => {
     const outputs = inOrder(answer, signature);
-    if (reply === 'tensors') return showTensors(outputs, tensorsKey, signature);
+    if (reply === 'tensors') return new Map([[tensorsKey, showTensors(outputs)]]);
     checkRowCount(outputs, rows);
-    return outputs[0][1].length === 0 ? { predictions: [] } : showRows(outputs, reply, signature);
+    return outputs[0].column.length === 0 ? { predictions: [] } : showRows(outputs, reply, signature);
   };
   return {
     read: readForm,
@@ -37,75 +40,60 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
   };
 }
 
-/** What a wrapper adds comes last. */
-function inOrder(answer: Columns, { outputs }: Signature): Outputs {
-  const declared = outputs.map(({ name }) => name).filter((name) => Object.hasOwn(answer, name));
-  const added = Object.keys(answer).filter((name) => !declared.includes(name));
-  return [...declared, ...added].map((name) => [name, answer[name]]);
+/** In the signature's order; what a wrapper adds comes last. */
+function inOrder(answer: Columns, { outputs }: Signature): Given[] {
+  const names = new Set([...outputs.map(({ name }) => name), ...Object.keys(answer)]);
+  return [...names]
+    .filter((name) => Object.hasOwn(answer, name))
+    .map((name) => ({ name, column: answer[name], declared: outputs.find((one) => one.name === name) }));
 }
 
 /** Throws RunError where a batch that came in one piece was answered with another number of rows. */
-function checkRowCount(outputs: Outputs, rows: number | undefined): void {
+function checkRowCount(outputs: readonly Given[], rows: number | undefined): void {
   if (rows === undefined) return;
-  const misfit = outputs.find(([, column]) => column instanceof Column && column.length !== rows);
-  if (misfit) throw new RunError(`the output ${misfit[0]} has ${misfit[1].length} rows for ${rows}`);
+  const misfit = outputs.find(({ column }) => column instanceof Column && column.length !== rows);
+  if (misfit) throw new RunError(`the output ${misfit.name} has ${misfit.column.length} rows for ${rows}`);
 }
 
 function showPredictions(
-  outputs: Outputs,
-  reply: 'one' | 'many',
-  signature: Signature,
+  outputs: readonly Given[],
+  reply: ReplyToRows,
+  { prediction }: Signature,
 ): Map<string, unknown> {
-  const key = reply === 'one' ? 'prediction' : 'predictions';
-  const primary = outputs.find(([name]) => name === signature.prediction) ?? outputs[0];
+  const primary = outputs.find(({ name }) => name === prediction) ?? outputs[0];
   const others = outputs.filter((output) => output !== primary);
-  const show = reply === 'one' ? firstOf : allOf;
-  const shown = new Map([[key, show(bare(primary, signature))]]);
-  for (const output of others) {
-    const [name] = output;
-    shown.set(name === key ? renamed(name, others) : name, show(bare(output, signature)));
-  }
+  // What an output is called whose name is the reply's key.
+  let free = `${reply}_output`;
+  while (others.some(({ name }) => name === free)) free += '_output';
+  const shown = new Map([[reply as string, show(bare(primary), reply)]]);
+  for (const output of others)
+    shown.set(output.name === reply ? free : output.name, show(bare(output), reply));
   return shown;
 }
 
-/** What an output is called whose name is the reply's own key. */
-function renamed(name: string, outputs: Outputs): string {
-  const free = `${name}_output`;
-  return outputs.some(([other]) => other === free) ? renamed(free, outputs) : free;
-}
-
 /** A column whose rows are lists of a single value, without the lists. */
-function bare([name, column]: Outputs[number], { outputs, kind }: Signature): Given {
-  const output = outputs.find((one) => one.name === name);
-  return output && column instanceof Column && isSingleValue(output, kind) ? column.bare() : column;
+function bare({ column, declared }: Given): Columns[string] {
+  if (!(column instanceof Column && declared)) return column;
+  const { batch, dims } = declared;
+  const row = batch ? dims.slice(1) : dims;
+  return row.length === 1 && row[0] === 1 ? column.bare() : column;
 }
 
-/** The value of the only row. */
-export function firstOf(column: Given): unknown {
-  return valueAtRow(column, 0);
-}
-
-export function valueAtRow(column: Given, row: number): unknown {
-  return column instanceof Column ? column.rowJson(row) : column.at(row);
-}
-
-/** The values of all rows. */
-export function allOf(column: Given): unknown {
+/** The value of the only row, or of all. */
+export function show(column: Columns[string], reply: ReplyToRows): unknown {
+  if (reply === 'prediction') return showRow(column, 0);
   return column instanceof Column ? column.rowsJson() : column;
 }
 
-/** Whole tensors, bare where there is only one. */
-function showTensors(outputs: Outputs, tensorsKey: string, signature: Signature): Map<string, unknown> {
-  const tensors = outputs.map(([name, column]): [string, unknown] => [
-    name,
-    showTensor(name, column, signature),
-  ]);
-  return new Map([[tensorsKey, tensors.length === 1 ? tensors[0][1] : new Map(tensors)]]);
+export function showRow(column: Columns[string], row: number): unknown {
+  return column instanceof Column ? column.rowJson(row) : column.at(row);
 }
 
-/** A tensor as the run gave it; of a wrapper's list all rows or, where these are none, the only value. */
-function showTensor(name: string, column: Given, { outputs, kind }: Signature): unknown {
-  if (column instanceof Column) return column.json();
-  const isRows = kind !== 'unbatched' && (outputs.find((output) => output.name === name)?.batch ?? true);
-  return isRows ? column : column.at(0);
+/** Whole tensors as the run gave them, bare where there is only one; of a wrapper's list all rows, or the value that is not rows. */
+function showTensors(outputs: readonly Given[]): unknown {
+  const tensors = outputs.map(({ name, column, declared }): [string, unknown] => {
+    if (column instanceof Column) return [name, column.json()];
+    return [name, declared?.batch === false ? column.at(0) : column];
+  });
+  return tensors.length === 1 ? tensors[0][1] : new Map(tensors);
 }

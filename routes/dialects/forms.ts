@@ -45,7 +45,7 @@ function readValues(body: unknown, signature: Signature): Query {
   const batches = inputs.filter((input, i) => mayBeBatch && holdsBatch(values[i], input));
   if (batches.length === 0) {
     const columns = columnsOf([instance], signature);
-    return { columns, reply: 'one', pathOf: pathIn(undefined, [by], signature) };
+    return { columns, reply: 'prediction', pathOf: pathIn(undefined, [by], signature) };
   }
   const [{ name: first }] = batches;
   const other = inputs.find((input) => !batches.includes(input));
@@ -57,7 +57,7 @@ function readValues(body: unknown, signature: Signature): Query {
   const columns = byName(inputs, (input, i) => readColumn(values[i], input, signature));
   const rows = columns[first].length;
   for (const { name } of inputs) checkRows(name, columns[name].length, first, rows);
-  return { columns, reply: 'many', rows };
+  return { columns, reply: 'predictions', rows };
 }
 
 /** The rows of a batch: arrays as they are; bytes in one piece where rows may run together, else taken apart. */

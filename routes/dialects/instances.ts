@@ -23,7 +23,11 @@ export function readRows(
 ): Query {
   const instances = list.map((instance, row) => read(instance, signature, [...at, row]));
   const namedBy = instances.map(({ by }) => by);
-  return { columns: columnsOf(instances, signature), reply: 'many', pathOf: pathIn(at, namedBy, signature) };
+  return {
+    columns: columnsOf(instances, signature),
+    reply: 'predictions',
+    pathOf: pathIn(at, namedBy, signature),
+  };
 }
 
 /** The columns of instances; without inputs, these are still counted. */
