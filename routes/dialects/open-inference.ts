@@ -9,7 +9,7 @@ import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, isAbsent, parameter, readTexts } from './binary-tensors';
-import { arrayAt, type Dialect, isObject, type Query, type Reply, type Wanted } from './dialect';
+import { arrayAt, type Dialect, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
 import { protocolDim } from './metadata';
 import { findWrapper, show } from './names';
 import { columnsByKey } from './tensors';
@@ -93,24 +93,24 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
 }
 
 function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
-  if (isAbsent(wanted) || (Array.isArray(wanted) && wanted.length === 0)) {
-    return outputs.map(({ name }) => ({ name, binary }));
-  }
-  if (!Array.isArray(wanted)) throw new BadInput('outputs must be an array of objects with a name');
-  const named = new Set<string>();
-  return wanted.map((one, i) => {
-    const name = isObject(one) ? one.name : undefined;
-    if (typeof name !== 'string') throw new BadInput(`outputs[${i}] must be an object with a name`);
-    if (!outputs.some((output) => output.name === name)) {
-      const names = outputs.map((output) => output.name).join(', ');
-      throw new BadInput(`unknown output ${show(name)}; the outputs are ${names}`);
+  const asked = arrayAt(wanted ?? [], ['outputs']);
+  if (asked.length === 0) return outputs.map(({ name }) => ({ name, binary }));
+  const names = outputs.map(({ name }) => name);
+  const left = new Set<unknown>(names);
+  return asked.map((one, i) => {
+    const { name, parameters } = objectAt(one, ['outputs', i]);
+    if (typeof name !== 'string' || !left.delete(name)) {
+      const given = show(String(name));
+      throw new BadInput(`must be one of ${names.join(', ')}, each once, not ${given}`, [
+        'outputs',
+        i,
+        'name',
+      ]);
     }
-    if (named.has(name)) throw new BadInput(`outputs names ${name} twice`);
-    named.add(name);
-    if (parameter(one.parameters, 'classification') !== undefined) {
-      throw new BadInput(`outputs[${i}].parameters.classification is not supported`);
+    if (parameter(parameters, 'classification') !== undefined) {
+      throw new BadInput('has a classification, which is not supported', ['outputs', i, 'parameters']);
     }
-    return { name, binary: (parameter(one.parameters, 'binary_data') ?? binary) === true };
+    return { name, binary: (parameter(parameters, 'binary_data') ?? binary) === true };
   });
 }
 
@@ -124,21 +124,17 @@ export function writeInferReply(
   const outputs = wanted.map(({ name, binary: asBytes }) => {
     const output = signature.outputs.find((one) => one.name === name);
     if (!output || !Object.hasOwn(answer, name)) throw new RunError(`the answer has no output ${name}`);
-    const tensor = tensorOf(answer[name], output, signature);
-    const written = new Map<string, unknown>([
+    const tensor = tensorOf(answer[name], output);
+    const bytes = asBytes ? bytesOfTensor(tensor) : undefined;
+    if (bytes) binary.push(bytes);
+    const labels = output.labels && { labels: JSON.stringify(output.labels) };
+    return new Map<string, unknown>([
       ['name', name],
       ['datatype', elementOf(tensor.type).datatype],
       ['shape', tensor.shape],
+      ['parameters', bytes ? { ...labels, binary_data_size: bytes.length } : labels],
+      ['data', bytes ? undefined : Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rowsJson()],
     ]);
-    const labels = output.labels && { labels: JSON.stringify(output.labels) };
-    if (asBytes) {
-      const bytes = bytesOfTensor(tensor);
-      binary.push(bytes);
-      return written.set('parameters', { ...labels, binary_data_size: bytes.length });
-    }
-    return written
-      .set('parameters', labels)
-      .set('data', Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rowsJson());
   });
   const json = new Map<string, unknown>([
     ['model_name', model_name],
@@ -149,14 +145,10 @@ export function writeInferReply(
 }
 
 /** An output's tensor; a wrapper's list becomes one of the output's declared type. */
-function tensorOf(
-  column: Columns[string],
-  { name, type, dims, batch, labels }: Output,
-  { kind }: Signature,
-): Tensor {
+function tensorOf(column: Columns[string], { name, type, dims, batch, labels }: Output): Tensor {
   if (column instanceof Column) return column.tensor();
-  const rows = labels ? [...column].map((row) => labels.map((label) => Object(row)[label])) : [...column];
-  const value = batch && kind !== 'unbatched' ? rows : rows[0];
+  const rows = labels ? column.map((row) => labels.map((label) => Object(row)[label])) : column;
+  const value = batch ? rows : rows[0];
   const shape = completeShape(measure(value), dims);
   try {
     const tensor = encodeValue(value, { type, dims: shape && dims }, [name]);
