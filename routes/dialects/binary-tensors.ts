@@ -1,4 +1,4 @@
-import { BadInput } from '../../model/errors';
+import { BadInput, type Path } from '../../model/errors';
 import { decodeText } from '../../model/values/base64';
 import type { Tensor } from '../../model/values/tensor';
 import { isObject } from './dialect';
@@ -6,12 +6,9 @@ import { isObject } from './dialect';
 // Tensors as bytes behind the JSON, Triton's binary tensor data extension of the Open Inference Protocol:
 // https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
-export interface InferInput {
+export interface InferInput extends Record<string, unknown> {
   name: string;
   datatype: string;
-  shape?: unknown;
-  data?: unknown;
-  parameters?: unknown;
 }
 
 /** Cuts a body in two, of which a header says how many bytes are JSON. Throws BadInput. */
@@ -27,20 +24,21 @@ export function splitBody(bytes: Buffer, header: string): { json: Buffer; binary
 
 /** The bytes of each input that has some. */
 export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
-  let at = 0;
+  let end = 0;
   const chunks = inputs.map(({ parameters, data }, i) => {
     const size = parameter(parameters, 'binary_data_size');
     if (size === undefined) return undefined;
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
-      throw new BadInput(`inputs[${i}].parameters.binary_data_size must be a whole number of bytes`);
-    }
-    if (!isAbsent(data)) throw new BadInput(`inputs[${i}] has both data and binary_data_size`);
-    at += size;
-    return binary.subarray(at - size, at);
+    const at = ['inputs', i];
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
+      throw new BadInput('must be a whole number of bytes', [...at, 'parameters', 'binary_data_size']);
+    // Clients of MLServer write null for what they leave out.
+    if ((data ?? null) !== null) throw new BadInput('has both data and binary_data_size', at);
+    end += size;
+    return binary.subarray(end - size, end);
   });
-  if (at !== binary.length) {
+  if (end !== binary.length) {
     throw new BadInput(
-      `the inputs' binary_data_size sum up to ${at} bytes, but ${binary.length} follow the JSON`,
+      `the inputs' binary_data_size sum up to ${end} bytes, but ${binary.length} follow the JSON`,
     );
   }
   return chunks;
@@ -50,13 +48,8 @@ export function parameter(parameters: unknown, name: string): unknown {
   return isObject(parameters) ? parameters[name] : undefined;
 }
 
-/** Clients of MLServer write null for what they leave out. */
-export function isAbsent(value: unknown): value is null | undefined {
-  return value === undefined || value === null;
-}
-
 /** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */
-export function readTexts(bytes: Uint8Array, count: number, where: string): string[] {
+export function readTexts(bytes: Uint8Array, count: number, place: Path): string[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const texts: string[] = [];
   let at = 0;
@@ -64,14 +57,12 @@ export function readTexts(bytes: Uint8Array, count: number, where: string): stri
     const end = at + 4 + view.getUint32(at, true);
     const text = decodeText(bytes.subarray(at + 4, end));
     if (text === undefined || text.includes('\0'))
-      throw new BadInput(`the binary data of ${where}: element ${texts.length} must be UTF-8 without NUL`);
+      throw new BadInput('must be UTF-8 without NUL', [...place, texts.length]);
     texts.push(text);
     at = end;
   }
   if (at !== bytes.length || texts.length !== count) {
-    throw new BadInput(
-      `the binary data of ${where} must hold ${count} elements, each with its length before it`,
-    );
+    throw new BadInput(`must hold ${count} elements, each with its length before it`, place);
   }
   return texts;
 }

@@ -4,7 +4,6 @@ import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import type { Columns } from '../../model/values/column';
 import { byName, checkRows } from '../../model/values/names';
-import { measure } from '../../model/values/shapes';
 import { arrayAt, type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
 import { columnsOf, isBare, pathIn, readInstance, readRows } from './instances';
@@ -26,14 +25,9 @@ export function readForm({ json, binary }: Body, signature: Signature): Query {
   if (isInferRequest(json, signature)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
   if (isObject(json) && wrapper) return readers[wrapper](json[wrapper], signature);
-  return isListOfObjects(json, signature) ? readRows(json, signature, []) : readValues(json, signature);
-}
-
-/** Told by the first, so that an odd one among them is named by its place. */
-function isListOfObjects(json: unknown, signature: Signature): json is unknown[] {
-  if (!Array.isArray(json)) return false;
-  if (json.length === 0) return signature.inputs.length !== 1;
-  return isObject(json[0]) && !isBare(json[0], signature);
+  // Told by the first, so that an odd one among them is named by its place.
+  const isList = Array.isArray(json) && !isBare(json[0], signature);
+  return isList ? readRows(json, signature, []) : readValues(json, signature);
 }
 
 /** One instance or, where its values have the inputs' full rank, a batch. */
@@ -70,13 +64,13 @@ function readColumn(value: unknown, input: Input, signature: Signature): Columns
 
 /** Whether a value for an input of a batched model holds a batch, told by its rank. */
 function holdsBatch(value: unknown, { type, dims }: Input): boolean {
-  if (typeof value !== 'object' || value === null) return false;
   // An empty array is a batch of no rows, unless an instance can be empty.
   if (Array.isArray(value) && value.length === 0)
     return dims.length === 1 || (typeof dims[1] === 'number' && dims[1] > 0);
-  const { length } = measure(value);
-  let inner: unknown = value;
-  for (let depth = 0; depth < length; depth++) inner = (inner as unknown[]).at(0);
-  if (type === 'string' || !isBase64(inner)) return length === dims.length;
-  return length + (Array.isArray(inner.shape) ? inner.shape.length : dims.length - 1) === dims.length;
+  let rank = 0;
+  let inner = value;
+  for (; Array.isArray(inner); inner = inner.at(0)) rank++;
+  if (type !== 'string' && isBase64(inner))
+    rank += Array.isArray(inner.shape) ? inner.shape.length : dims.length - 1;
+  return rank === dims.length;
 }

@@ -65,12 +65,8 @@ export function readInstance(instance: unknown, signature: Signature, at: Path):
     throw new BadInput(`must not be an object; ${hint}`, [...at, table]);
   }
   const { by, keys } = matchKeys(names, signature, at);
-  return instanceOf(
-    by,
-    keys.map((key) => keyed[key]),
-    signature,
-    at,
-  );
+  const values = keys.map((key) => keyed[key]);
+  return instanceOf(by, values, signature, at);
 }
 
 /** An instance without names: the value of the one input. */

@@ -59,14 +59,12 @@ function matchNames(given: readonly string[], known: readonly string[], at: Path
   });
 }
 
-/** What the keys of an object name, and the key of each of these, in their order. */
-export interface MatchedKeys {
-  by: 'inputs' | 'features';
-  keys: string[];
-}
-
-/** Matches keys to the features, if there are any, or else to the inputs. Throws BadInput. */
-export function matchKeys(given: readonly string[], { inputs, features }: Signature, at: Path): MatchedKeys {
+/** Whether keys name the features or the inputs, and the key of each of these, in their order. Throws BadInput. */
+export function matchKeys(
+  given: readonly string[],
+  { inputs, features }: Signature,
+  at: Path,
+): { by: 'features' | 'inputs'; keys: string[] } {
   const names = inputs.map(({ name }) => name);
   const [input] = names;
   if (features) {

@@ -8,7 +8,7 @@ import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, isShape, measure } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
-import { bytesOfTensor, cutBinary, type InferInput, isAbsent, parameter, readTexts } from './binary-tensors';
+import { bytesOfTensor, cutBinary, type InferInput, parameter, readTexts } from './binary-tensors';
 import { arrayAt, type Dialect, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
 import { protocolDim } from './metadata';
 import { findWrapper, show } from './names';
@@ -48,8 +48,9 @@ export function readInferRequest(
   binary: Uint8Array = new Uint8Array(),
 ): Query {
   const { inputs } = signature;
-  const { id, outputs, parameters } = body;
-  if (!isAbsent(id) && typeof id !== 'string') throw new BadInput('must be a string', ['id']);
+  const { outputs, parameters } = body;
+  const id = body.id ?? undefined;
+  if (id !== undefined && typeof id !== 'string') throw new BadInput('must be a string', ['id']);
   const names = body.inputs.map(({ name }) => name);
   // In KServe's documented requests, and of MLServer's codecs, for the one input of any name.
   const isDocumented = inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0]);
@@ -63,7 +64,7 @@ export function readInferRequest(
   return {
     columns: columnsByKey(names, signature, ['inputs'], read),
     reply: 'tensors',
-    wanted: { ...(id && { id }), outputs: readOutputs(outputs, signature, isBinary) },
+    wanted: { id, outputs: readOutputs(outputs, signature, isBinary) },
   };
 }
 
@@ -86,9 +87,9 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
     const nests = values.some(Array.isArray) ? stated : [sizeOf(shape)];
     return { ...encodeValue(values, { ...input, dims: nests }, [...at, 'data']), shape };
   }
-  const where = `the binary data of ${showPath(at)}`;
+  const place = [`the binary data of ${showPath(at)}`];
   const isText = type === 'string';
-  const read = isText ? readTexts(bytes, sizeOf(shape), where) : readBytes(bytes, type, shape, [where]);
+  const read = isText ? readTexts(bytes, sizeOf(shape), place) : readBytes(bytes, type, shape, place);
   return { type, shape, data: read };
 }
 
