@@ -1,7 +1,7 @@
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { arrayAt, objectAt, type Query } from './dialect';
-import { bare, instanceOf, readInstance, readRows } from './instances';
+import { bare, readInstance, readRows, withFeaturesInRow } from './instances';
 import { matchKeys, show } from './names';
 
 // Data frames, as pandas and MLflow write them.
@@ -34,8 +34,8 @@ export function readSplit(split: unknown, signature: Signature): Query {
     if (!Array.isArray(row) || row.length !== names.length)
       throw new BadInput(`must be an array of ${names.length} values`, at);
     if (!matched) return bare(row);
-    const values = places.map((place) => row[place]);
-    return instanceOf(matched.by, values, signature, at);
+    const instance = { by: matched.by, values: places.map((place) => row[place]) };
+    return withFeaturesInRow(instance, signature, at);
   });
 }
 

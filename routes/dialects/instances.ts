@@ -52,11 +52,16 @@ export function pathIn(
   };
 }
 
-/** Reads an instance, keyed by input or by feature or, for a one-input model, bare. Throws BadInput. */
+/** Reads an instance; the values of features are the row that is the value of the one input. Throws BadInput. */
 export function readInstance(instance: unknown, signature: Signature, at: Path): Instance {
-  if (isBare(instance, signature)) return bare(instance);
+  return withFeaturesInRow(readByName(instance, signature, at), signature, at);
+}
+
+/** The values of inputs or of features, by their names; for a one-input model also its bare value. Throws BadInput. */
+export function readByName(value: unknown, signature: Signature, at: Path): Instance {
+  if (isBare(value, signature)) return bare(value);
   const { inputs, features } = signature;
-  const keyed = objectAt(instance, at, `an object with the model's ${inputs.length} inputs`);
+  const keyed = objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
   if (hasJust(keyed, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
   const names = Object.keys(keyed);
   const table = features ? undefined : names.find((name) => isObject(keyed[name]) && !isBase64(keyed[name]));
@@ -65,8 +70,16 @@ export function readInstance(instance: unknown, signature: Signature, at: Path):
     throw new BadInput(`must not be an object; ${hint}`, [...at, table]);
   }
   const { by, keys } = matchKeys(names, signature, at);
-  const values = keys.map((key) => keyed[key]);
-  return instanceOf(by, values, signature, at);
+  return { by, values: keys.map((key) => keyed[key]) };
+}
+
+export function withFeaturesInRow(instance: Instance, { features = [] }: Signature, at: Path): Instance {
+  const { by, values } = instance;
+  if (by !== 'features') return instance;
+  const list = values.findIndex(Array.isArray);
+  if (list < 0) return { by, values: [values] };
+  const hint = 'to send whole columns, use {"inputs": …}';
+  throw new BadInput(`must be one value, not an array; ${hint}`, [...at, features[list]]);
 }
 
 /** An instance without names: the value of the one input. */
@@ -78,18 +91,4 @@ export function bare(value: unknown): Instance {
 export function isBare(value: unknown, { inputs, features }: Signature): boolean {
   if (inputs.length !== 1) return false;
   return !isObject(value) || (isBase64(value) && inputs[0].name !== 'b64' && !features?.includes('b64'));
-}
-
-/** An instance of named values; those of features are the row that is the value of the one input. Throws BadInput. */
-export function instanceOf(
-  by: 'inputs' | 'features',
-  values: readonly unknown[],
-  { features = [] }: Signature,
-  at: Path,
-): Instance {
-  if (by === 'inputs') return { by, values };
-  const list = values.findIndex(Array.isArray);
-  if (list < 0) return { by, values: [values] };
-  const hint = 'to send whole columns, use {"inputs": …}';
-  throw new BadInput(`must be one value, not an array; ${hint}`, [...at, features[list]]);
 }

@@ -11,8 +11,8 @@ import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, parameter, readTexts } from './binary-tensors';
 import { arrayAt, type Dialect, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
 import { protocolDim } from './metadata';
-import { findWrapper, show } from './names';
-import { columnsByKey } from './tensors';
+import { findWrapper, matchKeys, show } from './names';
+import { tensorColumns } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
 
@@ -55,14 +55,15 @@ export function readInferRequest(
   // In KServe's documented requests, and of MLServer's codecs, for the one input of any name.
   const isDocumented = inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0]);
   if (isDocumented) names[0] = inputs[0].name;
+  const { by, keys } = matchKeys(names, signature, ['inputs']);
   const chunks = cutBinary(body.inputs, binary);
-  const read = (name: string, input: Input) => {
-    const place = names.indexOf(name);
+  const read = (input: Input, i: number) => {
+    const place = names.indexOf(keys[i]);
     return readTensor(body.inputs[place], input, ['inputs', place], chunks[place]);
   };
   const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
-    columns: columnsByKey(names, signature, ['inputs'], read),
+    columns: tensorColumns(by, signature, read),
     reply: 'tensors',
     wanted: { id, outputs: readOutputs(outputs, signature, isBinary) },
   };

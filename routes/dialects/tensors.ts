@@ -1,42 +1,33 @@
-import type { Path } from '../../model/errors';
 import { type Input, instanceDims, type Kind, type Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { byName, checkRows } from '../../model/values/names';
 import type { Tensor } from '../../model/values/tensor';
-import { objectAt, type Query } from './dialect';
-import { isBare } from './instances';
-import { matchKeys } from './names';
+import type { Query } from './dialect';
+import { type Instance, readByName } from './instances';
 
 // Whole tensors, all rows in one piece.
 
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
-  const { inputs } = signature;
-  const at = ['inputs'];
-  const tensors = isBare(value, signature)
-    ? { [inputs[0].name]: value }
-    : objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
-  const read = (key: string, input: Input) => {
+  const { by, values } = readByName(value, signature, ['inputs']);
+  const read = (input: Input, i: number) => {
     const dims = instanceDims(input, 'unbatched');
-    return encodeValue(tensors[key], { ...input, dims }, [input.name]);
+    return encodeValue(values[i], { ...input, dims }, [input.name]);
   };
-  return { columns: columnsByKey(Object.keys(tensors), signature, at, read), reply: 'tensors' };
+  return { columns: tensorColumns(by, signature, read), reply: 'tensors' };
 }
 
-/** The columns of tensors that have these keys, those of features put together. Throws BadInput. */
-export function columnsByKey(
-  given: readonly string[],
-  signature: Signature,
-  at: Path,
-  read: (key: string, input: Input) => Tensor,
+/** The columns of a tensor for each input or, put together, for each feature. */
+export function tensorColumns(
+  by: Instance['by'],
+  { inputs, features = [], kind }: Signature,
+  read: (input: Input, i: number) => Tensor,
 ): Columns {
-  const { inputs, features = [], kind } = signature;
-  const { by, keys } = matchKeys(given, signature, at);
-  if (by === 'inputs') return byName(inputs, (input, i) => columnOf(read(keys[i], input), input, kind));
+  if (by !== 'features') return byName(inputs, (input, i) => columnOf(read(input, i), input, kind));
   const [input] = inputs;
-  const tensors = features.map((name, i) => read(keys[i], { ...input, name, dims: ['', 1] }));
+  const tensors = features.map((name, i) => read({ ...input, name, dims: ['', 1] }, i));
   return { [input.name]: Column.ofRows(joinFeatures(tensors, features)) };
 }
 
