@@ -6,7 +6,7 @@ import type { Columns } from '../../model/values/column';
 import { byName, checkRows } from '../../model/values/names';
 import { arrayAt, type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
-import { columnsOf, isBare, pathIn, readInstance, readRows } from './instances';
+import { isBare, queryOf, readInstance, readRows } from './instances';
 import { findWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { columnOf, readTensors } from './tensors';
@@ -37,10 +37,7 @@ function readValues(body: unknown, signature: Signature): Query {
   const { by, values } = instance;
   const mayBeBatch = kind === 'batched' && by !== 'features';
   const batches = inputs.filter((input, i) => mayBeBatch && holdsBatch(values[i], input));
-  if (batches.length === 0) {
-    const columns = columnsOf([instance], signature);
-    return { columns, reply: 'prediction', pathOf: pathIn(undefined, [by], signature) };
-  }
+  if (batches.length === 0) return queryOf([instance], signature);
   const [{ name: first }] = batches;
   const other = inputs.find((input) => !batches.includes(input));
   if (other) {

@@ -22,25 +22,24 @@ export function readRows(
   read: (instance: unknown, signature: Signature, at: Path) => Instance = readInstance,
 ): Query {
   const instances = list.map((instance, row) => read(instance, signature, [...at, row]));
+  return queryOf(instances, signature, at);
+}
+
+/** Asks for the predictions of a list's instances or, without a list, of the only one. */
+export function queryOf(instances: readonly Instance[], signature: Signature, list?: Path): Query {
+  const { inputs } = signature;
+  const columns: Columns = byName(inputs, (_, i) => instances.map(({ values }) => values[i]));
   const namedBy = instances.map(({ by }) => by);
   return {
-    columns: columnsOf(instances, signature),
-    reply: 'predictions',
-    pathOf: pathIn(at, namedBy, signature),
+    // Without inputs, rows are still counted.
+    columns: inputs.length === 0 ? { instances } : columns,
+    reply: list ? 'predictions' : 'prediction',
+    pathOf: pathIn(list, namedBy, signature),
   };
 }
 
-/** The columns of instances; without inputs, these are still counted. */
-export function columnsOf(instances: readonly Instance[], { inputs }: Signature): Columns {
-  if (inputs.length === 0) return { instances };
-  return byName(inputs, (_, i) => instances.map(({ values }) => values[i]));
-}
-
-/**
- * Names places in the instances of a list or, without one, in the only instance. Closures that one function makes share what
- * they capture: made where a body is read, this one would keep the body in memory while the model runs.
- */
-export function pathIn(
+/** Made apart, since functions that one makes share what they capture: this would keep the body while the model runs. */
+function pathIn(
   list: Path | undefined,
   namedBy: readonly Instance['by'][],
   { features = [] }: Signature,

@@ -1,11 +1,4 @@
-import {
-  type Example,
-  type Input,
-  instanceDims,
-  type Signature,
-  showValue,
-  valueAt,
-} from '../../model/signature';
+import { type Example, instanceDims, type Signature, showValue, valueAt } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { type Shape, sizeOf } from '../../model/values/tensor';
 import { wrappers } from './names';
@@ -59,37 +52,32 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
  * as show that there are more.
  */
 export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINITY): object | undefined {
-  const { kind, features } = signature;
-  const known = examplesOf(signature);
-  if (!known) return undefined;
-  const entries = features
-    ? features.map((name, i): [string, unknown] => [name, valueAt(known[0].example, i)])
-    : known.map(({ input, example }): [string, unknown] => {
-        const shape = [...example.shape];
-        const dims = instanceDims(input, kind) ?? [];
-        // Dimensions that are always 1 may be left out at the end.
-        while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-        return [input.name, nest(example, shape, most)];
-      });
+  const { inputs, kind, features } = signature;
+  const entries = inputs.flatMap((input): [string, unknown][] => {
+    const { name, example } = input;
+    if (!example) return [];
+    if (features) return features.map((feature, i) => [feature, valueAt(example, i)]);
+    const shape = [...example.shape];
+    const dims = instanceDims(input, kind) ?? [];
+    // Dimensions that are always 1 may be left out at the end.
+    while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
+    return [[name, nest(example, shape, most)]];
+  });
+  if (entries.length < inputs.length) return undefined;
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
 }
 
 /** The same for the Open Inference Protocol. */
-function exampleRequest(signature: Signature, most: number): object | undefined {
-  const inputs = examplesOf(signature)?.map(({ input: { name, type }, example }) => {
-    const shape = signature.kind === 'unbatched' ? example.shape : [1, ...example.shape];
+function exampleRequest({ inputs, kind }: Signature, most: number): object | undefined {
+  const tensors = inputs.flatMap(({ name, type, example }) => {
+    if (!example) return [];
+    const shape = kind === 'unbatched' ? example.shape : [1, ...example.shape];
     const data = nest(example, [sizeOf(shape)], most);
-    return { name, datatype: elementOf(type).datatype, shape, data };
+    return [{ name, datatype: elementOf(type).datatype, shape, data }];
   });
-  return inputs && { inputs };
-}
-
-/** Each input with an instance that was run; undefined where one has none. */
-function examplesOf({ inputs }: Signature): { input: Input; example: Example }[] | undefined {
-  const known = inputs.flatMap((input) => (input.example ? [{ input, example: input.example }] : []));
-  return known.length === inputs.length ? known : undefined;
+  return tensors.length < inputs.length ? undefined : { inputs: tensors };
 }
 
 /** Nested arrays of this shape, the first value at `from`; of more values than `most`, little more than so many. */
