@@ -4,9 +4,8 @@ import type { Model } from '../model/model';
 import type { Signature } from '../model/signature';
 import { splitBody } from './dialects/binary-tensors';
 import type { AskedFor, Body, Dialect } from './dialects/dialect';
-import { flask, mlflow } from './dialects/flask';
+import { flask, mlflow, openInference } from './dialects/flask';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
-import { openInference } from './dialects/open-inference';
 import { tensorflow } from './dialects/tensorflow';
 import { exampleBody, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
@@ -54,14 +53,10 @@ export function predictRoutes(
 ): void {
   const modelsByName = new Map(models.map((model) => [model.name, model]));
   const served = `${[...modelsByName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
-  const findModel: RequestHandler<{ name?: string; version?: string }> = (
-    { params: { name, version } },
-    res,
-    next,
-  ) => {
+  const findModel: RequestHandler = ({ params: { name, version } }, res, next) => {
     // A 404 shows how to ask the first.
     [res.locals.model] = models;
-    const model = name === undefined ? models[0] : modelsByName.get(name);
+    const model = name === undefined ? models[0] : modelsByName.get(String(name));
     if (!model) throw new HttpError(404, `no model has this name: ${served} served`);
     res.locals.model = model;
     // TorchServe calls the first version 1.0.
@@ -72,7 +67,7 @@ export function predictRoutes(
   };
   const serve = (path: string, handlers: Partial<Record<Method, RequestHandler[]>>) => {
     const route = app.route(path);
-    route.all(findModel as RequestHandler);
+    route.all(findModel);
     const methods = Object.keys(handlers) as Method[];
     for (const method of methods) route[method](...(handlers[method] ?? []));
     const allow = [...methods.flatMap((method) => allowed[method]), 'OPTIONS'].join(', ');
@@ -91,7 +86,7 @@ export function predictRoutes(
   // TensorFlow Serving, and KServe v1.
   app.use('/v1/models', readColon);
   serve('/v1/models/:name{/versions/:version}\\:predict', { post: [...guarded, answer(tensorflow)] });
-  app.all('/v1/models/:name{/versions/:version}\\::verb', findModel as RequestHandler, () => {
+  app.all('/v1/models/:name{/versions/:version}\\::verb', findModel, () => {
     throw new HttpError(404, 'only :predict is served');
   });
   serve('/v1/models/:name{/versions/:version}', { get: [sendInfo(modelStatus)] });

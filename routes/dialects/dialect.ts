@@ -23,16 +23,15 @@ export interface Query extends AskedFor {
 
 /** What a body asks for. It holds nothing of the body, which may be large. */
 export interface AskedFor {
-  /** One prediction, a list of them, both under this key, or whole output tensors. */
-  readonly reply: 'prediction' | 'predictions' | 'tensors';
+  /** One prediction, or a list of them, under this key; whole output tensors; or these as the Open Inference Protocol has them. */
+  readonly reply: 'prediction' | 'predictions' | 'tensors' | Wanted;
   /** How many rows the answer to a batch has that came in one piece. */
   readonly rows?: number;
-  /** What the Open Inference Protocol is to give back. */
-  readonly wanted?: Wanted;
   /** Where the body has what a column has at a place; the same where there is none. */
   pathOf?(place: Path): Path;
 }
 
+/** What a request of the Open Inference Protocol is to get back. */
 export interface Wanted {
   readonly id?: string;
   readonly outputs: readonly { name: string; binary: boolean }[];

@@ -1,8 +1,8 @@
 import { RunError } from '../../model/errors';
 import type { Output, Signature } from '../../model/signature';
 import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
-import type { AskedFor, Dialect } from './dialect';
-import { readForm } from './forms';
+import type { Dialect } from './dialect';
+import { readForm, readInferForm } from './forms';
 import { writeInferReply } from './open-inference';
 
 /** The column of an output, or what a wrapper has put in its place; what a wrapper adds is not declared. */
@@ -23,20 +23,22 @@ export const flask = formsDialect('outputs', showPredictions);
 /** MLflow's clients look for `predictions` in every reply. */
 export const mlflow = formsDialect('predictions', showPredictions);
 
+/** The `infer` paths take one form only. */
+export const openInference: Dialect = { ...flask, read: readInferForm };
+
 /** A dialect that reads bodies of every form. Whole tensors stand under this key. */
 export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
-  const replyJson = (answer: Columns, { reply, rows }: AskedFor, signature: Signature): unknown => {
-    const outputs = inOrder(answer, signature);
-    if (reply === 'tensors') return new Map([[tensorsKey, showTensors(outputs)]]);
-    checkRowCount(outputs, rows);
-    return outputs[0].column.length === 0 ? { predictions: [] } : showRows(outputs, reply, signature);
-  };
   return {
     read: readForm,
-    write: (answer, query, model) =>
-      query.wanted
-        ? writeInferReply(answer, query.wanted, model)
-        : { json: replyJson(answer, query, model.signature), bytes: bytesOfColumns(answer) },
+    write(answer, { reply, rows }, model) {
+      if (typeof reply === 'object') return writeInferReply(answer, reply, model);
+      const bytes = bytesOfColumns(answer);
+      const outputs = inOrder(answer, model.signature);
+      if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]), bytes };
+      checkRowCount(outputs, rows);
+      const isEmpty = outputs[0].column.length === 0;
+      return { json: isEmpty ? { predictions: [] } : showRows(outputs, reply, model.signature), bytes };
+    },
   };
 }
 

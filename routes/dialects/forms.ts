@@ -30,6 +30,12 @@ export function readForm({ json, binary }: Body, signature: Signature): Query {
   return isList ? readRows(json, signature, []) : readValues(json, signature);
 }
 
+/** The same for a body that must be in the form of the Open Inference Protocol. */
+export function readInferForm(body: Body, signature: Signature): Query {
+  if (isInferRequest(body.json, signature)) return readForm(body, signature);
+  throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
+}
+
 /** One instance or, where its values have the inputs' full rank, a batch. */
 function readValues(body: unknown, signature: Signature): Query {
   const { inputs, kind } = signature;

@@ -6,12 +6,12 @@ import { bytesOfColumns, Column, type Columns } from '../../model/values/column'
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
-import { completeShape, isShape, measure } from '../../model/values/shapes';
+import { completeShape, isShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, parameter, readTexts } from './binary-tensors';
-import { arrayAt, type Dialect, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
+import { arrayAt, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
 import { protocolDim } from './metadata';
-import { findWrapper, matchKeys, show } from './names';
+import { matchKeys, show } from './names';
 import { tensorColumns } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
@@ -19,18 +19,6 @@ import { tensorColumns } from './tensors';
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
 }
-
-/** The dialect of the `infer` paths, whose tensors may follow the JSON as bytes. */
-export const openInference: Dialect = {
-  read({ json, binary }, signature) {
-    if (!isInferRequest(json, signature)) {
-      throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
-    }
-    findWrapper(json);
-    return readInferRequest(json, signature, binary);
-  },
-  write: (answer, { wanted = { outputs: [] } }, model) => writeInferReply(answer, wanted, model),
-};
 
 /** Whether a body is in the protocol's form: `inputs` is a list whose elements name themselves and their datatype. */
 export function isInferRequest(body: unknown, { inputs }: Signature): body is InferBody {
@@ -64,8 +52,7 @@ export function readInferRequest(
   const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
     columns: tensorColumns(by, signature, read),
-    reply: 'tensors',
-    wanted: { id, outputs: readOutputs(outputs, signature, isBinary) },
+    reply: { id, outputs: readOutputs(outputs, signature, isBinary) },
   };
 }
 
@@ -151,10 +138,9 @@ function tensorOf(column: Columns[string], { name, type, dims, batch, labels }: 
   if (column instanceof Column) return column.tensor();
   const rows = labels ? column.map((row) => labels.map((label) => Object(row)[label])) : column;
   const value = batch ? rows : rows[0];
-  const shape = completeShape(measure(value), dims);
   try {
-    const tensor = encodeValue(value, { type, dims: shape && dims }, [name]);
-    return shape ? { ...tensor, shape } : tensor;
+    const tensor = encodeValue(value, { type, dims: undefined }, [name]);
+    return { ...tensor, shape: completeShape(tensor.shape, dims) ?? tensor.shape };
   } catch (error) {
     throw new RunError(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
   }
