@@ -13,7 +13,7 @@ import { columnOf, readTensors } from './tensors';
 
 /** How the value of each wrapper is read. A new one goes here, and its name into names.ts. */
 const readers: Record<string, (value: unknown, signature: Signature) => Query> = {
-  instances: (value, signature) => readRows(arrayAt(value, ['instances']), signature, ['instances']),
+  instances: (value, signature) => readRows(value, signature, ['instances']),
   dataframe_records: readRecords,
   dataframe_split: readSplit,
   inputs: readTensors,

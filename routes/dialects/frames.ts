@@ -1,14 +1,13 @@
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
-import { arrayAt, objectAt, type Query } from './dialect';
-import { bare, readInstance, readRows, withFeaturesInRow } from './instances';
+import { objectAt, type Query } from './dialect';
+import { bare, readInstance, readRows } from './instances';
 import { matchKeys, show } from './names';
 
 // Data frames, as pandas and MLflow write them.
 
 export function readRecords(records: unknown, signature: Signature): Query {
-  const list = ['dataframe_records'];
-  return readRows(arrayAt(records, list), signature, list, (record, _, at) => {
+  return readRows(records, signature, ['dataframe_records'], (record, _, at) => {
     const keyed = objectAt(record, at);
     const isUnnamed = areUnnamed(Object.keys(keyed), signature);
     return isUnnamed ? bare(Object.values(keyed)) : readInstance(keyed, signature, at);
@@ -21,21 +20,18 @@ export function readSplit(split: unknown, signature: Signature): Query {
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new BadInput(`has an unknown key ${show(unknown)}`, frame);
   const list = [...frame, 'data'];
-  const rows = arrayAt(data, list);
   // MLflow's serving_input of a frame without names has no columns.
-  if (columns === undefined && mayBeUnnamed(signature)) return readRows(rows, signature, list, bare);
+  if (columns === undefined && mayBeUnnamed(signature)) return readRows(data, signature, list, bare);
   if (!Array.isArray(columns)) throw new BadInput('must be an array of names', [...frame, 'columns']);
   const names = columns.map(String);
   const matched = areUnnamed(names, signature)
     ? undefined
     : matchKeys(names, signature, [...frame, 'columns']);
   const places = matched?.keys.map((key) => names.indexOf(key)) ?? [];
-  return readRows(rows, signature, list, (row, _, at) => {
+  return readRows(data, signature, list, (row, _, at) => {
     if (!Array.isArray(row) || row.length !== names.length)
       throw new BadInput(`must be an array of ${names.length} values`, at);
-    if (!matched) return bare(row);
-    const instance = { by: matched.by, values: places.map((place) => row[place]) };
-    return withFeaturesInRow(instance, signature, at);
+    return matched ? { by: matched.by, values: places.map((place) => row[place]) } : bare(row);
   });
 }
 

@@ -3,12 +3,12 @@ import type { Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import type { Columns } from '../../model/values/column';
 import { byName, hasJust } from '../../model/values/names';
-import { isObject, objectAt, type Query } from './dialect';
+import { arrayAt, isObject, objectAt, type Query } from './dialect';
 import { matchKeys } from './names';
 
 // Instances, made into columns.
 
-/** The value of each input, and how they are named: not at all, by the inputs, or by the features of the one input. */
+/** The value of each input or, where these name them, of each feature of the one input. */
 export interface Instance {
   readonly by: 'nothing' | 'inputs' | 'features';
   readonly values: readonly unknown[];
@@ -16,25 +16,34 @@ export interface Instance {
 
 /** Reads the instances of a list, one by one. Throws BadInput. */
 export function readRows(
-  list: readonly unknown[],
+  list: unknown,
   signature: Signature,
   at: Path,
   read: (instance: unknown, signature: Signature, at: Path) => Instance = readInstance,
 ): Query {
-  const instances = list.map((instance, row) => read(instance, signature, [...at, row]));
+  const instances = arrayAt(list, at).map((instance, row) => read(instance, signature, [...at, row]));
   return queryOf(instances, signature, at);
 }
 
-/** Asks for the predictions of a list's instances or, without a list, of the only one. */
+/** Asks for the predictions of a list's instances or, without a list, of the only one. Throws BadInput. */
 export function queryOf(instances: readonly Instance[], signature: Signature, list?: Path): Query {
-  const { inputs } = signature;
-  const columns: Columns = byName(inputs, (_, i) => instances.map(({ values }) => values[i]));
+  const { inputs, features } = signature;
   const namedBy = instances.map(({ by }) => by);
+  const pathOf = pathIn(list, namedBy, signature);
+  for (const [row, { by, values }] of features ? instances.entries() : []) {
+    const place = by === 'features' ? values.findIndex(Array.isArray) : -1;
+    const hint = 'to send whole columns, use {"inputs": …}';
+    if (place >= 0)
+      throw new BadInput(`must be one value, not an array; ${hint}`, pathOf([inputs[0].name, row, place]));
+  }
+  const columns: Columns = byName(inputs, (_, i) =>
+    instances.map(({ by, values }) => (by === 'features' ? values : values[i])),
+  );
+  // Without inputs, rows are still counted.
   return {
-    // Without inputs, rows are still counted.
     columns: inputs.length === 0 ? { instances } : columns,
     reply: list ? 'predictions' : 'prediction',
-    pathOf: pathIn(list, namedBy, signature),
+    pathOf,
   };
 }
 
@@ -43,7 +52,7 @@ function pathIn(
   list: Path | undefined,
   namedBy: readonly Instance['by'][],
   { features = [] }: Signature,
-): Query['pathOf'] {
+): (place: Path) => Path {
   return ([input, row = 0, ...inner]) => {
     const by = namedBy[Number(row)];
     const named = by === 'features' ? [features[Number(inner[0])] ?? input] : [input, ...inner];
@@ -51,13 +60,8 @@ function pathIn(
   };
 }
 
-/** Reads an instance; the values of features are the row that is the value of the one input. Throws BadInput. */
-export function readInstance(instance: unknown, signature: Signature, at: Path): Instance {
-  return withFeaturesInRow(readByName(instance, signature, at), signature, at);
-}
-
 /** The values of inputs or of features, by their names; for a one-input model also its bare value. Throws BadInput. */
-export function readByName(value: unknown, signature: Signature, at: Path): Instance {
+export function readInstance(value: unknown, signature: Signature, at: Path): Instance {
   if (isBare(value, signature)) return bare(value);
   const { inputs, features } = signature;
   const keyed = objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
@@ -70,15 +74,6 @@ export function readByName(value: unknown, signature: Signature, at: Path): Inst
   }
   const { by, keys } = matchKeys(names, signature, at);
   return { by, values: keys.map((key) => keyed[key]) };
-}
-
-export function withFeaturesInRow(instance: Instance, { features = [] }: Signature, at: Path): Instance {
-  const { by, values } = instance;
-  if (by !== 'features') return instance;
-  const list = values.findIndex(Array.isArray);
-  if (list < 0) return { by, values: [values] };
-  const hint = 'to send whole columns, use {"inputs": …}';
-  throw new BadInput(`must be one value, not an array; ${hint}`, [...at, features[list]]);
 }
 
 /** An instance without names: the value of the one input. */

@@ -1,6 +1,7 @@
 import type { Model } from '../../model/model';
 import type { Dim, Input, Output } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
+import { byName } from '../../model/values/names';
 
 // How each protocol describes a model.
 
@@ -13,16 +14,11 @@ export function modelStatus({ name }: Model): object {
 /** TensorFlow Serving: https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md#model-metadata-api */
 export function servingMetadata({ name, signature: { inputs, outputs } }: Model): object {
   const describe = (values: readonly (Input | Output)[]) =>
-    Object.fromEntries(
-      values.map(({ name, type, dims }) => {
-        const dim = dims.map((length) => ({ size: String(protocolDim(length)), name: '' }));
-        const shape = { dim, unknown_rank: dims.length === 0 };
-        return [
-          name,
-          { dtype: tensorflowTypes[type] ?? `DT_${type.toUpperCase()}`, tensor_shape: shape, name },
-        ];
-      }),
-    );
+    byName(values, ({ name, type, dims }) => {
+      const dim = dims.map((length) => ({ size: String(protocolDim(length)), name: '' }));
+      const shape = { dim, unknown_rank: dims.length === 0 };
+      return { dtype: tensorflowTypes[type] ?? `DT_${type.toUpperCase()}`, tensor_shape: shape, name };
+    });
   const served = {
     inputs: describe(inputs),
     outputs: describe(outputs),

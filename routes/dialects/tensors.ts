@@ -5,13 +5,13 @@ import { encodeValue } from '../../model/values/encode';
 import { byName, checkRows } from '../../model/values/names';
 import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
-import { type Instance, readByName } from './instances';
+import { type Instance, readInstance } from './instances';
 
 // Whole tensors, all rows in one piece.
 
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
-  const { by, values } = readByName(value, signature, ['inputs']);
+  const { by, values } = readInstance(value, signature, ['inputs']);
   const read = (input: Input, i: number) => {
     const dims = instanceDims(input, 'unbatched');
     return encodeValue(values[i], { ...input, dims }, [input.name]);
