@@ -6,7 +6,7 @@ import type { Columns } from '../../model/values/column';
 import { byName, checkRows } from '../../model/values/names';
 import { arrayAt, type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
-import { isBare, queryOf, readInstance, readRows } from './instances';
+import { isBare, readInstance, readRows } from './instances';
 import { findWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { columnOf, readTensors } from './tensors';
@@ -43,7 +43,7 @@ function readValues(body: unknown, signature: Signature): Query {
   const { by, values } = instance;
   const mayBeBatch = kind === 'batched' && by !== 'features';
   const batches = inputs.filter((input, i) => mayBeBatch && holdsBatch(values[i], input));
-  if (batches.length === 0) return queryOf([instance], signature);
+  if (batches.length === 0) return readRows([body], signature, undefined, () => instance);
   const [{ name: first }] = batches;
   const other = inputs.find((input) => !batches.includes(input));
   if (other) {

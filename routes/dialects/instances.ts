@@ -1,7 +1,6 @@
 import { BadInput, type Path } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
-import type { Columns } from '../../model/values/column';
 import { byName, hasJust } from '../../model/values/names';
 import { arrayAt, isObject, objectAt, type Query } from './dialect';
 import { matchKeys } from './names';
@@ -14,36 +13,28 @@ export interface Instance {
   readonly values: readonly unknown[];
 }
 
-/** Reads the instances of a list, one by one. Throws BadInput. */
-export function readRows(
-  list: unknown,
-  signature: Signature,
-  at: Path,
-  read: (instance: unknown, signature: Signature, at: Path) => Instance = readInstance,
-): Query {
-  const instances = arrayAt(list, at).map((instance, row) => read(instance, signature, [...at, row]));
-  return queryOf(instances, signature, at);
-}
-
-/** Asks for the predictions of a list's instances or, without a list, of the only one. Throws BadInput. */
-export function queryOf(instances: readonly Instance[], signature: Signature, list?: Path): Query {
-  const { inputs, features } = signature;
-  const namedBy = instances.map(({ by }) => by);
-  const pathOf = pathIn(list, namedBy, signature);
-  for (const [row, { by, values }] of features ? instances.entries() : []) {
-    const place = by === 'features' ? values.findIndex(Array.isArray) : -1;
-    const hint = 'to send whole columns, use {"inputs": …}';
-    if (place >= 0)
-      throw new BadInput(`must be one value, not an array; ${hint}`, pathOf([inputs[0].name, row, place]));
+/** Asks for the predictions of the instances of a list or, where no place of it is given, of its only one. Throws BadInput. */
+export function readRows(list: unknown, signature: Signature, at?: Path, read = readInstance): Query {
+  const { inputs, features = [] } = signature;
+  const columns = inputs.map((): unknown[] => []);
+  const namedBy: Instance['by'][] = [];
+  // Nothing else is kept of a row: there may be millions.
+  for (const [row, instance] of arrayAt(list, at ?? []).entries()) {
+    const place = at ? [...at, row] : [];
+    const { by, values } = read(instance, signature, place);
+    namedBy.push(by);
+    const misfit = by === 'features' ? values.findIndex(Array.isArray) : -1;
+    if (misfit >= 0) {
+      const hint = 'to send whole columns, use {"inputs": …}';
+      throw new BadInput(`must be one value, not an array; ${hint}`, [...place, features[misfit]]);
+    }
+    for (let i = 0; i < columns.length; i++) columns[i].push(by === 'features' ? values : values[i]);
   }
-  const columns: Columns = byName(inputs, (_, i) =>
-    instances.map(({ by, values }) => (by === 'features' ? values : values[i])),
-  );
-  // Without inputs, rows are still counted.
   return {
-    columns: inputs.length === 0 ? { instances } : columns,
-    reply: list ? 'predictions' : 'prediction',
-    pathOf,
+    // Without inputs, rows are still counted.
+    columns: inputs.length === 0 ? { namedBy } : byName(inputs, (_, i) => columns[i]),
+    reply: at ? 'predictions' : 'prediction',
+    pathOf: pathIn(at, namedBy, signature),
   };
 }
 
@@ -52,7 +43,7 @@ function pathIn(
   list: Path | undefined,
   namedBy: readonly Instance['by'][],
   { features = [] }: Signature,
-): (place: Path) => Path {
+): Query['pathOf'] {
   return ([input, row = 0, ...inner]) => {
     const by = namedBy[Number(row)];
     const named = by === 'features' ? [features[Number(inner[0])] ?? input] : [input, ...inner];
