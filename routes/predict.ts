@@ -78,14 +78,16 @@ export function predictRoutes(
     });
   };
 
-  serve('/predict{/:name}', { get: [sendExample], post: [...guarded, answer(flask)] });
+  const predict = (dialect: Dialect) => [...guarded, answer(dialect)];
+
+  serve('/predict{/:name}', { get: [sendInfo(exampleOf)], post: predict(flask) });
   serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
   serve('/metrics', { get: metrics });
-  serve('/', { get: [describeServer] });
+  serve('/', { get: [sendInfo(describeServer)] });
 
   // TensorFlow Serving, and KServe v1.
   app.use('/v1/models', readColon);
-  serve('/v1/models/:name{/versions/:version}\\:predict', { post: [...guarded, answer(tensorflow)] });
+  serve('/v1/models/:name{/versions/:version}\\:predict', { post: predict(tensorflow) });
   app.all('/v1/models/:name{/versions/:version}\\::verb', findModel, () => {
     throw new HttpError(404, 'only :predict is served');
   });
@@ -94,7 +96,7 @@ export function predictRoutes(
   serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  serve('/v2/models/:name{/versions/:version}/infer', { post: [...guarded, answer(openInference)] });
+  serve('/v2/models/:name{/versions/:version}/infer', { post: predict(openInference) });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
   serve('/v2/models/:name{/versions/:version}/ready', {
     get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],
@@ -105,9 +107,8 @@ export function predictRoutes(
   serve('/v2/health/ready', { get: [checkHealth, sendInfo({ live: true, ready: true })] });
 
   // TorchServe, whose page shows curl -T, a PUT; MLflow, SageMaker.
-  const predict = [...guarded, answer(flask)];
-  serve('/predictions/:name{/:version}', { post: predict, put: predict });
-  serve('/invocations', { post: [...guarded, answer(mlflow)] });
+  serve('/predictions/:name{/:version}', { post: predict(flask), put: predict(flask) });
+  serve('/invocations', { post: predict(mlflow) });
   serve('/ping', { get: [checkHealth, sendInfo({ status: 'Healthy' })] });
 }
 
@@ -120,13 +121,11 @@ const readColon: RequestHandler = (req, _res, next) => {
   next();
 };
 
-/** What is said of the server, or of a model. */
-type Info = object | ((model: Model) => object);
-
+/** Answers with what there is to say of the server, or of the model that is asked. */
 const sendInfo =
-  (info: Info): RequestHandler =>
-  (_req, res) =>
-    sendJson(res, 200, typeof info === 'function' ? info(res.locals.model) : info);
+  (info: object | ((model: Model, req: Request) => object)): RequestHandler =>
+  (req, res) =>
+    sendJson(res, 200, typeof info === 'function' ? info(res.locals.model, req) : info);
 
 /** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
 const checkHealth: RequestHandler = (_req, res, next) => {
@@ -137,18 +136,14 @@ const checkHealth: RequestHandler = (_req, res, next) => {
 };
 
 /** A body that the model takes, to be piped to where it is predict. */
-const sendExample: RequestHandler = (_req, res) => {
-  const example = exampleBody(res.locals.model.signature);
-  if (!example) throw new HttpError(404, 'no example is known for this model');
-  sendJson(res, 200, example);
-};
+function exampleOf({ signature }: Model): object {
+  const example = exampleBody(signature);
+  if (example) return example;
+  throw new HttpError(404, 'no example is known for this model');
+}
 
 /** KServe's clients look for `alive`, a person for how to ask. */
-const describeServer: RequestHandler = (req: Request, res) => {
-  const { name, signature } = res.locals.model;
-  sendJson(res, 200, {
-    status: 'alive',
-    model: name,
-    usage: `POST ${req.baseUrl}/predict. ${hintFor(signature)}`,
-  });
-};
+function describeServer({ name, signature }: Model, { baseUrl }: Request): object {
+  const usage = `POST ${baseUrl}/predict. ${hintFor(signature)}`;
+  return { status: 'alive', model: name, usage };
+}
