@@ -22,7 +22,8 @@ export function readSplit(split: unknown, signature: Signature): Query {
   const list = [...frame, 'data'];
   // MLflow's serving_input of a frame without names has no columns.
   if (columns === undefined && mayBeUnnamed(signature)) return readRows(data, signature, list, bare);
-  if (!Array.isArray(columns)) throw new BadInput('must be an array of names', [...frame, 'columns']);
+  if (!Array.isArray(columns) || columns.some((name) => typeof name === 'object'))
+    throw new BadInput('must be an array of names', [...frame, 'columns']);
   const names = columns.map(String);
   const matched = areUnnamed(names, signature)
     ? undefined
