@@ -13,12 +13,12 @@ import { crossOrigin } from './routes/http/cross-origin';
 import { notFound, sendError } from './routes/http/errors';
 import { needsKey } from './routes/http/key';
 import { requestLog } from './routes/http/log';
-import { logInfo, outliveStdout } from './routes/http/log-lines';
+import { logInfo, logProblem, outliveStdout } from './routes/http/log-lines';
 import { answerScrapes, createMetrics } from './routes/http/metrics';
 import { defaults, type Options, readOptions } from './routes/http/options';
 import { createHttpServer, listen } from './routes/http/server';
 import { endWell, onSignal } from './routes/http/shutdown';
-import { isOurWorker, report, Workers } from './routes/http/workers';
+import { isOurWorker, speaksForAll, Workers } from './routes/http/workers';
 import { predictRoutes } from './routes/predict';
 
 export { loadModel, type Model };
@@ -69,7 +69,7 @@ async function startServer(options: Options): Promise<void> {
   const server = createHttpServer(app, options);
   endWell(app, server, models, options);
   const port = await listen(server, options);
-  await report({ bootLog: bootLog(models, options, port) }, options);
+  if (speaksForAll) logInfo(options, bootLog(models, options, port));
 }
 
 async function main(): Promise<void> {
@@ -84,7 +84,7 @@ async function main(): Promise<void> {
     onSignal(() => workers.end(), options);
     answerScrapes();
   } catch (error) {
-    await report({ bootError: messageOf(error) }, options ?? {});
+    logProblem(options ?? {}, messageOf(error));
     process.exit(1);
   }
 }
