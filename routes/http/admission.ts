@@ -35,7 +35,7 @@ export function createGuard(options: Options, models: readonly Model[]): Request
     const isFull = load.bytes > 0 && load.bytes + bodyBytes > mostHeldBytes;
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(res, load, options);
-    if (isKnown) pending.hold('bodyBytes', bodyBytes);
+    if (isKnown) pending.hold(bodyBytes);
     else pending.countBody();
     // Its client may have disconnected while an earlier middleware held the request.
     if (!res.locals.signal?.aborted) next();
@@ -62,14 +62,14 @@ function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: numbe
 class Load {
   /** Requests whose body has arrived. */
   requests = 0;
-  bodyBytes = 0;
-  replyBytes = 0;
+  /** Of bodies and replies. */
+  heldBytes = 0;
 
   constructor(private readonly models: readonly Model[]) {}
 
   /** All bytes, the models' tensors as well. */
   get bytes(): number {
-    return this.models.reduce((sum, { status }) => sum + status.bytes, this.bodyBytes + this.replyBytes);
+    return this.models.reduce((sum, { status }) => sum + status.bytes, this.heldBytes);
   }
 }
 
@@ -77,8 +77,7 @@ class Load {
 export class PendingRequest {
   private readonly controller = new AbortController();
   private readonly timer: NodeJS.Timeout;
-  private bodyBytes = 0;
-  private replyBytes = 0;
+  private heldBytes = 0;
   private hasArrived = false;
   private hasEnded = false;
 
@@ -95,11 +94,11 @@ export class PendingRequest {
     else this.arrive();
   }
 
-  /** Counts the body or the reply as so many bytes, whatever it counted for before, until the reply is over. */
-  hold(part: 'bodyBytes' | 'replyBytes', bytes: number): void {
+  /** Counts the request as so many bytes, of its body or then of its reply, until that is over. */
+  hold(bytes: number): void {
     if (this.hasEnded) return;
-    this.load[part] += bytes - this[part];
-    this[part] = bytes;
+    this.load.heldBytes += bytes - this.heldBytes;
+    this.heldBytes = bytes;
   }
 
   /** Counts the body as it arrives, and refuses it where it is too much with what is held for others. */
@@ -107,24 +106,22 @@ export class PendingRequest {
     const { load } = this;
     const { req } = this.res;
     const count = (chunk: Buffer) => {
-      this.hold('bodyBytes', this.bodyBytes + chunk.length + chunkBytes);
+      this.hold(this.heldBytes + chunk.length + chunkBytes);
       // Tensors do not count: one that was let in waits until there is room for its own.
-      const others = load.bodyBytes + load.replyBytes - this.bodyBytes;
-      if (others === 0 || others + this.bodyBytes <= mostHeldBytes) return;
+      if (load.heldBytes === this.heldBytes || load.heldBytes <= mostHeldBytes) return;
       req.off('data', count);
       this.refuse(busy());
       // At an error, body-parser drops what has arrived; what still comes is thrown away.
       if (req.listenerCount('error') > 0) req.emit('error', busy());
-      this.hold('bodyBytes', 0);
+      this.hold(0);
     };
     // Not before body-parser reads: a listener for data would start the flow.
     req.once('resume', () => req.on('data', count));
   }
 
-  /** Whether the body may become tensors: not while too much is held, unless only bodies are. */
+  /** Whether the body may become tensors: not while too much is held for others. */
   get hasRoom(): boolean {
-    const { bytes, bodyBytes } = this.load;
-    return bytes <= mostHeldBytes || bytes === bodyBytes;
+    return this.load.bytes - this.heldBytes <= mostHeldBytes;
   }
 
   private arrive(): void {
@@ -153,8 +150,7 @@ export class PendingRequest {
 
   private end(): void {
     clearTimeout(this.timer);
-    this.hold('bodyBytes', 0);
-    this.hold('replyBytes', 0);
+    this.hold(0);
     if (this.hasArrived) this.load.requests--;
     this.hasEnded = true;
     if (!this.res.writableFinished) this.controller.abort(new HttpError(499, 'the client disconnected'));

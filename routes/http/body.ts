@@ -17,7 +17,7 @@ export function readBody(limit: number): RequestHandler[] {
   const raw = bodyParser.raw({
     type: () => true,
     limit,
-    verify: (_req, res: Response, bytes) => res.locals.pending?.hold('bodyBytes', bytes.length),
+    verify: (_req, res: Response, bytes) => res.locals.pending?.hold(bytes.length),
   });
   const read: RequestHandler = (req, res, next) => {
     // An alias of gzip: https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3

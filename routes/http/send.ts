@@ -71,7 +71,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
   const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
   if (!begin(res, 200, 'application/octet-stream', length)) return;
   res.setHeader('Inference-Header-Content-Length', header.length);
-  if (length > longReplyBytes) res.locals.pending?.hold('replyBytes', length);
+  if (length > longReplyBytes) res.locals.pending?.hold(length);
   res.cork();
   res.write(header);
   for (const bytes of binary) res.write(bytes);
@@ -82,7 +82,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
 async function sendPieces(res: Response, pieces: AsyncIterable<string>, bytes: number): Promise<void> {
   if (!begin(res, 200, jsonType)) return;
   // Counted by the admission until its reader has it all.
-  res.locals.pending?.hold('replyBytes', bytes);
+  res.locals.pending?.hold(bytes);
   await pipeline(Readable.from(pieces, { highWaterMark: 1 }), res).catch((error) => {
     // The client has disconnected.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
