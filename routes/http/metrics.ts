@@ -1,5 +1,4 @@
 import cluster from 'node:cluster';
-import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import type { RequestHandler, Response } from 'express';
 import type * as Prom from 'prom-client';
@@ -100,21 +99,21 @@ function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
   // It listens for the primary from then on.
   new AggregatorRegistry();
   const answers = new EventEmitter().setMaxListeners(0);
-  process.on('message', ({ scrape, text }: ScrapeMessage) => answers.emit(String(scrape), text));
+  process.on(
+    'message',
+    ({ scrape }: ScrapeMessage) => scrape !== undefined && answers.emit('scrape', scrape),
+  );
   return async () => {
-    const scrape = randomUUID();
-    process.send?.({ scrape });
-    const [text] = await once(answers, scrape);
-    if (text === undefined)
-      throw new HttpError(503, 'not all workers reported their metrics, try again later');
+    process.send?.({ scrape: '' });
+    const [text] = await once(answers, 'scrape');
+    if (text === '') throw new HttpError(503, 'not all workers reported their metrics, try again later');
     return text;
   };
 }
 
-/** What a worker asks, under an id, and what the primary answers: undefined where a worker did not report. */
+/** What the primary answers, to whatever worker asks with an empty one: also empty where a worker did not report. */
 interface ScrapeMessage {
   scrape?: string;
-  text?: string;
 }
 
 /** In the primary: answers workers that ask for the metrics of all of them. */
@@ -122,8 +121,7 @@ export function answerScrapes(): void {
   const workers = new AggregatorRegistry();
   cluster.on('message', async (worker, { scrape }: ScrapeMessage) => {
     if (scrape === undefined) return;
-    const text = await workers.clusterMetrics().catch(() => undefined);
     // A worker that has died meanwhile needs no answer.
-    worker.send({ scrape, text }, () => {});
+    worker.send({ scrape: await workers.clusterMetrics().catch(() => '') }, () => {});
   });
 }
