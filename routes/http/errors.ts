@@ -82,8 +82,6 @@ function translate(error: unknown): { status: number; message: string; isOurs?: 
 function wordsFor(error: unknown, status: number): string {
   const { type, message, limit }: Record<string, unknown> = Object(error);
   if (type === 'entity.too.large') return `the body is larger than ${limit} bytes`;
-  // From Express's router.
-  if (error instanceof URIError) return 'the path is not valid percent-encoding';
   // zlib's errors have a number but, unlike those of the system, no call.
   if (error instanceof Error && 'errno' in error && !('syscall' in error)) {
     return 'the body cannot be decoded';
@@ -97,7 +95,4 @@ function wordsFor(error: unknown, status: number): string {
 const bodyErrors = new Map<unknown, string>([
   ['entity.parse.failed', 'the body is not JSON'],
   ['encoding.unsupported', 'the Content-Encoding is not supported; gzip, deflate and br are'],
-  ['charset.unsupported', 'the charset is not supported'],
-  ['request.aborted', 'the body ended early'],
-  ['request.size.invalid', 'the body ended early'],
 ]);
