@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BootError, messageOf } from '../../model/errors';
 import { variables } from './options';
@@ -9,7 +7,7 @@ export function readCommandLine(args: readonly string[]): { paths: string[] } | 
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     if (values.help) return { text: help() };
-    return values.version ? { text: version() } : { paths: positionals };
+    return values.version ? { text: require('../../../package.json').version } : { paths: positionals };
   } catch (error) {
     // A second sentence explains how to name a file that begins with a dash, at length.
     throw new BootError(`${messageOf(error).split('. ')[0]}: see --help.`);
@@ -20,11 +18,6 @@ const options = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const;
-
-function version(): string {
-  const file = join(__dirname, '..', '..', '..', 'package.json');
-  return JSON.parse(readFileSync(file, 'utf8')).version;
-}
 
 const help = () => `Serves ONNX models over HTTP: POST /predict with JSON, the model runs, JSON comes back.
 
