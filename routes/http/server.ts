@@ -13,7 +13,7 @@ import { BootError } from '../../model/errors';
 import type { Options } from './options';
 
 /** The HTTP server around the app. */
-export function createHttpServer(app: Express, { timeout, keepAlive, bodyLimit }: Options): Server {
+export function createHttpServer(app: Express, { timeout, keepAlive }: Options): Server {
   const server = createServer(
     {
       ...messagesOf(app),
@@ -29,11 +29,6 @@ export function createHttpServer(app: Express, { timeout, keepAlive, bodyLimit }
     if (!isUnused) return refuse(error, socket);
     // A load balancer's connection, made in advance, is as idle as one whose request was answered.
     setTimeout(() => socket.bytesRead === 0 && socket.destroy(), keepAlive).unref();
-  });
-  // A client that waits for 100 Continue need not send a body that is too large.
-  server.on('checkContinue', (req, res) => {
-    if (Number(req.headers['content-length'] ?? 0) <= bodyLimit) res.writeContinue();
-    app(req, res);
   });
   return server;
 }
