@@ -7,6 +7,8 @@ import type { Reply } from '../dialects/dialect';
 
 /** A longer reply may have to wait for its reader, who has TIMEOUT to take some of it. */
 const longReplyBytes = 1 << 16;
+/** Tensors of so many bytes are written at once; as JSON they take a few times as many. */
+const smallReplyBytes = 1 << 14;
 
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
 const jsonType = 'application/json';
@@ -14,10 +16,9 @@ const jsonType = 'application/json';
 /** Ends a reply: as JSON, in pieces where it is large, or as JSON and bytes. */
 export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
   const pieces = writeJson(json);
-  const [first = '', second] = [pieces.next().value, pieces.next().value];
-  if (binary.length > 0) sendBinary(res, [first, second ?? '', ...pieces].join(''), binary);
-  else if (second === undefined) sendText(res, 200, jsonType, `${first}\n`);
-  else await sendPieces(res, oneATurn([first, second], pieces), bytes);
+  if (binary.length > 0) sendBinary(res, [...pieces].join(''), binary);
+  else if (bytes <= smallReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
+  else await sendPieces(res, oneATurn(pieces), bytes);
 }
 
 /** Ends a reply with JSON. */
@@ -89,13 +90,11 @@ async function sendPieces(res: Response, pieces: AsyncIterable<string>, bytes: n
   });
 }
 
-/** Pieces of several lists, one a turn of the event loop, since the kernel may take each at once. */
-async function* oneATurn(...lists: Iterable<string>[]): AsyncGenerator<string> {
-  for (const pieces of lists) {
-    for (const piece of pieces) {
-      yield piece;
-      await nextTurn();
-    }
+/** Pieces one a turn of the event loop, since the kernel may take each at once. */
+async function* oneATurn(pieces: Iterable<string>): AsyncGenerator<string> {
+  for (const piece of pieces) {
+    yield piece;
+    await nextTurn();
   }
   yield '\n';
 }
