@@ -18,11 +18,7 @@ const smallBodyBytes = 1 << 12;
 /** What a chunk of a body costs beside its bytes, as a Buffer of its own. */
 const chunkBytes = 400;
 /** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
-const mostInflation = new Map([
-  ['gzip', 1032],
-  ['x-gzip', 1032],
-  ['deflate', 1032],
-]);
+const mostInflation = new Map(Object.entries({ identity: 1, gzip: 1032, 'x-gzip': 1032, deflate: 1032 }));
 
 /** The key and the admission. `res.locals.signal` aborts where the client disconnects, or the request is refused or too late. */
 export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
@@ -48,14 +44,12 @@ export function createGuard(options: Options, models: readonly Model[]): Request
  * known where they are to count from the start.
  */
 function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: number; isKnown: boolean } {
-  const announced = Number(headers['content-length'] ?? 0);
   const encoding = (headers['content-encoding'] || 'identity').toLowerCase();
-  if (encoding === 'identity') {
-    const isChunked = headers['transfer-encoding'] !== undefined;
-    return { bodyBytes: announced, isKnown: !isChunked && announced <= smallBodyBytes };
-  }
-  const most = announced > 0 ? announced * (mostInflation.get(encoding) ?? bodyLimit) : bodyLimit;
-  return { bodyBytes: Math.min(bodyLimit, most), isKnown: true };
+  const inflation = mostInflation.get(encoding) ?? bodyLimit;
+  const isCompressed = inflation > 1;
+  const announced = Number(headers['content-length'] ?? (isCompressed ? bodyLimit : 0));
+  const isSmall = headers['transfer-encoding'] === undefined && announced <= smallBodyBytes;
+  return { bodyBytes: Math.min(bodyLimit, announced * inflation), isKnown: isCompressed || isSmall };
 }
 
 /** What an app holds for the requests that are in flight. */
