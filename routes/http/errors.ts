@@ -68,31 +68,24 @@ function hintIn({ req, locals, app }: Response): string | undefined {
 /** What the caller is told: of what is our fault, no more than that it happened. */
 function translate(error: unknown): { status: number; message: string; isOurs?: true } {
   const { status, expose }: Record<string, unknown> = Object(error);
-  if (error instanceof RunError) return { status: 500, message: 'the model failed', isOurs: true };
-  if (typeof status !== 'number' || !(status >= 400 && status < 600)) {
-    return { status: 500, message: 'internal error', isOurs: true };
+  const isStatus = typeof status === 'number' && status >= 400 && status < 600;
+  if (isStatus && (expose === true || (expose !== false && status < 500))) {
+    return { status, message: wordsFor(error, status) };
   }
-  const isExposed = expose === true || (expose !== false && status < 500);
-  return isExposed
-    ? { status, message: wordsFor(error, status) }
-    : { status, message: 'internal error', isOurs: true };
+  const message = error instanceof RunError ? 'the model failed' : 'internal error';
+  return { status: isStatus ? status : 500, message, isOurs: true };
 }
 
 /** The message of an error; ours where that of a package may repeat the body, or says little. */
 function wordsFor(error: unknown, status: number): string {
-  const { type, message, limit }: Record<string, unknown> = Object(error);
+  const { type, message, limit, errno, syscall }: Record<string, unknown> = Object(error);
   if (type === 'entity.too.large') return `the body is larger than ${limit} bytes`;
-  // zlib's errors have a number but, unlike those of the system, no call.
-  if (error instanceof Error && 'errno' in error && !('syscall' in error)) {
-    return 'the body cannot be decoded';
+  if (type === 'entity.parse.failed') return 'the body is not JSON';
+  if (type === 'encoding.unsupported') {
+    return 'the Content-Encoding is not supported; gzip, deflate and br are';
   }
+  // zlib's errors have a number but, unlike those of the system, no call.
+  if (errno !== undefined && syscall === undefined) return 'the body cannot be decoded';
   // An object without a message is not shown: it may hold anything.
-  const words = typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused');
-  return bodyErrors.get(type) ?? words;
+  return typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused');
 }
-
-/** body-parser's errors, by their type. */
-const bodyErrors = new Map<unknown, string>([
-  ['entity.parse.failed', 'the body is not JSON'],
-  ['encoding.unsupported', 'the Content-Encoding is not supported; gzip, deflate and br are'],
-]);
