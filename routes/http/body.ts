@@ -76,14 +76,23 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   // Without a byte order mark.
   const text = decodeText(bytes)?.replace(/^\uFEFF/, '');
   if (text === undefined) throw new BadInput('the body is not UTF-8');
-  const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles);
-  const mayChange = mayOverflow(text, bytes) || (isExact && /[\d.]{16}|\d[eE]/.test(text));
+  const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles) && /[\d.]{16}|\d[eE]/.test(text);
   try {
-    if (!mayChange) return JSON.parse(text);
+    if (!isExact) {
+      const value: unknown = JSON.parse(text);
+      if (!overflows(value)) return value;
+    }
   } catch {
     // It may be a literal that JSON.parse does not know; else readJson finds the place of the mistake.
   }
   return readJson(text, isExact);
+}
+
+/** Whether JSON.parse has made a number infinite, as it does with those beyond all doubles. */
+function overflows(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
+  if (Array.isArray(value)) return value.some(overflows);
+  return typeof value === 'object' && value !== null && Object.values(value).some(overflows);
 }
 
 /** Bytes that an array or object takes at least, once it is parsed. */
@@ -120,37 +129,4 @@ function isDense(bytes: Buffer): boolean {
     for (let at = bytes.indexOf(bracket); at >= 0 && left > 0; at = bytes.indexOf(bracket, at + 1)) left--;
   }
   return left <= 0;
-}
-
-/** Whether a number may be beyond all doubles, which JSON.parse makes infinite. */
-function mayOverflow(text: string, bytes: Buffer): boolean {
-  return numbersIn(text).some((part) => largeExponent.test(part)) || hasLongNumber(bytes);
-}
-
-/** Of three digits. Not in base64, where more letters follow. */
-const largeExponent = /\d[eE]\+?\d{3,}(?![\w+/])/;
-
-/** Parts into which a body is cut at most. */
-const mostParts = 64;
-
-/** The parts of a large body outside of its strings, where these are few: base64 is most of an image's. Else all of it. */
-function numbersIn(text: string): string[] {
-  if (text.length < largeBodyBytes || text.includes('\\')) return [text];
-  const parts = text.split('"', mostParts);
-  return parts.length < mostParts ? parts.filter((_, i) => i % 2 === 0) : [text];
-}
-
-/** A number of no more digits, and an exponent of two digits at most, is finite. */
-const mostFiniteDigits = 200;
-
-/** Whether a number has more digits: read backwards from where they would end, to skip most bytes. */
-function hasLongNumber(bytes: Buffer): boolean {
-  for (let end = mostFiniteDigits; end < bytes.length; ) {
-    const start = end - mostFiniteDigits;
-    let at = end;
-    while (at >= start && bytes[at] >= 0x30 && bytes[at] <= 0x39) at--;
-    if (at < start) return true;
-    end = at + mostFiniteDigits + 1;
-  }
-  return false;
 }
