@@ -1,4 +1,4 @@
-import { parse } from 'lossless-json';
+import { parse, splitNumber } from 'lossless-json';
 import { BadInput } from '../../model/errors';
 
 /** Deeper than any tensor nests. */
@@ -46,15 +46,10 @@ function meaningOf(token: string, isExact: boolean): number | bigint | symbol {
   if (!Number.isFinite(value)) return Symbol(value);
   const isInteger = Number.isInteger(value) && value !== 0;
   if (!isExact || !isInteger || (Number.isSafeInteger(value) && !/[.eE]/.test(token))) return value;
-  const [number, exponent = '0'] = token.replace(/^-/, '').split(/e/i);
-  const [whole, fraction = ''] = number.split('.');
-  // The number is digits × 10^zeros.
-  const digits = `${whole}${fraction}`.replace(/^0+/, '');
-  const zeros = Number(exponent) - fraction.length;
-  if (zeros < 0 && /[1-9]/.test(digits.slice(zeros))) return Symbol(value);
-  if (Number.isSafeInteger(value)) return value;
-  const size = BigInt(zeros < 0 ? digits.slice(0, zeros) : digits + '0'.repeat(zeros));
-  return value < 0 ? -size : size;
+  // The first digit counts 10^exponent.
+  const { sign, digits, exponent } = splitNumber(token);
+  if (digits.length > exponent + 1) return Symbol(value);
+  return Number.isSafeInteger(value) ? value : BigInt(`${sign}${digits.padEnd(exponent + 1, '0')}`);
 }
 
 /** How common mistakes look from their place on. */
