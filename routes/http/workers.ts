@@ -28,7 +28,6 @@ export class Workers {
   constructor(private readonly options: Options) {
     cluster.on('listening', (worker) => this.onListening(worker));
     cluster.on('exit', (worker, code, signal) => this.onExit(worker, code, signal));
-    process.on('exit', () => killAll('SIGKILL'));
     // By round-robin, a connection that was handed to a worker that dies would hang, never accepted.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     this.fork();
@@ -37,7 +36,7 @@ export class Workers {
   /** Lets all workers end, and then the process. */
   end(): void {
     this.isEnding = true;
-    killAll('SIGTERM');
+    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGTERM');
     if (!isAnyAlive()) process.exit();
   }
 
@@ -69,10 +68,6 @@ export class Workers {
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (this.failedBoots - 1));
     setTimeout(() => this.fork(), hasListened ? 0 : pauseMs);
   }
-}
-
-function killAll(signal: NodeJS.Signals): void {
-  for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal);
 }
 
 function isAnyAlive(): boolean {
