@@ -35,25 +35,19 @@ export const notFound: RequestHandler = (req, res) => {
 /** Answers every failure with `{"error": …}`. */
 export const sendError: ErrorRequestHandler = (error, _req, res, _next) => answerError(res, error);
 
-/** With these, a caller is shown how to ask. */
-const hintedStatuses = [400, 404, 405];
-
-/** Characters of an error's message in the log. */
-const longestLogged = 300;
-
 /** Ends a reply with an error; what is not the caller's is logged whole. Does nothing where it has ended already. */
 export function answerError(res: Response, error: unknown): void {
   if (res.writableEnded || res.destroyed) return;
   const { status, message, isOurs } = translate(error);
   const { id } = res.locals;
   const cause = error instanceof BadInput ? error.cause : undefined;
-  res.locals.errorMessage = (isOurs || cause ? messageOf(cause ?? error) : message).slice(0, longestLogged);
+  res.locals.errorMessage = isOurs || cause ? messageOf(cause ?? error) : message;
   if (isOurs) logError(res.app.locals, id, error);
   // Half of a reply cannot be taken back.
   if (res.headersSent) return void res.destroy();
   if (status === 503) res.setHeader('Retry-After', '1');
   if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
-  const hint = hintedStatuses.includes(status) ? hintIn(res) : undefined;
+  const hint = [400, 404, 405].includes(status) ? hintIn(res) : undefined;
   sendJson(res, status, { error: hint ? `${message}. ${hint}` : message, ...(isOurs && { id }) });
 }
 
