@@ -59,8 +59,7 @@ export function jsonOf(req: Request, signature: Signature): unknown {
  * for a charset that JSON does not have.
  */
 export function takeBytes(req: Request): Buffer {
-  const type = req.headers['content-type'] ?? '';
-  const charset = type.includes(';') && /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(type)?.[1];
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(req.headers['content-type'] ?? '')?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
     throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
   }

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
-import { BadInput, messageOf, RunError } from '../../model/errors';
+import { messageOf, RunError } from '../../model/errors';
 import { hintFor, inferHintFor } from '../dialects/usage';
 import { logError } from './log-lines';
 import { sendJson, sendOptions } from './send';
@@ -40,7 +40,7 @@ export function answerError(res: Response, error: unknown): void {
   if (res.writableEnded || res.destroyed) return;
   const { status, message, isOurs } = translate(error);
   const { id } = res.locals;
-  const cause = error instanceof BadInput ? error.cause : undefined;
+  const { cause } = Object(error);
   res.locals.errorMessage = isOurs || cause ? messageOf(cause ?? error) : message;
   if (isOurs) logError(res.app.locals, id, error);
   // Half of a reply cannot be taken back.
