@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
@@ -18,7 +17,7 @@ export async function send(res: Response, { json, binary = [], bytes }: Reply): 
   const pieces = writeJson(json);
   if (binary.length > 0) sendBinary(res, [...pieces].join(''), binary);
   else if (bytes <= smallReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
-  else await sendPieces(res, oneATurn(pieces), bytes);
+  else await sendPieces(res, pieces, bytes);
 }
 
 /** Ends a reply with JSON. */
@@ -44,9 +43,7 @@ export function sendOptions(res: Response, allow: string): void {
 
 /** Whether a body is still to come; a request without one is not complete yet when it is answered. */
 export function isArriving({ complete, headers }: Request): boolean {
-  return (
-    !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
-  );
+  return !complete && ('transfer-encoding' in headers || Number(headers['content-length'] ?? 0) > 0);
 }
 
 /** Sets a reply's head; false where its client has disconnected, or it has begun already. */
@@ -80,11 +77,11 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
 }
 
 /** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
-async function sendPieces(res: Response, pieces: AsyncIterable<string>, bytes: number): Promise<void> {
+async function sendPieces(res: Response, pieces: Iterable<string>, bytes: number): Promise<void> {
   if (!begin(res, 200, jsonType)) return;
   // Counted by the admission until its reader has it all.
   res.locals.pending?.hold(bytes);
-  await pipeline(Readable.from(pieces, { highWaterMark: 1 }), res).catch((error) => {
+  await pipeline(oneATurn(pieces), res).catch((error) => {
     // The client has disconnected.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
