@@ -24,7 +24,12 @@ export function requestLog(options: Pick<Options, 'logFormat'>): RequestHandler[
   if (logFormat === 'off') return [identify];
   const settings = { stream: { write: writeSoon }, skip: isGoodProbe };
   if (logFormat === undefined || logFormat === 'json') {
-    return [identify, logAtEnd(morgan(logFormat ? json : standard, { ...settings, immediate: true }))];
+    const log = morgan(logFormat ? json : standard, { ...settings, immediate: true });
+    const logAtEnd: RequestHandler = (req, res, next) => {
+      onceClosed(res, () => log(req, res, () => {}));
+      next();
+    };
+    return [identify, logAtEnd];
   }
   checkFormat(logFormat);
   return [identify, morgan(logFormat, settings)];
@@ -36,14 +41,6 @@ const probes = /^\/(health|ping|v2\/.*(live|ready))$/;
 /** Whether it is a health probe that got what it hopes for. */
 function isGoodProbe({ route }: Request, { statusCode, headersSent }: Response): boolean {
   return headersSent && statusCode === 200 && probes.test(route?.path);
-}
-
-/** Calls morgan when a reply is over. */
-function logAtEnd(log: RequestHandler): RequestHandler {
-  return (req, res, next) => {
-    onceClosed(res, () => log(req, res, () => {}));
-    next();
-  };
 }
 
 morgan.token<Request, Response>('id', (_req, res) => res.locals.id);
