@@ -106,7 +106,7 @@ function seenKind({ inputs, kind }: Sampler, outputs: readonly SeenOutput[]): Ki
 
 /** Whether the graph tells that entry i depends on row i alone. */
 export function isRows(fact: Fact): boolean {
-  return 'shape' in fact && fact.axis === 0 && fact.shape[0] === 1;
+  return 'shape' in fact && fact.shape[0] === -1;
 }
 
 /** Whether the first dimension of an output was the number of rows in each run. */
@@ -141,7 +141,8 @@ function mixesRows(output: SeenOutput): boolean {
 
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */
 function followsRows(output: SeenOutput): boolean {
-  const isProved = isRows(output.fact) || ('unknown' in output.fact && isSameAlone(output) === true);
+  const isUndecided = 'why' in output.fact && !output.fact.isLoose;
+  const isProved = isRows(output.fact) || (isUndecided && isSameAlone(output) === true);
   return isProved && !mixesRows(output);
 }
 
@@ -162,8 +163,7 @@ async function whyNotShared(
 /** What keeps rows of an output from being run beside those of other requests. */
 function whyAlone(output: SeenOutput): string | undefined {
   const { fact, name } = output;
-  if ('loose' in fact) return fact.loose;
-  if ('unknown' in fact) return fact.unknown;
+  if ('why' in fact) return fact.why;
   if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
   return mixesRows(output) ? `rows that were run together gave another ${name} than alone` : undefined;
 }
@@ -181,7 +181,7 @@ function withExamples(sampler: Sampler, kind: Kind, { recipe, shapes }: SampleRu
  */
 function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Sampler): Output {
   const { name, type, dims, labels, fact, runs } = seen;
-  if ('loose' in fact) return { name, type, dims: dims.map(() => ''), labels, batch: false };
+  if ('why' in fact && fact.isLoose) return { name, type, dims: dims.map(() => ''), labels, batch: false };
   const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;
   const sawRows = runs.some(({ rows }) => kind !== 'batched' || rows.length > 1);
   const isBatch = sawRows ? countsRows(seen) : isDeclared || isRows(fact) || labels !== undefined;

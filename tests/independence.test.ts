@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readOnnx } from '../model/graph/onnx';
 import { integerField, messageField } from '../model/graph/protobuf';
+import { rowAxis } from '../model/independence/known';
 import { type Fact, followRows } from '../model/independence/walk';
+import { isRows } from '../model/observed';
 import { modelPath, root } from './serve';
 
 /** Why the first output of a model is not proved to have a row for each row; undefined where it is. */
@@ -18,9 +20,8 @@ function whyNotProved(path: string): string | undefined {
 }
 
 function why(fact: Fact): string | undefined {
-  if ('unknown' in fact) return fact.unknown;
-  if ('loose' in fact) return `loose: ${fact.loose}`;
-  return fact.axis === 0 && fact.shape[0] === 1 ? undefined : `rows on axis ${fact.axis}`;
+  if ('why' in fact) return fact.isLoose ? `loose: ${fact.why}` : fact.why;
+  return isRows(fact) ? undefined : `rows on axis ${rowAxis(fact)}`;
 }
 
 const folderOf = (name: string) => join(root, 'tests', 'models', name);

@@ -6,14 +6,13 @@ import {
   broadcast,
   type Call,
   dropAxes,
+  hasRows,
   type Known,
   Mixes,
   notRowAxis,
   ofOne,
-  orderAxes,
   type Rule,
-  required,
-  unpadded,
+  rowAxis,
 } from './known';
 
 const axesFrom = (x: Known, axis: number) => [...x.shape.keys()].slice(axis);
@@ -26,33 +25,29 @@ const softmax = ofOne((x, call) =>
 /** Scale and bias, which may have the shape of the operand, are aligned with it. */
 const layerNormalization = ofOne((x, call) => {
   alongAxes(x, axesFrom(x, call.int('axis', -1)));
-  return broadcast(call.operands.flatMap((operand) => operand ?? []));
+  return broadcast(call.operands);
 });
 
 /** A length that must be known, since what is cut may be empty. */
 function knownLength(length = Number.NaN): number {
-  if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+  if (!Number.isInteger(length)) throw new Mixes('cuts to a length that is not known');
   return length;
 }
 
-/** As many entries of an axis as an operand says, or an attribute; and their places. */
+/** As many entries of an axis as an operand says; and their places. */
 const topK = ofOne((x, call) => {
-  const count = call.opset < 10 ? call.int('k', Number.NaN) : call.operands[1]?.integers?.[0];
+  const [count] = call.integers('k', 0);
   const best = alongAxes(x, [call.int('axis', -1)], knownLength(count));
   return [best, best];
 });
 
-/** Parts of given lengths, or else all of one length but the last, which may be shorter. */
+/** Parts of given lengths, or else all of one length. */
 const split = ofOne((x, call) => {
   const axis = call.int('axis', 0);
-  const length = knownLength(x.shape[notRowAxis(x, axis)]);
-  const lengths = call.integers('split', 13);
   const { outputs } = call.node;
-  const most = Math.ceil(length / outputs.length);
-  return outputs.map((_, i) => {
-    const part = lengths ? knownLength(lengths[i]) : Math.min(most, Math.max(0, length - i * most));
-    return alongAxes(x, [axis], part);
-  });
+  const equal = x.shape[notRowAxis(x, axis)] / outputs.length;
+  const lengths = call.integers('split', 13);
+  return outputs.map((_, i) => alongAxes(x, [axis], knownLength(lengths.length > 0 ? lengths[i] : equal)));
 });
 
 function reduced(x: Known, axes: readonly number[], call: Call): Known {
@@ -62,37 +57,37 @@ function reduced(x: Known, axes: readonly number[], call: Call): Known {
 /** The runtime takes a flag as set only where it is 1. */
 const reduce = ofOne((x, call) => {
   const since = call.node.op === 'ReduceSum' ? 13 : 18;
-  const axes = call.integers('axes', since) ?? [];
+  const axes = call.integers('axes', since);
   const takesNone = call.opset >= since && call.int('noop_with_empty_axes', 0) === 1;
   return reduced(x, axes.length > 0 || takesNone ? axes : axesFrom(x, 0), call);
 });
 
 const squeeze = ofOne((x, call) => {
   const axes = call.integers('axes', 13);
-  if (!axes?.length) throw new Mixes('drops all axes of length 1, that of a single row too');
+  if (axes.length === 0) throw new Mixes('drops all axes of length 1, that of a single row too');
   return dropAxes(x, axes);
 });
 
-const unsqueeze = ofOne(({ shape, axis }, call) => {
-  const axes = call.integers('axes', 13) ?? [];
-  const all = Array.from({ length: shape.length + axes.length }, (_, place) => place);
-  const old = all.filter((place) => !axes.includes(place) && !axes.includes(place - all.length));
-  return {
-    shape: all.map((place) => shape[old.indexOf(place)] ?? 1),
-    axis: axis === undefined ? undefined : old[axis],
-  };
+const unsqueeze = ofOne(({ shape }, call) => {
+  const axes = call.integers('axes', 13);
+  const places = Array.from({ length: shape.length + axes.length }, (_, place) => place);
+  const old = places.filter((place) => !axes.includes(place) && !axes.includes(place - places.length));
+  return { shape: places.map((place) => shape[old.indexOf(place)] ?? 1) };
 });
 
-const transpose = ofOne((x, { node }) =>
-  orderAxes(x, node.attributes.get('perm')?.ints.map(Number) ?? [...x.shape.keys()].reverse()),
-);
+const transpose = ofOne(({ shape }, { node }) => {
+  const order = node.attributes.get('perm')?.ints.map(Number) ?? [...shape.keys()].reverse();
+  return { shape: order.map((place) => shape[place]) };
+});
 
 /** "To the end" is written as this or more; no run has so many rows. */
 const endless = 1e9;
 
 const slice = ofOne((x, call) => {
-  const places = ['starts', 'ends', 'axes', 'steps'].map((name, i) => call.integers(name, 10, i + 1));
-  const [starts = [], ends = [], axes = [...starts.keys()], steps = []] = places;
+  const [starts, ends, given, steps] = ['starts', 'ends', 'axes', 'steps'].map((name, i) =>
+    call.integers(name, 10, i + 1),
+  );
+  const axes = given.length > 0 ? given : [...starts.keys()];
   if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
   const cut = (part: Known, axis: number, i: number): Known => {
     const [start, end] = [starts[i], ends[i]];
@@ -105,41 +100,41 @@ const slice = ofOne((x, call) => {
 });
 
 /** What stands before the rows, and what is in each, is regrouped by itself. */
-const reshape = ofOne(({ shape, axis }, call) => {
-  const target = call.integers('shape', 0) ?? [];
+function regroup(x: Known, target: readonly number[]): Known {
+  const copied = target.map((length, place) => (length === 0 ? x.shape[place] : length));
+  const open = sizeOf(x.shape) / sizeOf(copied.filter((_, place) => target[place] !== -1));
+  const shape = copied.map((length, place) => (target[place] === -1 ? open : length));
+  if (!hasRows(x)) return { shape };
+  const rows = rowAxis({ shape });
+  if (rows < 0) throw new Mixes('makes a fixed number of rows');
+  const isApart = sizeOf(shape.slice(0, rows)) === sizeOf(x.shape.slice(0, rowAxis(x)));
+  if (!isApart || !Number.isInteger(shape[rows])) throw acrossRows();
+  return { shape };
+}
+
+const reshape = ofOne((x, call) => {
+  const target = call.integers('shape', 0);
   if (target.includes(0) && call.int('allowzero', 0) !== 0) throw new Mixes('makes an empty tensor');
-  const asked = target.map((length, place) => (length === 0 ? shape[place] : length));
-  const open = sizeOf(shape) / sizeOf(asked.filter((length) => length !== -1));
-  const lengths = asked.map((length) => (length === -1 ? open : length));
-  if (axis === undefined) return { shape: lengths };
-  const place = target[axis] === 0 ? axis : target.indexOf(-1);
-  if (place < 0) throw new Mixes('makes a fixed number of rows');
-  const isApart = sizeOf(lengths.slice(0, place)) === sizeOf(shape.slice(0, axis));
-  if (!isApart || !Number.isInteger(lengths[place])) throw acrossRows();
-  return { shape: lengths, axis: place };
+  return regroup(x, target);
 });
 
-/** Each entry of the first axis by itself. */
-const flatten: Rule = (call) => {
-  const x = required(call.operands[0]);
-  if (x.axis || call.int('axis', 1) !== 1) throw acrossRows();
-  return { ...x, shape: [x.shape[0], sizeOf(x.shape.slice(1))] };
-};
+/** Behind its first axis. */
+const flatten = ofOne((x, call) => {
+  if (call.int('axis', 1) !== 1) throw acrossRows();
+  return { ...regroup(x, [0, -1]), padding: x.padding };
+});
 
 /** A list or a matrix of rows, and no other tensor: operators make one row of a list, say. */
 function ofRank(rank: 1 | 2, x: Known): Known {
   if (x.shape.length !== rank) throw new Mixes(`is given a tensor of another rank than ${rank}`);
-  if (x.axis === 1) throw acrossRows();
+  if (rowAxis(x) === 1) throw acrossRows();
   return x;
 }
 
-/** Labels, and scores: of two classes, some operators give one; linear ones one for each intercept, support vectors for each pair. */
-const classify = ofOne((x, call) => {
-  const labels = call.listLength('classlabels_strings', 'classlabels_ints', 'classlabels_int64s');
-  const { op, attributes } = call.node;
-  const isLinear = op === 'LinearClassifier' && attributes.get('intercepts')?.floats === labels;
-  const isOneEach = labels > 2 && (isLinear || op === 'TreeEnsembleClassifier');
-  return [dropAxes(ofRank(2, x), [1]), alongAxes(x, [1], isOneEach ? labels : Number.NaN)];
+/** Labels, and scores: of more than two classes, linear ones give one for each intercept. */
+const classify = ofOne((x, { node: { attributes } }) => {
+  const { floats = 0 } = attributes.get('intercepts') ?? {};
+  return [dropAxes(ofRank(2, x), [1]), alongAxes(x, [1], floats > 2 ? floats : Number.NaN)];
 });
 
 const regress = ofOne((x, call) => {
@@ -147,31 +142,28 @@ const regress = ofOne((x, call) => {
   return alongAxes(ofRank(2, x), [1], call.int(width, 1));
 });
 
-const encode = ofOne(({ shape, axis }, call) => {
-  return { shape: [...shape, call.listLength('cats_strings', 'cats_int64s')], axis };
+const encode = ofOne(({ shape }, call) => {
+  return { shape: [...shape, call.listLength('cats_strings', 'cats_int64s')] };
 });
 
 const tokenize = ofOne((x, { node }) => {
-  const { shape, axis } = ofRank(1, x);
-  return { shape: [...shape, Number.NaN], axis, padding: node.attributes.get('pad_value')?.s ?? '' };
+  const { shape } = ofRank(1, x);
+  return { shape: [...shape, Number.NaN], padding: node.attributes.get('pad_value')?.s ?? '' };
 });
 
-const countWords: Rule = ({ node, operands: [operand] }) => {
-  const x = ofRank(2, required(operand));
+const countWords = ofOne((x, { node }) => {
   const { strings = [] } = node.attributes.get('pool_strings') ?? {};
   const counts = (word: string) => strings.length >= mostStrings || strings.includes(word);
   if (x.padding !== undefined && counts(x.padding))
     throw new Mixes('counts what fills texts up to the longest of a run');
-  return alongAxes(x, [1], Number.NaN);
-};
+  return alongAxes(ofRank(2, x), [1], Number.NaN);
+});
 
-function join(operands: Call['operands'], axis: number): Known {
-  const parts = operands.map(unpadded);
+function join(parts: readonly Known[], axis: number): Known {
   const [first] = parts;
-  const isAlike = ({ shape, axis }: Known) =>
-    shape.length === first.shape.length &&
-    axis === first.axis &&
-    (axis === undefined || shape[axis] === first.shape[axis]);
+  const rows = rowAxis(first);
+  const isAlike = (x: Known) =>
+    x.shape.length === first.shape.length && rowAxis(x) === rows && x.shape[rows] === first.shape[rows];
   if (!parts.every(isAlike)) throw new Mixes('sets rows beside other entries');
   const length = parts.reduce((sum, { shape }) => sum + (shape.at(axis) ?? 0), 0);
   return alongAxes(first, [axis], length);
@@ -179,45 +171,39 @@ function join(operands: Call['operands'], axis: number): Known {
 
 /** The product of the last two axes; those before are aligned as elements are. */
 function multiply(a: Known, b: Known): Known {
-  if (a.axis !== undefined && b.axis !== undefined) throw new Mixes('multiplies rows by rows');
-  if (b.shape.length === 1 && b.axis === undefined) return dropAxes(a, [-1]);
+  if (hasRows(a) && hasRows(b)) throw new Mixes('multiplies rows by rows');
+  if (b.shape.length === 1 && !hasRows(b)) return dropAxes(a, [-1]);
   if (a.shape.length < 2 || b.shape.length < 2) throw new Mixes('multiplies vectors');
   return broadcast([alongAxes(a, [-1], 1), alongAxes(b, [-2], 1)]);
 }
 
 const gemm: Rule = (call) => {
-  const [a, b] = ['transA', 'transB'].map((name, i) => {
-    const x = unpadded(call.operands[i]);
-    if (x.shape.length !== 2) throw new Mixes('takes no matrix');
-    return orderAxes(x, call.int(name, 0) === 0 ? [0, 1] : [1, 0]);
-  });
-  return broadcast([multiply(a, b), ...call.operands.slice(2).flatMap((c) => c ?? [])]);
+  const [a, b, ...c] = call.operands;
+  if (a.shape.length !== 2 || b.shape.length !== 2) throw new Mixes('takes no matrix');
+  const turned = (x: Known, flag: string) => (call.int(flag, 0) === 0 ? x : { shape: x.shape.toReversed() });
+  return broadcast([multiply(turned(a, 'transA'), turned(b, 'transB')), ...c]);
 };
 
 /** Entries along an axis: of a constant table by rows, or of rows by constants. */
 function pick(data: Known, indices: Known, axis: number): Known {
-  if (data.axis !== undefined && indices.axis !== undefined) throw new Mixes('picks rows by rows');
+  if (hasRows(data) && hasRows(indices)) throw new Mixes('picks rows by rows');
   const place = notRowAxis(data, axis);
-  const shape = data.shape.toSpliced(place, 1, ...indices.shape);
-  if (indices.axis !== undefined) return { shape, axis: place + indices.axis };
   // Of texts behind the axis, the runtime (1.30 to 1.32) copies the first only.
-  if (data.axis !== undefined && data.axis > place) throw new Mixes('picks along an axis before the rows');
-  return { shape, axis: data.axis };
+  if (rowAxis(data) > place) throw new Mixes('picks along an axis before the rows');
+  return { shape: data.shape.toSpliced(place, 1, ...indices.shape) };
 }
 
 const gather: Rule = (call) => {
-  const [data, indices] = call.operands.map(unpadded);
+  const [data, indices] = call.operands;
   return pick(data, indices, call.int('axis', 0));
 };
 
 /** Picks by all indices in one list, from the last axis of a matrix: a list is one row of it. */
-const arrayFeatureExtractor: Rule = ({ operands }) => {
-  const [x, { shape, axis }] = operands.map(unpadded);
-  if (axis !== undefined && sizeOf(shape.slice(0, axis)) !== 1) throw acrossRows();
+const arrayFeatureExtractor: Rule = ({ operands: [x, indices] }) => {
   const isList = x.shape.length === 1;
-  if (isList && x.axis !== undefined) throw acrossRows();
-  const matrix = isList ? { shape: [1, ...x.shape] } : x;
-  return pick(matrix, { shape: [sizeOf(shape)], axis: axis === undefined ? undefined : 0 }, -1);
+  const isApart = !hasRows(indices) || sizeOf(indices.shape.slice(0, rowAxis(indices))) === 1;
+  if (!isApart || (isList && hasRows(x))) throw acrossRows();
+  return pick(isList ? { shape: [1, ...x.shape] } : x, { shape: [sizeOf(indices.shape)] }, -1);
 };
 
 const constant: Rule = ({ node: { attributes } }) => {
@@ -231,7 +217,7 @@ const constant: Rule = ({ node: { attributes } }) => {
 
 const groups: readonly [rule: Rule, operators: string][] = [
   [
-    ({ operands }) => broadcast(operands.map(unpadded)),
+    ({ operands }) => broadcast(operands),
     `Abs Acos Acosh Add And Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Ceil Celu Cos Cosh Div
     Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish IsInf IsNaN LeakyRelu Less LessOrEqual Log Max
     Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt
@@ -243,7 +229,7 @@ const groups: readonly [rule: Rule, operators: string][] = [
   ],
   [softmax, 'Softmax LogSoftmax Hardmax'],
   [ofOne((x, call) => alongAxes(x, [call.int('axis', -1)])), 'LpNormalization'],
-  [ofOne((x, call) => alongAxes(x, call.integers('axis', 0) ?? [Number.NaN])), 'CumSum'],
+  [ofOne((x, call) => alongAxes(x, [call.integers('axis', 0)[0]])), 'CumSum'],
   [layerNormalization, 'LayerNormalization RMSNormalization'],
   [topK, 'TopK'],
   [split, 'Split'],
@@ -265,12 +251,12 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [reshape, 'Reshape'],
   [flatten, 'Flatten'],
   [(call) => join(call.operands, call.int('axis', 1)), 'Concat'],
-  [({ operands: [a, b] }) => multiply(unpadded(a), unpadded(b)), 'MatMul'],
+  [({ operands: [a, b] }) => multiply(a, b), 'MatMul'],
   [gemm, 'Gemm'],
   [gather, 'Gather'],
-  [({ operands: [x] }) => unpadded(x), 'Identity'],
+  [({ operands: [x] }) => x, 'Identity'],
   [constant, 'Constant'],
-  [(call) => ({ shape: call.integers('shape', 0, 0) ?? [] }), 'ConstantOfShape'],
+  [(call) => ({ shape: call.integers('shape', 0, 0) }), 'ConstantOfShape'],
   [ofOne((x) => alongAxes(ofRank(2, x), [])), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
   [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [regress, 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],

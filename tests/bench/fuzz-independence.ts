@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readOnnx } from '../../model/graph/onnx';
+import { rowAxis } from '../../model/independence/known';
 import { type Fact, followRows } from '../../model/independence/walk';
 import { isRows } from '../../model/observed';
 import { sizeOf } from '../../model/values/tensor';
-import { RandomGraph, type Rows } from './random-graphs/graph';
+import { knownOf, RandomGraph, type Rows } from './random-graphs/graph';
 
 // Random graphs whose rows are proved independent, their rows alone and among others:
 // node dist/tests/bench/fuzz-independence.js [seed] [seconds]
@@ -141,7 +142,7 @@ const cellsOf = (data: Iterable<unknown> = []) =>
 /** How what is known of a tensor is wrong, by a run of one row and one of several; undefined where it is right. */
 function differ(fact: Fact, one: Tensor | undefined, all: Tensor, row: number, rows: number) {
   if (!('shape' in fact) || !one) return 'was not given';
-  const { shape, axis = -1 } = fact;
+  const { shape, axis = -1 } = knownOf(fact);
   const fits = (dims: readonly number[], count: number) =>
     dims.length === shape.length &&
     dims.every((length, place) => {
@@ -162,9 +163,10 @@ function differ(fact: Fact, one: Tensor | undefined, all: Tensor, row: number, r
 /** The entries that belong to a row; without an axis, all. */
 function cellsOfRow({ dims, data }: Tensor, fact: Fact, row: number, rows: number): unknown[] {
   const cells = cellsOf(data);
-  if (!('shape' in fact) || fact.axis === undefined) return cells;
-  const size = sizeOf(dims.slice(fact.axis)) / rows;
-  const starts = Array.from({ length: sizeOf(dims.slice(0, fact.axis)) }, (_, i) => (i * rows + row) * size);
+  const axis = 'shape' in fact ? rowAxis(fact) : -1;
+  if (axis < 0) return cells;
+  const size = sizeOf(dims.slice(axis)) / rows;
+  const starts = Array.from({ length: sizeOf(dims.slice(0, axis)) }, (_, i) => (i * rows + row) * size);
   return starts.flatMap((start) => cells.slice(start, start + size));
 }
 

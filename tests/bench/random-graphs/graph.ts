@@ -2,11 +2,22 @@ import { writeFileSync } from 'node:fs';
 import type { Tensor } from 'onnxruntime-node';
 import { readOnnx } from '../../../model/graph/onnx';
 import { integerField, messageField } from '../../../model/graph/protobuf';
-import type { Known } from '../../../model/independence/known';
+import { type Known as Proved, rowAxis } from '../../../model/independence/known';
 import { followRows } from '../../../model/independence/walk';
 import { sizeOf } from '../../../model/values/tensor';
 import { makersFor, operatorNames, sinceOf } from './operators';
 import { type MadeNode, rawOf, Type, writeNode, writeValue } from './written';
+
+/** What is proved of a tensor: its lengths, those of one row where `axis` is the rows'. */
+export interface Known {
+  readonly shape: readonly number[];
+  readonly axis?: number;
+}
+
+export function knownOf(proved: Proved): Known {
+  const axis = rowAxis(proved);
+  return { shape: proved.shape.map(Math.abs), axis: axis < 0 ? undefined : axis };
+}
 
 export interface MadeValue {
   readonly name: string;
@@ -88,7 +99,7 @@ export class RandomGraph {
     const factOf = followRows(readOnnx(this.path), this.inputs);
     const values = outputs.map((name, i): MadeValue => {
       const fact = factOf(name);
-      return { name, type: node.types[i], known: 'shape' in fact ? fact : undefined };
+      return { name, type: node.types[i], known: 'shape' in fact ? knownOf(fact) : undefined };
     });
     this.values.push(...values);
     return values[0];

@@ -1,5 +1,4 @@
-import type { Known } from '../../../model/independence/known';
-import type { MadeValue, RandomGraph } from './graph';
+import type { Known, MadeValue, RandomGraph } from './graph';
 import { type MadeNode, Type } from './written';
 
 // What makers of nodes share.

@@ -1,6 +1,5 @@
-import type { Known } from '../../../model/independence/known';
 import { sizeOf } from '../../../model/values/tensor';
-import type { MadeValue, RandomGraph } from './graph';
+import type { Known, MadeValue, RandomGraph } from './graph';
 import {
   anyAxis,
   beside,
