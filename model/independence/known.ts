@@ -1,4 +1,4 @@
-import { mostIntegers, mostStrings, type Node } from '../graph/onnx';
+import type { Node } from '../graph/onnx';
 import type { Shape } from '../values/tensor';
 
 /** What is known of a tensor: without rows, it is the same in every run. */
@@ -19,9 +19,11 @@ export const rowAxis = ({ shape }: Known) => shape.findIndex((length) => length 
 export const hasRows = (x: Known) => rowAxis(x) >= 0;
 
 /** What a node does that keeps rows from being told apart. */
-export class Mixes extends Error {}
-
-export const acrossRows = () => new Mixes('goes across rows');
+export class Mixes extends Error {
+  constructor(what = 'goes across rows') {
+    super(what);
+  }
+}
 
 /** An operand that is left out. */
 export const omitted: Known = { shape: [], integers: [] };
@@ -50,13 +52,6 @@ export class Call {
     if (!integers) throw new Mixes('takes its places from what is computed');
     return integers;
   }
-
-  /** The length of the list that one of these attributes holds; NaN where it is not known. */
-  listLength(...names: string[]): number {
-    const [list] = names.flatMap((name) => this.node.attributes.get(name) ?? []);
-    if (!list || list.ints.length >= mostIntegers || list.strings.length >= mostStrings) return Number.NaN;
-    return list.ints.length + list.strings.length;
-  }
 }
 
 /** What a node gives: its first output, or a list of the first ones. Throws Mixes where it goes across rows, or may. */
@@ -74,7 +69,7 @@ export const ofOne =
 /** An axis, counted from the start, that is not the rows'. */
 export function notRowAxis(x: Known, axis: number): number {
   const place = axis < 0 ? axis + x.shape.length : axis;
-  if (x.shape[place] === undefined || place === rowAxis(x)) throw acrossRows();
+  if (x.shape[place] === undefined || place === rowAxis(x)) throw new Mixes();
   return place;
 }
 

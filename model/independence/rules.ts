@@ -1,7 +1,6 @@
-import { mostStrings } from '../graph/onnx';
+import { mostIntegers, mostStrings } from '../graph/onnx';
 import { sizeOf } from '../values/tensor';
 import {
-  acrossRows,
   alongAxes,
   broadcast,
   type Call,
@@ -108,7 +107,7 @@ function regroup(x: Known, target: readonly number[]): Known {
   const rows = rowAxis({ shape });
   if (rows < 0) throw new Mixes('makes a fixed number of rows');
   const isApart = sizeOf(shape.slice(0, rows)) === sizeOf(x.shape.slice(0, rowAxis(x)));
-  if (!isApart || !Number.isInteger(shape[rows])) throw acrossRows();
+  if (!isApart || !Number.isInteger(shape[rows])) throw new Mixes();
   return { shape };
 }
 
@@ -120,14 +119,14 @@ const reshape = ofOne((x, call) => {
 
 /** Behind its first axis. */
 const flatten = ofOne((x, call) => {
-  if (call.int('axis', 1) !== 1) throw acrossRows();
+  if (call.int('axis', 1) !== 1) throw new Mixes();
   return { ...regroup(x, [0, -1]), padding: x.padding };
 });
 
 /** A list or a matrix of rows, and no other tensor: operators make one row of a list, say. */
 function ofRank(rank: 1 | 2, x: Known): Known {
   if (x.shape.length !== rank) throw new Mixes(`is given a tensor of another rank than ${rank}`);
-  if (rowAxis(x) === 1) throw acrossRows();
+  if (rowAxis(x) === 1) throw new Mixes();
   return x;
 }
 
@@ -142,8 +141,10 @@ const regress = ofOne((x, call) => {
   return alongAxes(ofRank(2, x), [1], call.int(width, 1));
 });
 
-const encode = ofOne(({ shape }, call) => {
-  return { shape: [...shape, call.listLength('cats_strings', 'cats_int64s')] };
+const encode = ofOne(({ shape }, { node: { attributes } }) => {
+  const [list] = ['cats_strings', 'cats_int64s'].flatMap((name) => attributes.get(name) ?? []);
+  const isWhole = list && list.ints.length < mostIntegers && list.strings.length < mostStrings;
+  return { shape: [...shape, isWhole ? list.ints.length + list.strings.length : Number.NaN] };
 });
 
 const tokenize = ofOne((x, { node }) => {
@@ -202,7 +203,7 @@ const gather: Rule = (call) => {
 const arrayFeatureExtractor: Rule = ({ operands: [x, indices] }) => {
   const isList = x.shape.length === 1;
   const isApart = !hasRows(indices) || sizeOf(indices.shape.slice(0, rowAxis(indices))) === 1;
-  if (!isApart || (isList && hasRows(x))) throw acrossRows();
+  if (!isApart || (isList && hasRows(x))) throw new Mixes();
   return pick(isList ? { shape: [1, ...x.shape] } : x, { shape: [sizeOf(indices.shape)] }, -1);
 };
 

@@ -1,5 +1,5 @@
 import type { Node, OnnxFile } from '../graph/onnx';
-import { acrossRows, Call, hasRows, type Known, Mixes, omitted } from './known';
+import { Call, hasRows, type Known, Mixes, omitted } from './known';
 import { rules } from './rules';
 
 /** Why nothing is known of a tensor: an operator. It may be loose: its length follows the values, as that of a list of hits. */
@@ -62,20 +62,20 @@ function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]
 }
 
 /** What a node gives: one fact for all of its outputs, or a list for the first ones. */
-function follow(node: Node, opset: number | undefined, operands: readonly Fact[]): Fact | readonly Known[] {
+function follow(node: Node, opset: number, operands: readonly Fact[]): Fact | readonly Known[] {
   const known = operands.filter((fact) => 'shape' in fact);
   const isConstant = known.length === operands.length && !known.some(hasRows);
   if (loose.test(node.op) || node.attributes.has('stopwords'))
     return { ...unknown(node, 'gives as many entries as the values say'), isLoose: !isConstant };
-  const rule =
-    opset === undefined || isInTraining(node) ? undefined : rules.get(nameOf(node.domain, node.op));
+  const name = nameOf(node.domain, node.op);
+  const rule = opset > 0 && !isInTraining(node) ? rules.get(name) : undefined;
   const unknowns = operands.filter((fact) => 'why' in fact);
   const [first] = [...unknowns.filter(({ isLoose }) => isLoose), ...unknowns];
   if (first) {
     const isAsLong = (rule && !counting.test(node.op)) || picking.test(node.op);
     return { ...first, isLoose: first.isLoose && isAsLong };
   }
-  if (!rule || opset === undefined) return unknown(node, 'is not known to keep rows apart');
+  if (!rule) return unknown(node, 'is not known to keep rows apart');
   try {
     if (known.some(({ padding }) => padding !== undefined) && !readingPadding.test(node.op))
       throw new Mixes('reads what fills texts up to the longest of a run');
@@ -83,7 +83,7 @@ function follow(node: Node, opset: number | undefined, operands: readonly Fact[]
     for (const { shape } of outputs) {
       // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
       if (!isConstant && shape.includes(0)) throw new Mixes('gives an empty tensor');
-      if (shape.filter((length) => length < 0).length !== Number(!isConstant)) throw acrossRows();
+      if (shape.filter((length) => length < 0).length !== Number(!isConstant)) throw new Mixes();
     }
     return outputs;
   } catch (error) {
@@ -102,22 +102,17 @@ function isInTraining({ op, inputs, outputs, attributes }: Node): boolean {
   return (op === 'Dropout' && Boolean(inputs[2])) || (op === 'BatchNormalization' && outputs.length > 1);
 }
 
-/** The version of a node's operator; undefined where it is not followed, or the file names two. */
-function opsetOf({ op, domain }: Node, { opsets, functions }: OnnxFile): number | undefined {
-  if (functions.some((one) => nameOf(one.domain, one.name) === nameOf(domain, op))) return undefined;
+/** The version of a node's operator; 0 where it is not followed, or the file names two. */
+function opsetOf({ op, domain }: Node, { opsets, functions }: OnnxFile): number {
+  const isFunction = functions.some((one) => nameOf(one.domain, one.name) === nameOf(domain, op));
   const versions = opsets.filter((one) => nameOf(one.domain) === nameOf(domain)).map((one) => one.version);
   const [version = 0] = versions;
-  const isFollowed = nameOf(domain) !== '' || version >= oldestOpset;
-  return isFollowed && versions.every((other) => other === version) ? version : undefined;
+  const isOld = nameOf(domain) === '' && version < oldestOpset;
+  return isFunction || isOld || versions.some((other) => other !== version) ? 0 : version;
 }
 
 /** An operator as the rules name it. */
 function nameOf(domain: string, op = ''): string {
-  const prefixes: Record<string, string> = {
-    '': '',
-    'ai.onnx': '',
-    'ai.onnx.ml': 'ml.',
-    'com.microsoft': 'ms.',
-  };
-  return (prefixes[domain] ?? `${domain}.`) + op;
+  if (domain === '' || domain === 'ai.onnx') return op;
+  return ({ 'ai.onnx.ml': 'ml.', 'com.microsoft': 'ms.' }[domain] ?? `${domain}.`) + op;
 }
