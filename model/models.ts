@@ -24,15 +24,14 @@ export async function loadModels(
 /** Throws BootError where there is no model, for two of one name, or one that paths cannot hold. */
 export function checkModelNames(models: readonly Model[]): void {
   if (models.length === 0) throw new BootError('there is no model to serve.');
-  const modelsByName = new Map<string, Model>();
-  for (const model of models) {
-    const { name, path } = model;
+  for (const { name, path } of models) {
     if (/[/:]/.test(name))
       throw new BootError(`${path}: the name ${name} is part of paths and cannot hold a slash or a colon.`);
-    const other = modelsByName.get(name);
-    if (other)
-      throw new BootError(`${other.path} and ${path} are both named ${name}: rename one of the files.`);
-    modelsByName.set(name, model);
+    const [first, second] = models.filter((other) => other.name === name);
+    if (second)
+      throw new BootError(
+        `${first.path} and ${second.path} are both named ${name}: rename one of the files.`,
+      );
   }
 }
 

@@ -114,8 +114,10 @@ function countsRows({ runs }: SeenOutput): boolean {
   return runs.every(({ rows, tensor }) => tensor.shape[0] === rows.length);
 }
 
-/** Whether three rows gave together what they gave alone; undefined where that was not seen. */
-function isSameAlone({ runs }: SeenOutput): boolean | undefined {
+/** Whether three rows gave a row each, and together what they gave alone; undefined where that was not seen. */
+function keepsRows(output: SeenOutput): boolean | undefined {
+  if (!countsRows(output)) return false;
+  const { runs } = output;
   const together = runs.find(({ rows }) => rows.length === 3);
   const alone = [0, 1, 2].map((row) => runs.find(({ rows }) => rows.length === 1 && rows[0] === row));
   if (!together || !alone.every((run) => run !== undefined)) return undefined;
@@ -134,16 +136,11 @@ function isClose(one: Tensor, other: Tensor): boolean {
   return values.every((value, i) => isNear(value, others[i]));
 }
 
-/** Whether runs showed that entry i does not depend on row i alone. */
-function mixesRows(output: SeenOutput): boolean {
-  return !countsRows(output) || isSameAlone(output) === false;
-}
-
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */
 function followsRows(output: SeenOutput): boolean {
-  const isUndecided = 'why' in output.fact && !output.fact.isLoose;
-  const isProved = isRows(output.fact) || (isUndecided && isSameAlone(output) === true);
-  return isProved && !mixesRows(output);
+  const { fact } = output;
+  const isUnknown = 'why' in fact && !fact.isLoose;
+  return isRows(fact) ? keepsRows(output) !== false : isUnknown && keepsRows(output) === true;
 }
 
 /** What keeps requests from sharing runs. */
@@ -165,7 +162,9 @@ function whyAlone(output: SeenOutput): string | undefined {
   const { fact, name } = output;
   if ('why' in fact) return fact.why;
   if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
-  return mixesRows(output) ? `rows that were run together gave another ${name} than alone` : undefined;
+  return keepsRows(output) === false
+    ? `rows that were run together gave another ${name} than alone`
+    : undefined;
 }
 
 function withExamples(sampler: Sampler, kind: Kind, { recipe, shapes }: SampleRun): Input[] {
