@@ -43,15 +43,12 @@ const smallTensorBytes = 4096;
 export function readOnnx(path: string): OnnxFile {
   const stat = statSync(path, { throwIfNoEntry: false });
   // A pipe would be waited for.
-  if (stat && !stat.isFile()) throw new BootError(`${path} is not a file. Give the path of an ONNX file.`);
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch {
-    const problem = stat ? 'it cannot be read' : 'there is no such file';
+  if (!stat?.isFile()) {
+    const problem = stat ? 'it is not a file' : 'there is no such file';
     throw new BootError(`${path}: ${problem}. Give the path of an ONNX file: npm start path/to/model.onnx`);
   }
-  const { size = 0, mtimeMs: changed = 0 } = stat ?? {};
+  const { size, mtimeMs: changed } = stat;
+  const file = openSync(path, 'r');
   try {
     const whole = { number: 0, start: 0, from: 0, to: size };
     return { path, size, changed, ...readModel(new Message(new FileWindow(file), [whole])) };
