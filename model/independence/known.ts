@@ -73,16 +73,12 @@ export function notRowAxis(x: Known, axis: number): number {
   return place;
 }
 
-/** Other values, made along some axes that are not the rows', which get another length where one is given. */
-export function alongAxes(x: Known, axes: readonly number[], length?: number): Known {
+/** Other values, made along some axes that are not the rows'; where others are given, these stand in the place of each. */
+export function alongAxes(x: Known, axes: readonly number[], others?: Shape): Known {
   const places = axes.map((axis) => notRowAxis(x, axis));
-  return { shape: x.shape.map((old, place) => (places.includes(place) ? (length ?? old) : old)) };
-}
-
-/** Without some axes, which are not the rows'. */
-export function dropAxes(x: Known, axes: readonly number[]): Known {
-  const dropped = axes.map((axis) => notRowAxis(x, axis));
-  return { shape: x.shape.filter((_, place) => !dropped.includes(place)) };
+  return {
+    shape: x.shape.flatMap((length, place) => (places.includes(place) ? (others ?? length) : length)),
+  };
 }
 
 /** Operands aligned from the right: https://onnx.ai/onnx/repo-docs/Broadcasting.html */

@@ -4,7 +4,6 @@ import {
   alongAxes,
   broadcast,
   type Call,
-  dropAxes,
   hasRows,
   type Known,
   Mixes,
@@ -36,7 +35,7 @@ function knownLength(length = Number.NaN): number {
 /** As many entries of an axis as an operand says; and their places. */
 const topK = ofOne((x, call) => {
   const [count] = call.integers('k', 0);
-  const best = alongAxes(x, [call.int('axis', -1)], knownLength(count));
+  const best = alongAxes(x, [call.int('axis', -1)], [knownLength(count)]);
   return [best, best];
 });
 
@@ -46,11 +45,11 @@ const split = ofOne((x, call) => {
   const { outputs } = call.node;
   const equal = x.shape[notRowAxis(x, axis)] / outputs.length;
   const lengths = call.integers('split', 13);
-  return outputs.map((_, i) => alongAxes(x, [axis], knownLength(lengths.length > 0 ? lengths[i] : equal)));
+  return outputs.map((_, i) => alongAxes(x, [axis], [knownLength(lengths.length > 0 ? lengths[i] : equal)]));
 });
 
 function reduced(x: Known, axes: readonly number[], call: Call): Known {
-  return call.int('keepdims', 1) === 1 ? alongAxes(x, axes, 1) : dropAxes(x, axes);
+  return alongAxes(x, axes, call.int('keepdims', 1) === 1 ? [1] : []);
 }
 
 /** The runtime takes a flag as set only where it is 1. */
@@ -64,7 +63,7 @@ const reduce = ofOne((x, call) => {
 const squeeze = ofOne((x, call) => {
   const axes = call.integers('axes', 13);
   if (axes.length === 0) throw new Mixes('drops all axes of length 1, that of a single row too');
-  return dropAxes(x, axes);
+  return alongAxes(x, axes, []);
 });
 
 const unsqueeze = ofOne(({ shape }, call) => {
@@ -93,7 +92,7 @@ const slice = ofOne((x, call) => {
     if (start === 0 && end >= endless) return part;
     const length = knownLength(part.shape[notRowAxis(part, axis)]);
     const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
-    return alongAxes(part, [axis], Math.max(0, within(end) - within(start)));
+    return alongAxes(part, [axis], [Math.max(0, within(end) - within(start))]);
   };
   return axes.reduce(cut, alongAxes(x, []));
 });
@@ -133,12 +132,12 @@ function ofRank(rank: 1 | 2, x: Known): Known {
 /** Labels, and scores: of more than two classes, linear ones give one for each intercept. */
 const classify = ofOne((x, { node: { attributes } }) => {
   const { floats = 0 } = attributes.get('intercepts') ?? {};
-  return [dropAxes(ofRank(2, x), [1]), alongAxes(x, [1], floats > 2 ? floats : Number.NaN)];
+  return [alongAxes(ofRank(2, x), [1], []), alongAxes(x, [1], [floats > 2 ? floats : Number.NaN])];
 });
 
 const regress = ofOne((x, call) => {
   const width = call.node.op === 'LinearRegressor' ? 'targets' : 'n_targets';
-  return alongAxes(ofRank(2, x), [1], call.int(width, 1));
+  return alongAxes(ofRank(2, x), [1], [call.int(width, 1)]);
 });
 
 const encode = ofOne(({ shape }, { node: { attributes } }) => {
@@ -157,7 +156,7 @@ const countWords = ofOne((x, { node }) => {
   const counts = (word: string) => strings.length >= mostStrings || strings.includes(word);
   if (x.padding !== undefined && counts(x.padding))
     throw new Mixes('counts what fills texts up to the longest of a run');
-  return alongAxes(ofRank(2, x), [1], Number.NaN);
+  return alongAxes(ofRank(2, x), [1], [Number.NaN]);
 });
 
 function join(parts: readonly Known[], axis: number): Known {
@@ -167,15 +166,15 @@ function join(parts: readonly Known[], axis: number): Known {
     x.shape.length === first.shape.length && rowAxis(x) === rows && x.shape[rows] === first.shape[rows];
   if (!parts.every(isAlike)) throw new Mixes('sets rows beside other entries');
   const length = parts.reduce((sum, { shape }) => sum + (shape.at(axis) ?? 0), 0);
-  return alongAxes(first, [axis], length);
+  return alongAxes(first, [axis], [length]);
 }
 
 /** The product of the last two axes; those before are aligned as elements are. */
 function multiply(a: Known, b: Known): Known {
   if (hasRows(a) && hasRows(b)) throw new Mixes('multiplies rows by rows');
-  if (b.shape.length === 1 && !hasRows(b)) return dropAxes(a, [-1]);
+  if (b.shape.length === 1 && !hasRows(b)) return alongAxes(a, [-1], []);
   if (a.shape.length < 2 || b.shape.length < 2) throw new Mixes('multiplies vectors');
-  return broadcast([alongAxes(a, [-1], 1), alongAxes(b, [-2], 1)]);
+  return broadcast([alongAxes(a, [-1], [1]), alongAxes(b, [-2], [1])]);
 }
 
 const gemm: Rule = (call) => {
@@ -188,10 +187,9 @@ const gemm: Rule = (call) => {
 /** Entries along an axis: of a constant table by rows, or of rows by constants. */
 function pick(data: Known, indices: Known, axis: number): Known {
   if (hasRows(data) && hasRows(indices)) throw new Mixes('picks rows by rows');
-  const place = notRowAxis(data, axis);
   // Of texts behind the axis, the runtime (1.30 to 1.32) copies the first only.
-  if (rowAxis(data) > place) throw new Mixes('picks along an axis before the rows');
-  return { shape: data.shape.toSpliced(place, 1, ...indices.shape) };
+  if (rowAxis(data) > notRowAxis(data, axis)) throw new Mixes('picks along an axis before the rows');
+  return alongAxes(data, [axis], indices.shape);
 }
 
 const gather: Rule = (call) => {
@@ -236,7 +234,7 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [split, 'Split'],
   // Of images and the like, which the first axis counts. MaxPool's second output, which counts over all, is not given.
   [
-    ofOne((x) => alongAxes(x, axesFrom(x, 1), Number.NaN)),
+    ofOne((x) => alongAxes(x, axesFrom(x, 1), [Number.NaN])),
     `AveragePool BatchNormalization Conv GlobalAveragePool GlobalLpPool GlobalMaxPool GroupNormalization InstanceNormalization LRN
     LpPool MaxPool`,
   ],
@@ -264,7 +262,7 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [arrayFeatureExtractor, 'ml.ArrayFeatureExtractor'],
   [encode, 'ml.OneHotEncoder'],
   // It may cut its operands, or fill them up.
-  [({ operands }) => alongAxes(ofRank(2, join(operands, 1)), [1], Number.NaN), 'ml.FeatureVectorizer'],
+  [({ operands }) => alongAxes(ofRank(2, join(operands, 1)), [1], [Number.NaN]), 'ml.FeatureVectorizer'],
   [ofOne((x) => alongAxes(ofRank(1, x), [])), 'StringNormalizer'],
   [tokenize, 'ms.Tokenizer'],
   [countWords, 'TfIdfVectorizer'],
