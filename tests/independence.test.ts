@@ -81,7 +81,6 @@ const unproved: Record<string, string> = {
   zeros_of_batch: 'Shape',
   // Of these operators only some uses have a rule.
   flatten0_back: 'Flatten in a goes across rows',
-  matmul_batched: 'MatMul in g multiplies rows by rows',
   reverse_columns: 'Slice in y leaves entries out',
   // Lengths behind a convolution or a pool are not followed.
   conv: 'Reshape',
@@ -119,7 +118,7 @@ test.each([
   ['random', 'RandomNormalLike in noise is not known to keep rows apart'],
   ['dynamic-quant', 'DynamicQuantizeLinear in quantized is not known to keep rows apart'],
   ['squeeze', 'Squeeze in y drops all axes of length 1, that of a single row too'],
-  ['similarity', 'MatMul in y multiplies rows by rows'],
+  ['similarity', 'MatMul in y goes across rows'],
   ['drops-rows', 'ReduceSum in count goes across rows'],
   ['one-each', 'loose: NonZero in nz gives as many entries as the values say'],
   ['tags', 'loose: StringSplit in tags gives as many entries as the values say'],

@@ -171,7 +171,6 @@ function join(parts: readonly Known[], axis: number): Known {
 
 /** The product of the last two axes; those before are aligned as elements are. */
 function multiply(a: Known, b: Known): Known {
-  if (hasRows(a) && hasRows(b)) throw new Mixes('multiplies rows by rows');
   if (b.shape.length === 1 && !hasRows(b)) return alongAxes(a, [-1], []);
   if (a.shape.length < 2 || b.shape.length < 2) throw new Mixes('multiplies vectors');
   return broadcast([alongAxes(a, [-1], [1]), alongAxes(b, [-2], [1])]);
@@ -186,7 +185,6 @@ const gemm: Rule = (call) => {
 
 /** Entries along an axis: of a constant table by rows, or of rows by constants. */
 function pick(data: Known, indices: Known, axis: number): Known {
-  if (hasRows(data) && hasRows(indices)) throw new Mixes('picks rows by rows');
   // Of texts behind the axis, the runtime (1.30 to 1.32) copies the first only.
   if (rowAxis(data) > notRowAxis(data, axis)) throw new Mixes('picks along an axis before the rows');
   return alongAxes(data, [axis], indices.shape);
