@@ -159,14 +159,11 @@ const countWords = ofOne((x, { node }) => {
   return alongAxes(ofRank(2, x), [1], [Number.NaN]);
 });
 
+/** One behind another, and aligned in all other axes. */
 function join(parts: readonly Known[], axis: number): Known {
-  const [first] = parts;
-  const rows = rowAxis(first);
-  const isAlike = (x: Known) =>
-    x.shape.length === first.shape.length && rowAxis(x) === rows && x.shape[rows] === first.shape[rows];
-  if (!parts.every(isAlike)) throw new Mixes('sets rows beside other entries');
+  const entries = broadcast(parts.map((part) => alongAxes(part, [axis], [1])));
   const length = parts.reduce((sum, { shape }) => sum + (shape.at(axis) ?? 0), 0);
-  return alongAxes(first, [axis], [length]);
+  return alongAxes(entries, [axis], [length]);
 }
 
 /** The product of the last two axes; those before are aligned as elements are. */
