@@ -38,12 +38,7 @@ export function formatAt(path: string): string | undefined {
   return placeholderAt(path) ?? formats.find(([pattern]) => pattern.test(digits))?.[1];
 }
 
-/** None where it cannot be read, which the runtime then says. */
 function beginningOf(path: string): Buffer {
   const bytes = Buffer.alloc(64);
-  try {
-    return bytes.subarray(0, readInto(bytes, path, 0));
-  } catch {
-    return bytes.subarray(0, 0);
-  }
+  return bytes.subarray(0, readInto(bytes, path, 0));
 }

@@ -17,21 +17,16 @@ export interface OnnxFile extends ReturnType<typeof readModel> {
 }
 
 interface Graph {
-  readonly inputs: ValueInfo[];
-  readonly outputs: ValueInfo[];
+  readonly inputs: ReturnType<typeof readValueInfo>[];
+  readonly outputs: ReturnType<typeof readValueInfo>[];
   /** In the order in which they may run. */
   readonly nodes: Node[];
-  readonly initializers: StoredTensor[];
+  readonly initializers: ReturnType<typeof readTensor>[];
   /** Names of those of whose values most are zero. */
   readonly sparseInitializers: string[];
 }
 
-/** What is declared of an input or output. */
-interface ValueInfo extends ReturnType<typeof readValueInfo> {}
-
 export interface Node extends ReturnType<typeof readNode> {}
-
-interface StoredTensor extends ReturnType<typeof readTensor> {}
 
 /** Longer lists are of trees or vocabularies, of which nobody here needs more than the beginning. */
 export const mostIntegers = 10_000;
@@ -144,7 +139,10 @@ function integersIn({ buffer }: Uint8Array<ArrayBuffer>, type: number): number[]
   return type === 7 ? Array.from(new BigInt64Array(buffer), Number) : undefined;
 }
 
-/** Without a type, a TensorProto.DataType, where it is not a tensor; without dimensions where its rank is unknown. */
+/**
+ * What is declared of an input or output: no type, a TensorProto.DataType, where it is not a tensor, and no dimensions where
+ * its rank is unknown.
+ */
 function readValueInfo(value: Message) {
   const tensor = value.message(2)?.message(1);
   return {
