@@ -88,9 +88,8 @@ export function loadFault(reason: string, { opsets, graph }: OnnxFile): string {
       ? 'with float32 columns (frame.astype("float32"), FloatTensorType)'
       : 'in float32 (PyTorch: model.float())';
   for (const [pattern, words] of loadFaults) {
-    const found = pattern.exec(reason);
-    if (found)
-      return words.replace('$float32', float32).replace(/\$(\d)/g, (_, group) => found[Number(group)]);
+    const [found] = pattern.exec(reason) ?? [];
+    if (found) return found.replace(pattern, words.replace('$float32', float32));
   }
   return withoutSource(reason);
 }
