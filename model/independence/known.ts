@@ -43,11 +43,12 @@ export class Call {
   }
 
   /**
-   * Integers that the operator takes as an operand since some version, and as an attribute before; version 0 is always.
-   * None where they are left out.
+   * Integers that an operator takes as an attribute or, in later versions, as an operand; none where they are left out. The
+   * runtime loads no node with an attribute that its version does not have.
    */
-  integers(name: string, since: number, place = 1): readonly number[] {
-    if (this.opset < since) return this.node.attributes.get(name)?.ints.map(Number) ?? [];
+  integers(name: string, place = 1): readonly number[] {
+    const attribute = this.node.attributes.get(name);
+    if (attribute) return attribute.ints.map(Number);
     const { integers } = this.operands[place] ?? omitted;
     if (!integers) throw new Mixes('takes its places from what is computed');
     return integers;

@@ -34,7 +34,7 @@ function knownLength(length = Number.NaN): number {
 
 /** As many entries of an axis as an operand says; and their places. */
 const topK = ofOne((x, call) => {
-  const [count] = call.integers('k', 0);
+  const [count] = call.integers('k');
   const best = alongAxes(x, [call.int('axis', -1)], [knownLength(count)]);
   return [best, best];
 });
@@ -44,7 +44,7 @@ const split = ofOne((x, call) => {
   const axis = call.int('axis', 0);
   const { outputs } = call.node;
   const equal = x.shape[notRowAxis(x, axis)] / outputs.length;
-  const lengths = call.integers('split', 13);
+  const lengths = call.integers('split');
   return outputs.map((_, i) => alongAxes(x, [axis], [knownLength(lengths.length > 0 ? lengths[i] : equal)]));
 });
 
@@ -54,20 +54,19 @@ function reduced(x: Known, axes: readonly number[], call: Call): Known {
 
 /** The runtime takes a flag as set only where it is 1. */
 const reduce = ofOne((x, call) => {
-  const since = call.node.op === 'ReduceSum' ? 13 : 18;
-  const axes = call.integers('axes', since);
-  const takesNone = call.opset >= since && call.int('noop_with_empty_axes', 0) === 1;
+  const axes = call.integers('axes');
+  const takesNone = call.int('noop_with_empty_axes', 0) === 1;
   return reduced(x, axes.length > 0 || takesNone ? axes : axesFrom(x, 0), call);
 });
 
 const squeeze = ofOne((x, call) => {
-  const axes = call.integers('axes', 13);
+  const axes = call.integers('axes');
   if (axes.length === 0) throw new Mixes('drops all axes of length 1, that of a single row too');
   return alongAxes(x, axes, []);
 });
 
 const unsqueeze = ofOne(({ shape }, call) => {
-  const axes = call.integers('axes', 13);
+  const axes = call.integers('axes');
   const places = Array.from({ length: shape.length + axes.length }, (_, place) => place);
   const old = places.filter((place) => !axes.includes(place) && !axes.includes(place - places.length));
   return { shape: places.map((place) => shape[old.indexOf(place)] ?? 1) };
@@ -83,7 +82,7 @@ const endless = 1e9;
 
 const slice = ofOne((x, call) => {
   const [starts, ends, given, steps] = ['starts', 'ends', 'axes', 'steps'].map((name, i) =>
-    call.integers(name, 10, i + 1),
+    call.integers(name, i + 1),
   );
   const axes = given.length > 0 ? given : [...starts.keys()];
   if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
@@ -111,7 +110,7 @@ function regroup(x: Known, target: readonly number[]): Known {
 }
 
 const reshape = ofOne((x, call) => {
-  const target = call.integers('shape', 0);
+  const target = call.integers('shape');
   if (target.includes(0) && call.int('allowzero', 0) !== 0) throw new Mixes('makes an empty tensor');
   return regroup(x, target);
 });
@@ -223,7 +222,7 @@ const groups: readonly [rule: Rule, operators: string][] = [
   ],
   [softmax, 'Softmax LogSoftmax Hardmax'],
   [ofOne((x, call) => alongAxes(x, [call.int('axis', -1)])), 'LpNormalization'],
-  [ofOne((x, call) => alongAxes(x, [call.integers('axis', 0)[0]])), 'CumSum'],
+  [ofOne((x, call) => alongAxes(x, [call.integers('axis')[0]])), 'CumSum'],
   [layerNormalization, 'LayerNormalization RMSNormalization'],
   [topK, 'TopK'],
   [split, 'Split'],
@@ -250,7 +249,7 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [gather, 'Gather'],
   [({ operands: [x] }) => x, 'Identity'],
   [constant, 'Constant'],
-  [(call) => ({ shape: call.integers('shape', 0, 0) }), 'ConstantOfShape'],
+  [(call) => ({ shape: call.integers('shape', 0) }), 'ConstantOfShape'],
   [ofOne((x) => alongAxes(ofRank(2, x), [])), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
   [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [regress, 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],
