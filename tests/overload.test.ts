@@ -212,8 +212,8 @@ const size = 10 * 2 ** 20 - 10;
 const filled = (part: string) => part.repeat(size / part.length);
 
 test.each([
-  ['numbers', `[${filled('0.123456,')}0]`, 400, 'an object, not an array'],
-  ['one string', `"${filled('\\"[{')}"`, 400, 'an object, not a string'],
+  ['numbers', `[${filled('0.123456,')}0]`, 400, "an object with the model's 4 inputs, not this number"],
+  ['one string', `"${filled('\\"[{')}"`, 400, 'inputs, not a string'],
   ['nothing but open arrays', filled('['), 400, 'nests deeper'],
   ['nothing but open objects', filled('{"a":'), 400, 'nests deeper'],
 ])('A body of 10 MB of %s takes a few times its size', async (_what, body, status, message) => {
