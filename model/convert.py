@@ -76,7 +76,7 @@ def convert_file(path, target, data):
     for way in ways_of(steps, columns, is_frame=names_of(model) is not None):
         try:
             onnx_model = name_values(convert(steps, columns, way), columns)
-            attempts.append((*compare(ask_file(onnx_model, sent), expected), onnx_model, way))
+            attempts.append((*compare(ask_file(onnx_model, sent), *expected), onnx_model, way))
         except Exception as error:
             errors.append(error)
         if attempts and attempts[-1][0].all():
@@ -195,9 +195,8 @@ def prepare(steps):
             part._Booster.feature_names = part._Booster.feature_types = None  # onnxmltools wants f0, f1, …
         if hasattr(part, "statistics_") and holds_text(part.statistics_):
             part.missing_values = ""
-        for values in getattr(part, "categories_", []):
-            if holds_text(values):
-                values[pd.isna(values)] = ""
+        for values in filter(holds_text, getattr(part, "categories_", [])):
+            values[pd.isna(values)] = ""
 
 
 def holds_text(values):
@@ -255,11 +254,10 @@ def learn(part, columns):
         column.kind = "text" if holds_text(values) else {"i": "whole", "b": "bool"}.get(values.dtype.kind, "number")
         column.is_code, column.can_miss = True, "" in values
         seen.append((column, values[values != ""]))
-    tables = [getattr(part, key, None) for key in SEEN]
+    tables = [np.asarray(getattr(part, key, None)) for key in SEEN]
     if np.shape(getattr(part, "mean_", None)) == np.shape(getattr(part, "scale_", None)) == (len(columns),):
         tables += [part.mean_ - 2 * part.scale_, part.mean_ + 2 * part.scale_]
     for table in tables:
-        table = np.asarray(table.toarray() if hasattr(table, "toarray") else table)
         if table.shape[-1:] == (len(columns),):
             seen += zip(columns, table.reshape(-1, len(columns)).T)
     for column, values in seen:
@@ -275,12 +273,10 @@ def splits_of(model):
         return enumerate(model._bin_mapper.bin_thresholds_)
     if hasattr(model, "get_borders"):
         return model.get_borders().items()
-    booster = getattr(model, "_Booster", None)
-    if booster is not None:
+    if (booster := getattr(model, "_Booster", None)) is not None:
         trees = booster.trees_to_dataframe().rename(columns={"split_feature": "Feature", "threshold": "Split"})
-        trees = trees[trees.Split.notna()]
         names = booster.feature_name() if hasattr(model, "booster_") else [f"f{i}" for i in range(model.n_features_in_)]
-        return zip(trees.Feature.map(names.index), trees.Split.astype(float))
+        return [(names.index(name), float(at)) for name, at in zip(trees.Feature, trees.Split) if pd.notna(at)]
     return []
 
 
@@ -345,8 +341,7 @@ def options_of(steps):
     options = {}
     for part in parts_of(steps):
         if hasattr(part, "vocabulary_") and part.analyzer == "word":
-            # To the runtime \w is ASCII, and \b unknown.
-            pattern = part.token_pattern.replace("(?u)", "").replace(r"\b", "")
+            pattern = part.token_pattern.replace("(?u)", "").replace(r"\b", "")  # The runtime: \w is ASCII, no \b.
             pattern = re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(r"\w", r"\pL\pN_"), pattern)
             options[id(part)] = {"tokenexp": pattern.replace(r"\w", r"[\pL\pN_]")}
         elif type(part).__name__ == "LinearSVC":
@@ -430,8 +425,7 @@ def ask_file(onnx_model, rows):
         for value in session.get_inputs()})
 
 
-def compare(found, expected):
-    predictions, probabilities = expected
+def compare(found, predictions, probabilities):
     got = np.asarray(found[0]).reshape(predictions.shape)
     is_number = predictions.dtype.kind == "f" and probabilities is None
     same = is_number | (got == predictions).reshape(len(got), -1).all(axis=1)
@@ -441,8 +435,7 @@ def compare(found, expected):
     got = pd.DataFrame(got).to_numpy() if isinstance(got, list) else got
     off = (np.abs(got - wanted) / np.maximum(1, np.abs(wanted))).reshape(len(wanted), -1).max(axis=1)
     if not is_number:
-        best = np.sort(wanted, axis=1)[:, -2:]
-        same |= best[:, -1] - best[:, 0] < 1e-5  # A tie.
+        same |= np.ptp(np.sort(wanted, axis=1)[:, -2:], axis=1) < 1e-5  # A tie.
     return same & (off < CLOSE), off.max()
 
 
