@@ -64,10 +64,10 @@ def main():
 
 def convert_file(path, target, data):
     """Writes the first conversion that answers as the model does, or else the best one. Gives the exit code."""
-    model, names = choose_model(read_model(path))
+    model, names, width = choose_model(read_model(path))
     steps = flatten(copy.deepcopy(model))
     prepare(steps)
-    columns = find_columns(model, steps, names, data)
+    columns = find_columns(model, steps, names, width, data)
     rows = read_rows(data, columns) if data else make_rows(columns)
     sent = rows.fillna({column.name: "" for column in columns if column.kind == "text"})
     expected = ask_model(model, rows)
@@ -142,7 +142,7 @@ def read_model(path):
 
 
 def choose_model(saved):
-    """The one model in what was saved, and the names of its columns where they lie beside it."""
+    """The one model in what was saved, the names of its columns where they lie beside it, and how many it takes."""
     parts = saved if isinstance(saved, dict) else dict(enumerate(saved if type(saved) in (list, tuple) else [saved]))
     models = [key for key, part in parts.items() if hasattr(part, "predict") and hasattr(part, "get_params")]
     encoders = [key for key, part in parts.items() if hasattr(part, "transform") and not hasattr(part, "classes_")]
@@ -150,11 +150,12 @@ def choose_model(saved):
     if len(models) != 1 or len(taken) > 2:
         held = ", ".join(type(part).__name__ for part in parts.values())
         raise Refusal(f"It holds {held}, not one model that can predict: save that, or a Pipeline of its steps.")
-    model, width = parts[models[0]], getattr(parts[taken[0]], "n_features_in_", None)
+    model, first = parts[models[0]], flatten(parts[taken[0]])[0]
+    width = getattr(first, "n_features_in_", 0) or len(getattr(first, "feature_names_", None) or [])  # CatBoost's is 0.
     lists = [list(part) for part in parts.values() if isinstance(part, (tuple, list, np.ndarray, pd.Index))]
     lists = [part for part in lists if len(part) == width and part != list(getattr(model, "classes_", []))]
     names = next((part for part in lists if all(isinstance(name, str) for name in part)), None)
-    return pipeline.make_pipeline(*(parts[key] for key in taken)) if len(taken) > 1 else model, names
+    return pipeline.make_pipeline(*(parts[key] for key in taken)) if len(taken) > 1 else model, names, width
 
 
 def flatten(model):
@@ -191,7 +192,7 @@ def prepare(steps):
             part.transformers_ = [(key, step, list(places.get(key, []))) for key, step, _ in part.transformers_]
         # The one is for VotingClassifier's transform(), the other out of the vocabulary: skl2onnx trips over both.
         part.flatten_transform, part.stop_words = False, None
-        if hasattr(part, "_Booster"):
+        if getattr(part, "_Booster", None) is not None:
             part._Booster.feature_names = part._Booster.feature_types = None  # onnxmltools wants f0, f1, …
         if hasattr(part, "statistics_") and holds_text(part.statistics_):
             part.missing_values = ""
@@ -203,14 +204,15 @@ def holds_text(values):
     return any(isinstance(value, str) for value in np.ravel(np.asarray(values, dtype=object)))
 
 
-def find_columns(model, steps, names, data):
+def find_columns(model, steps, names, width, data):
     """The columns that a model reads, with what its steps have learnt of them."""
-    own = names_of(model)
-    names, width = own or names, len(own) if own else getattr(model, "n_features_in_", 1)
+    names = (own := names_of(model)) or names
     if not own and any(hasattr(part, "vocabulary_") for part in parts_of(steps[0])):
         names = ["text"]
     elif not names and data:
         names = list(pd.read_csv(data, nrows=0))
+    elif not names and not width:
+        raise Refusal("It does not know its columns: save it after fit(), or give it rows, --data rows.csv.")
     elif not names:
         names = [f"feature{i + 1}" for i in range(width)]
         print(f"Note: its columns have no names: they become {names[0]} to {names[-1]}, in the order of the training.")

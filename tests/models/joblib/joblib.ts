@@ -54,6 +54,11 @@ const refused: [args: string, code: number, words: string][] = [
   ['envelope.joblib', 1, hasNone('EllipticEnvelope')],
   ['catboost.joblib', 1, hasNone('CatBoostRegressor')],
   [
+    'unfitted.joblib',
+    1,
+    'It does not know its columns: save it after fit(), or give it rows, --data rows.csv.',
+  ],
+  [
     'imputer.joblib',
     1,
     "KNNImputer ends the server's runtime by a division by zero: train with SimpleImputer.",
