@@ -346,8 +346,8 @@ def options_of(steps):
             pattern = part.token_pattern.replace("(?u)", "").replace(r"\b", "")  # The runtime: \w is ASCII, no \b.
             pattern = re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(r"\w", r"\pL\pN_"), pattern)
             options[id(part)] = {"tokenexp": pattern.replace(r"\w", r"[\pL\pN_]")}
-        elif type(part).__name__ == "LinearSVC":
-            options[id(part)] = {"nocl": False}  # Without an option of its own skl2onnx gives it one that it lacks.
+        elif type(part).__name__ in ("LinearSVC", "RFE", "RFECV"):
+            options[id(part)] = {}  # Without options of their own skl2onnx gives them one that they lack.
         elif isinstance(getattr(part, "classes_", None), list):
             options[id(part)] = {"zipmap": False}  # Of several labels there is none that the runtime loads.
     return options

@@ -23,6 +23,7 @@ from sklearn.ensemble import (
     GradientBoostingClassifier, GradientBoostingRegressor, HistGradientBoostingClassifier, IsolationForest,
     RandomForestClassifier, RandomForestRegressor, StackingClassifier, VotingClassifier)
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_selection import RFE
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, TunedThresholdClassifierCV
@@ -168,6 +169,8 @@ def matrices():
     save("tree.joblib", DecisionTreeRegressor(max_depth=5).fit(two, two.sum(axis=1)), two)
     save("polynomial.joblib", make_pipeline(PolynomialFeatures(), Ridge()).fit(two, two[:, 0] ** 2), two)
     save("k-means.joblib", KMeans(3, random_state=0).fit(measures), measures)
+    chosen = RFE(LogisticRegression(max_iter=500), n_features_to_select=2)
+    save("chosen.joblib", make_pipeline(chosen, LogisticRegression(max_iter=500)).fit(measures, species), measures)
     save("outliers.joblib", IsolationForest(n_estimators=30, random_state=0).fit(measures), measures)
     save("novelties.joblib", OneClassSVM(nu=0.1).fit(measures), measures)
     save("targets.joblib", RandomForestRegressor(20, random_state=0).fit(measures, measures[:, :2] * 10), measures)
