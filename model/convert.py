@@ -35,6 +35,7 @@ except ImportError as error:
 ROWS, CLOSE = 200, 1e-4  # How many are compared, and what is no difference; of numbers above 1, in parts of them.
 # What fitted estimators keep of the rows that they were given, a number a column.
 SEEN = "statistics_ mean_ center_ data_min_ data_max_ theta_ means_ cluster_centers_ support_vectors_ _fit_X".split()
+WRAPPERS = {"instances", "inputs", "dataframe_records", "dataframe_split"}  # No columns to the server, at the top.
 REFUSED = {
     "DictVectorizer": "takes any keys, and an ONNX file has fixed inputs: train with ColumnTransformer, OneHotEncoder",
     "FixedThresholdClassifier": "is converted with a threshold of 0.5: save its estimator_, and compare yourself",
@@ -97,7 +98,8 @@ def convert_file(path, target, data):
 
 def print_example(target, rows):
     row = rows.loc[[rows.notna().sum(axis=1).idxmax()]].to_json(orient="records", lines=True, force_ascii=False)
-    quoted = row.strip().replace("'", "'\\''").replace(r"\/", "/")
+    row = row.strip() if WRAPPERS.isdisjoint(rows) else f'{{"instances":[{row.strip()}]}}'
+    quoted = row.replace("'", "'\\''").replace(r"\/", "/")
     print(f"npm start {target if Path.cwd() == Path(__file__).resolve().parents[1] else target.resolve()}")
     print(f"curl -d '{quoted}' http://localhost:3000/predict")
 
@@ -308,7 +310,7 @@ def read_rows(path, columns):
 
 def ways_of(steps, columns, is_frame):
     kinds = {column.kind for column in columns}
-    is_plain = all(re.fullmatch(r"[^,\s]([^,]*[^,\s])?", column.name) for column in columns)
+    is_plain = WRAPPERS.isdisjoint(column.name for column in columns)
     form = "one matrix" if is_plain and kinds <= {"number", "number" if is_frame else "whole"} else "an input a column"
     ways = [[form, "float32"], [form, "doubles"]]
     if len(steps) > 1:
@@ -394,7 +396,7 @@ def name_values(onnx_model, columns):
             value.name, kind.elem_type = column.name, onnx.TensorProto.BOOL
     if len(inputs) == 1 and columns[0].kind in ("number", "whole"):
         new = {inputs[0]: "X" if "X" not in names else "X_"}
-        onnx_model.metadata_props.add(key="features", value=",".join(names))
+        onnx_model.metadata_props.add(key="features", value=pd.Series(names).to_json(orient="values"))
     shown = {outputs[0]: "prediction", "output_probability": "probabilities"}
     new.update({name: shown[name] for name in outputs if name in shown and shown[name] not in names})
     for node in graph.node:

@@ -154,6 +154,8 @@ def boosters():
     save("catboost.joblib", catboost.CatBoostClassifier(**quiet).fit(full, churned), full)
     save("catboost-regression.pkl", catboost.CatBoostRegressor(**quiet).fit(full, spent), full)
     save("catboost-matrix.joblib", catboost.CatBoostClassifier(**quiet).fit(two, bought.astype(int)), two)
+    commas = full.set_axis(["age (years)", "income, net", "X"], axis=1)
+    save("catboost-names.joblib", catboost.CatBoostRegressor(**quiet).fit(commas, spent), commas)
     with_species = (xgboost.XGBClassifier(**trees), LabelEncoder().fit(species))
     with_species[0].fit(flowers, with_species[1].transform(species))
     save("xgboost-labels.pkl", with_species, flowers, with_species[0])
@@ -198,6 +200,8 @@ def frames():
     odd = flowers.set_axis(["Länge (cm)", "breite, [cm]", "X", "prediction"], axis=1)
     save("names.joblib", make_pipeline(StandardScaler(), LogisticRegression()).fit(odd, species), odd)
     save("names-forest.joblib", forest().fit(odd, species), odd)
+    wrappers = flowers.set_axis(["inputs", "instances", "width", "length"], axis=1)
+    save("names-wrappers.joblib", forest().fit(wrappers, species), wrappers)
 
 
 def tables():
