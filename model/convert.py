@@ -256,7 +256,8 @@ def learn(part, columns):
         columns[0].kind, columns[0].seen = "words", list(part.vocabulary_)
     for column, values in zip(columns, getattr(part, "categories_", [])):
         column.kind = "text" if holds_text(values) else {"i": "whole", "b": "bool"}.get(values.dtype.kind, "number")
-        column.is_code, column.can_miss = True, "" in values
+        column.can_miss = "" in values or column.can_miss and column.kind != "whole" and set(column.seen) <= set(values)
+        column.is_code, column.seen = True, []  # What an imputer fills in, the encoder behind it need not know.
         seen.append((column, values[values != ""]))
     tables = [np.asarray(getattr(part, key, None)) for key in SEEN]
     if np.shape(getattr(part, "mean_", None)) == np.shape(getattr(part, "scale_", None)) == (len(columns),):

@@ -211,6 +211,8 @@ def tables():
         SimpleImputer(strategy="constant", fill_value="none"),
         OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1))
     save("customers-forest.joblib", columns(RandomForestRegressor(30), ordinal).fit(customers, spent), customers)
+    known = make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder())
+    save("customers-known.joblib", columns(LogisticRegression(max_iter=1000), known).fit(customers, churned), customers)
     nan = OneHotEncoder()
     save("customers-nan.joblib", columns(LogisticRegression(max_iter=1000), nan).fit(customers, churned), customers)
     some = make_column_transformer((OneHotEncoder(), ["city"]), (StandardScaler(), ["visits"]))
