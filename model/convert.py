@@ -414,6 +414,8 @@ def ask_model(model, rows):
         probabilities = model.predict_proba(given) if hasattr(model, "predict_proba") else None
         return np.asarray(model.predict(given)), probabilities if isinstance(probabilities, np.ndarray) else None
     except Exception as error:
+        if doubles := list(rows.select_dtypes("float64")):  # What was fitted on float32 may take nothing else.
+            return ask_model(model, rows.astype(dict.fromkeys(doubles, "float32")))
         raise Refusal(f"It does not take these rows itself ({error!r:.200}): give it others, --data rows.csv.")
 
 

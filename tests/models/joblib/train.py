@@ -171,6 +171,8 @@ def matrices():
     save("tree.joblib", DecisionTreeRegressor(max_depth=5).fit(two, two.sum(axis=1)), two)
     save("polynomial.joblib", make_pipeline(PolynomialFeatures(), Ridge()).fit(two, two[:, 0] ** 2), two)
     save("k-means.joblib", KMeans(3, random_state=0).fit(measures), measures)
+    single = measures.astype("float32")
+    save("k-means-float32.joblib", KMeans(3, random_state=0).fit(single), single)
     chosen = RFE(LogisticRegression(max_iter=500), n_features_to_select=2)
     save("chosen.joblib", make_pipeline(chosen, LogisticRegression(max_iter=500)).fit(measures, species), measures)
     save("outliers.joblib", IsolationForest(n_estimators=30, random_state=0).fit(measures), measures)
