@@ -40,6 +40,7 @@ REFUSED = {
     "DictVectorizer": "takes any keys, and an ONNX file has fixed inputs: train with ColumnTransformer, OneHotEncoder",
     "FixedThresholdClassifier": "is converted with a threshold of 0.5: save its estimator_, and compare yourself",
     "FunctionTransformer": "calls a Python function, which an ONNX file cannot hold: do its part before asking",
+    "HashingVectorizer": "has no converter: train with TfidfVectorizer, or CountVectorizer",
     "KNNImputer": "ends the server's runtime by a division by zero: train with SimpleImputer",
     "TransformedTargetRegressor": "undoes its target by itself: save its regressor_, and undo that where you ask",
     "TunedThresholdClassifierCV": "is converted with a threshold of 0.5: save its estimator_, and compare yourself",
@@ -108,12 +109,14 @@ def explain(error, path):
     text = str(error).strip().split("\n")[0][:300]
     if isinstance(error, (Refusal, OSError)):
         return text
+    text = text.replace("invalid literal for int() with base 10:", "its converter takes labels that are numbers, not")
     if found := re.search(r"get attribute '(\w+)' on <module '__(?:mp_)?main__", text):
         return f"{found[1]} is code of the training script: save the model without it, and do its part before asking."
     if advice := other_version(path):
         return f"{text}: {advice}"
     if found := re.search(r"for type '?<class '(?:\w+\.)*(\w+)'", text):
-        return f"There is no converter for {found[1]}: train with another in its place, or save the model without it."
+        where, kept = (" in a Pipeline", "it by itself") if "CatBoost" in found[1] else ("", "the model without it")
+        return f"There is no converter for {found[1]}{where}: train with another in its place, or save {kept}."
     return f"{type(error).__name__}: {text}"
 
 
@@ -194,6 +197,8 @@ def prepare(steps):
             part.transformers_ = [(key, step, list(places.get(key, []))) for key, step, _ in part.transformers_]
         # The one is for VotingClassifier's transform(), the other out of the vocabulary: skl2onnx trips over both.
         part.flatten_transform, part.stop_words = False, None
+        if getattr(part, "encode", None) == "onehot":  # Of KBinsDiscretizer, whose converter knows no sparse matrix.
+            part.encode = "onehot-dense"
         if getattr(part, "_Booster", None) is not None:
             part._Booster.feature_names = part._Booster.feature_types = None  # onnxmltools wants f0, f1, …
         if hasattr(part, "statistics_") and holds_text(part.statistics_):

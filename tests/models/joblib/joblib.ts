@@ -52,7 +52,12 @@ const refused: [args: string, code: number, words: string][] = [
   ['booster.joblib', 1, holds('Booster')],
   ['two.joblib', 1, holds('LogisticRegression, LogisticRegression')],
   ['envelope.joblib', 1, hasNone('EllipticEnvelope')],
-  ['catboost.joblib', 1, hasNone('CatBoostRegressor')],
+  [
+    'catboost.joblib',
+    1,
+    'There is no converter for CatBoostRegressor in a Pipeline: train with another in its place, or save it by itself.',
+  ],
+  ['hashed.joblib', 1, 'HashingVectorizer has no converter: train with TfidfVectorizer, or CountVectorizer.'],
   [
     'unfitted.joblib',
     1,

@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     GradientBoostingClassifier, GradientBoostingRegressor, HistGradientBoostingClassifier, IsolationForest,
     RandomForestClassifier, RandomForestRegressor, StackingClassifier, VotingClassifier)
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.feature_selection import RFE
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
@@ -33,8 +33,8 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
-    FunctionTransformer, LabelEncoder, MinMaxScaler, OneHotEncoder, OrdinalEncoder, PolynomialFeatures, RobustScaler,
-    StandardScaler)
+    FunctionTransformer, KBinsDiscretizer, LabelEncoder, MinMaxScaler, OneHotEncoder, OrdinalEncoder,
+    PolynomialFeatures, RobustScaler, StandardScaler)
 from sklearn.svm import SVC, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeRegressor
 
@@ -175,6 +175,7 @@ def matrices():
     save("k-means-float32.joblib", KMeans(3, random_state=0).fit(single), single)
     chosen = RFE(LogisticRegression(max_iter=500), n_features_to_select=2)
     save("chosen.joblib", make_pipeline(chosen, LogisticRegression(max_iter=500)).fit(measures, species), measures)
+    save("bins.joblib", make_pipeline(KBinsDiscretizer(3), LogisticRegression()).fit(measures, species), measures)
     save("outliers.joblib", IsolationForest(n_estimators=30, random_state=0).fit(measures), measures)
     save("novelties.joblib", OneClassSVM(nu=0.1).fit(measures), measures)
     save("targets.joblib", RandomForestRegressor(20, random_state=0).fit(measures, measures[:, :2] * 10), measures)
@@ -272,6 +273,8 @@ def refused():
     keep("imputer.joblib", make_pipeline(KNNImputer(), LogisticRegression()).fit(two, bought))
     keep("threshold.joblib", TunedThresholdClassifierCV(LogisticRegression()).fit(two, bought))
     keep("unfitted.joblib", make_pipeline(StandardScaler(), LogisticRegression()))
+    hashed = HashingVectorizer(n_features=64)
+    keep("hashed.joblib", make_pipeline(hashed, SGDClassifier()).fit(reviews, opinions))
     keep("two.joblib", {"first": LogisticRegression(), "second": LogisticRegression()})
     keep("data.joblib", customers)
     pairs = CountVectorizer(stop_words="english", ngram_range=(1, 2))
