@@ -317,6 +317,14 @@ test('POST /predict with no rows of an input that may have none runs the rows of
   expect(body).toEqual({ outputs: { y: [], z: [[4], [7]] } });
 });
 
+test('POST /predict with outputs beside whole tensors is a 400 that names them', async () => {
+  for (const inputs of ['[[1,2]]', '{"x":[[1,2]]}']) {
+    const { status, body } = await ask('identity-float32', `{"inputs":${inputs},"outputs":["y"]}`);
+    expect(status).toBe(400);
+    expect(body.error).toContain('unknown key "outputs" beside inputs');
+  }
+});
+
 test('POST /predict with an encoding named as what every object has is a 415, and the next large body is answered', async () => {
   const { agent } = await serveOnce('log');
   const post = (body: string, headers: Record<string, string>) =>

@@ -46,6 +46,15 @@ test.each([
 });
 
 test.each([
+  ['dataframe_split', '{"dataframe_split":{"columns":[0],"data":[[5],[6]]}}'],
+  ['dataframe_split without columns', '{"dataframe_split":{"data":[[5],[6]]}}'],
+  ['dataframe_records', '{"dataframe_records":[{"0":5},{"0":6}]}'],
+])('POST /predict with %s of one unnamed column to a model of single values', async (_what, body) => {
+  const reply = await ask('half_plus_two', body);
+  expect(reply.body).toEqual({ predictions: [4.5, 5] });
+});
+
+test.each([
   ['a missing feature', '{"a":1}', '"b"', 'missing'],
   ['an unknown feature', '{"a":1,"b":2,"c":3}', '"c"', 'unknown'],
   ['a feature in other letters', '{"A":1,"b":2}', '"A"'],

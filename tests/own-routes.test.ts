@@ -630,7 +630,10 @@ describe('a wrapped model', () => {
     const answers: Columns[] = [{ sum: ['five'] }, {}];
     for (const answer of answers) {
       const odd: Model = { ...model, predict: async () => answer };
-      expectError(await request(createApp(odd, off)).post('/v2/models/add/infer').send({ inputs }), 500);
+      const reply = await request(createApp(odd, off)).post('/v2/models/add/infer').send({ inputs });
+      expectError(reply, 500);
+      // No run has failed.
+      expect(reply.body.error).toBe('internal error');
     }
     expect(log.mock.calls.flat().join(' ').replaceAll('\n', ' ')).toMatch(
       /sum\[0\] must be a number.*no output sum/,

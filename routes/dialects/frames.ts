@@ -1,7 +1,7 @@
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { objectAt, type Query } from './dialect';
-import { bare, readInstance, readRows } from './instances';
+import { bare, type Instance, readInstance, readRows } from './instances';
 import { matchKeys, show } from './names';
 
 // Data frames, as pandas and MLflow write them.
@@ -10,7 +10,7 @@ export function readRecords(records: unknown, signature: Signature): Query {
   return readRows(records, signature, ['dataframe_records'], (record, _, at) => {
     const keyed = objectAt(record, at);
     const isUnnamed = areUnnamed(Object.keys(keyed), signature);
-    return isUnnamed ? bare(Object.values(keyed)) : readInstance(keyed, signature, at);
+    return isUnnamed ? readUnnamed(Object.values(keyed), signature) : readInstance(keyed, signature, at);
   });
 }
 
@@ -21,7 +21,7 @@ export function readSplit(split: unknown, signature: Signature): Query {
   if (unknown !== undefined) throw new BadInput(`has an unknown key ${show(unknown)}`, frame);
   const list = [...frame, 'data'];
   // MLflow's serving_input of a frame without names has no columns.
-  if (columns === undefined && mayBeUnnamed(signature)) return readRows(data, signature, list, bare);
+  if (columns === undefined && mayBeUnnamed(signature)) return readRows(data, signature, list, readUnnamed);
   if (!Array.isArray(columns) || columns.some((name) => typeof name === 'object'))
     throw new BadInput('must be an array of names', [...frame, 'columns']);
   const names = columns.map(String);
@@ -32,8 +32,15 @@ export function readSplit(split: unknown, signature: Signature): Query {
   return readRows(data, signature, list, (row, _, at) => {
     if (!Array.isArray(row) || row.length !== names.length)
       throw new BadInput(`must be an array of ${names.length} values`, at);
-    return matched ? { by: matched.by, values: places.map((place) => row[place]) } : bare(row);
+    return matched
+      ? { by: matched.by, values: places.map((place) => row[place]) }
+      : readUnnamed(row, signature);
   });
+}
+
+/** A row whose columns are unnamed: the value of the one input, which may be a single one. */
+function readUnnamed(row: unknown, { inputs: [{ dims }] }: Signature): Instance {
+  return bare(dims.length === 1 && Array.isArray(row) && row.length === 1 ? row[0] : row);
 }
 
 /** Whether a data frame's columns may be told by position. */

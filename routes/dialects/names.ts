@@ -1,5 +1,6 @@
 import { BadInput, BootError, type Path, showPath } from '../../model/errors';
 import type { Signature } from '../../model/signature';
+import { isObject } from './dialect';
 
 /** Keys that wrap what is asked; they win over inputs of the same name. */
 export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
@@ -84,7 +85,8 @@ export function findWrapper(body: Record<string, unknown>): string | undefined {
   const found = wrappers.filter((name) => Object.hasOwn(body, name));
   if (found.length === 0) return undefined;
   if (found.length > 1) throw new BadInput(`a body has one of ${found.join(' and ')}, not both`);
-  const known = [...found, ...companions, ...(Array.isArray(body.inputs) ? inferCompanions : [])];
+  const isInfer = Array.isArray(body.inputs) && body.inputs.every(isObject);
+  const known = [...found, ...companions, ...(isInfer ? inferCompanions : [])];
   const unknown = Object.keys(body).find((key) => !known.includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} beside ${found[0]}`);
   if (typeof (body.signature_name ?? '') !== 'string') throw new BadInput('signature_name must be a string');

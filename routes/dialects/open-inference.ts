@@ -1,4 +1,4 @@
-import { BadInput, messageOf, type Path, RunError, showPath } from '../../model/errors';
+import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
 import type { Model } from '../../model/model';
 import { type Input, instanceDims, type Output, type Signature } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
@@ -103,7 +103,7 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
   });
 }
 
-/** The reply to a request. Throws RunError where an output that was asked for is missing, or not of its type. */
+/** The reply to a request. Throws where an output that was asked for is missing, or not of its type. */
 export function writeInferReply(
   answer: Columns,
   { id, outputs: wanted }: Wanted,
@@ -112,7 +112,7 @@ export function writeInferReply(
   const binary: Uint8Array[] = [];
   const outputs = wanted.map(({ name, binary: asBytes }) => {
     const output = signature.outputs.find((one) => one.name === name);
-    if (!output || !Object.hasOwn(answer, name)) throw new RunError(`the answer has no output ${name}`);
+    if (!output || !Object.hasOwn(answer, name)) throw new Error(`the answer has no output ${name}`);
     const tensor = tensorOf(answer[name], output);
     const bytes = asBytes ? bytesOfTensor(tensor) : undefined;
     if (bytes) binary.push(bytes);
@@ -142,6 +142,6 @@ function tensorOf(column: Columns[string], { name, type, dims, batch, labels }: 
     const tensor = encodeValue(value, { type, dims: undefined }, [name]);
     return { ...tensor, shape: completeShape(tensor.shape, dims) ?? tensor.shape };
   } catch (error) {
-    throw new RunError(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
+    throw new Error(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
   }
 }
