@@ -24,11 +24,11 @@ export function readBase64(
   return { type, shape, data: readBytes(bytes, type, shape, at('b64')) };
 }
 
-/** Little-endian bytes as the data of a tensor of this shape, without a copy where they are aligned. Throws BadInput. */
+/** Little-endian bytes as the data of a tensor of this shape, in memory of its own. Throws BadInput. */
 export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
-  const { view, bytes: width } = elementOf(type);
+  const { create, bytes: width } = elementOf(type);
   const size = sizeOf(shape);
-  if (!view || bytes.length !== size * width) {
+  if (bytes.length !== size * width) {
     throw new BadInput(
       `must hold ${size * width} bytes for ${type}${showDims(shape)}, not ${bytes.length}`,
       place,
@@ -37,8 +37,7 @@ export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, pl
   if (type === 'bool' && bytes.some((byte) => byte > 1)) {
     throw new BadInput('must hold only bytes 0 and 1 for bool', place);
   }
-  // The runtime adds up in another order where memory does not begin as that of an array of its own does, so that the same
-  // values would have another sum, and another largest one where there is a NaN. Not slice(), which shares that of a Buffer.
-  const aligned = bytes.byteOffset % 16 === 0 ? bytes : new Uint8Array(bytes);
-  return view(aligned.buffer, aligned.byteOffset, size);
+  const data = create(size);
+  if (!Array.isArray(data)) new Uint8Array(data.buffer).set(bytes);
+  return data;
 }

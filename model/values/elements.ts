@@ -29,8 +29,6 @@ export interface Element {
   /** Whether it has integers that no double is, which JSON.parse would change. */
   readonly exceedsDoubles?: boolean;
   create(length: number): Data;
-  /** The data that little-endian bytes stand for, sharing their memory; undefined for strings. */
-  view?(buffer: ArrayBufferLike, offset: number, length: number): Data;
   /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
   /** The JSON value of what is stored. */
@@ -39,56 +37,44 @@ export interface Element {
   copy(data: Data, at: number, source: Data, step?: number): void;
 }
 
-/** What all typed arrays have in common. */
-interface Numbers {
-  [at: number]: number | bigint;
-  readonly length: number;
-  set(values: ArrayLike<number | bigint>, at: number): void;
-}
-
-/** A class of typed arrays. */
-interface ArrayOf {
-  new (length: number): TypedData;
-  new (buffer: ArrayBufferLike, offset: number, length: number): TypedData;
-  readonly BYTES_PER_ELEMENT: number;
-}
+type Stored = number | bigint | string;
 
 /**
  * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
  * integer that no double is, a symbol for another number that none is, with the nearest as its description.
  */
-interface Codec<Value extends number | bigint = number | bigint> {
-  takes: string;
+interface Codec<Value extends Stored = Stored>
+  extends Pick<Element, 'takes' | 'exceedsDoubles'>,
+    Partial<Pick<Element, 'rounding'>> {
   /** JSON numbers between this and its negative are stored as they are. */
-  limit?: number;
+  readonly limit?: number;
   read(value: unknown): Value | undefined;
   write(stored: Value): unknown;
 }
 
-const same = (value: number) => value;
+const same = <Value>(value: Value) => value;
 
 const elements = {
-  // Half precision has eleven bits.
-  float16: { ...typed('FP16', Uint16Array, half()), rounding: 4e-3 },
+  float16: element('FP16', 2, (length) => new Uint16Array(length), half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: {
-    ...typed('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
-    rounding: 1e-4,
-  },
-  float64: {
-    ...typed('FP64', Float64Array, float('float64', Number.POSITIVE_INFINITY, same)),
-    rounding: 1e-4,
-  },
-  int8: typed('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
-  int16: typed('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
-  int32: typed('INT32', Int32Array, integer(-(2 ** 31), 2 ** 31 - 1)),
-  int64: { ...typed('INT64', BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)), exceedsDoubles: true },
-  uint8: typed('UINT8', Uint8Array, integer(0, 2 ** 8 - 1)),
-  uint16: typed('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
-  uint32: typed('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
-  uint64: { ...typed('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)), exceedsDoubles: true },
-  bool: typed('BOOL', Uint8Array, bit()),
-  string: strings(),
+  float32: element(
+    'FP32',
+    4,
+    (length) => new Float32Array(length),
+    float('float32', 2 ** 128 - 2 ** 103, shortenFloat32),
+  ),
+  float64: element('FP64', 8, (length) => new Float64Array(length), float('float64', Infinity, same)),
+  int8: element('INT8', 1, (length) => new Int8Array(length), integer(-(2 ** 7), 2 ** 7 - 1)),
+  int16: element('INT16', 2, (length) => new Int16Array(length), integer(-(2 ** 15), 2 ** 15 - 1)),
+  int32: element('INT32', 4, (length) => new Int32Array(length), integer(-(2 ** 31), 2 ** 31 - 1)),
+  int64: element('INT64', 8, (length) => new BigInt64Array(length), big(-(2n ** 63n), 2n ** 63n - 1n)),
+  uint8: element('UINT8', 1, (length) => new Uint8Array(length), integer(0, 2 ** 8 - 1)),
+  uint16: element('UINT16', 2, (length) => new Uint16Array(length), integer(0, 2 ** 16 - 1)),
+  uint32: element('UINT32', 4, (length) => new Uint32Array(length), integer(0, 2 ** 32 - 1)),
+  uint64: element('UINT64', 8, (length) => new BigUint64Array(length), big(0n, 2n ** 64n - 1n)),
+  bool: element('BOOL', 1, (length) => new Uint8Array(length), bit()),
+  // An empty one is an object of V8's and, during a run, one of the runtime's.
+  string: element('BYTES', 50, (length) => new Array<string>(length).fill(''), text()),
   // A new type also goes out of the list in graph/servable.ts, and into routes/README.md; a float's shortest digits are in digits.ts.
 } satisfies Record<string, Element>;
 
@@ -108,18 +94,21 @@ export const numericDatatypes = Object.values(elements)
   .map(({ datatype }) => datatype)
   .filter((datatype) => !['BOOL', 'BYTES'].includes(datatype));
 
-/** Elements kept in typed arrays. */
-function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write }: Codec): Element {
-  const numbers = (data: Data) => data as Numbers;
+function element(
+  datatype: string,
+  bytes: number,
+  create: (length: number) => Data,
+  { limit = 0, read, write, ...traits }: Codec,
+): Element {
+  const list = (data: Data) => data as { [at: number]: Stored; set?(source: Data, at: number): void };
   return {
     datatype,
-    takes,
-    bytes: array.BYTES_PER_ELEMENT,
+    bytes,
     rounding: 0,
-    create: (length) => new array(length),
-    view: (buffer, offset, length) => new array(buffer, offset, length),
+    ...traits,
+    create,
     fill(data, at, values) {
-      const target = numbers(data);
+      const target = list(data);
       for (let i = 0; i < values.length; i++) {
         const value = values[i];
         // Nearly all of a big body is plain numbers.
@@ -132,37 +121,24 @@ function typed(datatype: string, array: ArrayOf, { takes, limit = 0, read, write
       }
       return -1;
     },
-    get: (data, at) => write(numbers(data)[at]),
+    get: (data, at) => write(list(data)[at]),
     copy(data, at, source, step = 1) {
-      if (step === 1) numbers(data).set(numbers(source), at);
-      else for (let i = 0; i < source.length; i++) numbers(data)[at + i * step] = numbers(source)[i];
+      const target = list(data);
+      if (step === 1 && target.set) target.set(source, at);
+      else for (let i = 0; i < source.length; i++) target[at + i * step] = source[i];
     },
   };
 }
 
-function strings(): Element {
-  const texts = (data: Data) => data as string[];
+function text(): Codec<string> {
   return {
-    datatype: 'BYTES',
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
-    // As an object of V8's and, during a run, one of the runtime's.
-    bytes: 50,
-    rounding: 0,
-    create: (length) => new Array<string>(length).fill(''),
-    fill(data, at, values) {
-      for (let i = 0; i < values.length; i++) {
-        const value = values[i];
-        const text = isBase64(value) ? textOf(value) : value;
-        // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
-        if (typeof text !== 'string' || text.includes('\0') || !text.isWellFormed()) return i;
-        texts(data)[at + i] = text;
-      }
-      return -1;
+    read: (value) => {
+      const text = isBase64(value) ? textOf(value) : value;
+      // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
+      return typeof text === 'string' && !text.includes('\0') && text.isWellFormed() ? text : undefined;
     },
-    get: (data, at) => data[at],
-    copy(data, at, source, step = 1) {
-      for (let i = 0; i < source.length; i++) texts(data)[at + i * step] = texts(source)[i];
-    },
+    write: same,
   };
 }
 
@@ -171,8 +147,17 @@ function textOf({ b64, shape }: Base64): string | undefined {
   return bytes && decodeText(bytes);
 }
 
+/** What stands in JSON for what no number of it is. */
+const namedFloats = new Map<unknown, number>([
+  [null, NaN],
+  ['NaN', NaN],
+  ['Infinity', Infinity],
+  ['-Infinity', -Infinity],
+]);
+
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
   return {
+    rounding: 1e-4,
     takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
     limit,
     read: (value) => {
@@ -183,9 +168,7 @@ function float(type: string, limit: number, shorten: (value: number) => number):
         const number = Number(typeof value === 'symbol' ? value.description : value);
         return Math.abs(number) < limit ? number : undefined;
       }
-      if (value === null || value === 'NaN') return Number.NaN;
-      if (value === 'Infinity') return Number.POSITIVE_INFINITY;
-      return value === '-Infinity' ? Number.NEGATIVE_INFINITY : undefined;
+      return namedFloats.get(value);
     },
     // JSON has no NaN and no infinities.
     write: (value) => {
@@ -202,6 +185,8 @@ function half(): Codec<number> {
   const { takes, read, write } = float('float16', 65520, shortenFloat16);
   return {
     takes,
+    // It has eleven bits.
+    rounding: 4e-3,
     read: (value) => {
       const float = read(value);
       if (float === undefined) return undefined;
@@ -238,6 +223,7 @@ function integer(min: number, max: number): Codec<number> {
 
 function big(min: bigint, max: bigint): Codec<bigint> {
   return {
+    exceedsDoubles: true,
     takes: `a whole number from ${min} to ${max}`,
     read: (value) => {
       const exact = toBigInt(value);
