@@ -21,8 +21,8 @@ const leastBytes = sweepBytes / 64;
 
 /** Bytes that rows which do not depend on each other bring to one run: more are run in parts, each soon over and small. */
 const mostRunBytes = 1 << 19;
-/** Parts begin where memory is aligned as at its start, whatever a row's length. */
-const rowStep = 16;
+/** Rows that are run together all the same. */
+const leastRows = 16;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -48,7 +48,7 @@ export class Batcher {
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
     const rows = this.options.batches && haveSameRows(feeds) ? rowCount(feeds) : 0;
-    const most = Math.max(rowStep, rowStep * Math.floor((mostRunBytes * rows) / bytes / rowStep));
+    const most = Math.max(leastRows, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
 

@@ -3,7 +3,7 @@ import { type Input, instanceDims, type Kind, runsTogether, type Signature, show
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
-import { type Data, type Element, elementOf, type TypedData } from './elements';
+import { type Data, type Element, type ElementType, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
 import { completeShape, type Expected, findUneven, fitShape, isShape, measure, shapeFor } from './shapes';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
@@ -24,26 +24,31 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   if (!isOnePiece) {
     for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
     if (rows === 0) return { runs: [], rows, isOnePiece };
-    if (!runsTogether(signature)) checkRuns(rows);
   }
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
-  const isOneRun = isOnePiece || runsTogether(signature) || (rows === 1 && kind !== 'unbatched');
-  const runs = isOneRun && uneven < 0 ? [tensors.map(([tensor]) => tensor)] : runsByRow(tensors, rows, kind);
+  const isOneRun = (isOnePiece || runsTogether(signature)) && uneven < 0;
+  if (!isOneRun && rows > mostRuns) {
+    throw new BadInput(
+      `${rows} rows would need a run each, where ${mostRuns} may: send fewer at once, or rows of one shape`,
+    );
+  }
+  const runs = isOneRun ? [tensors.map(([tensor]) => tensor)] : runsByRow(tensors, rows, kind);
   return { runs, rows, isOnePiece };
 }
+
+/** Most rows of a request that need a run each: so many take long already. */
+const mostRuns = 10_000;
+/** Most rows that are not all plain JSON of one shape: each needs some memory of its own. */
+const mostOddRows = 100_000;
 
 /** A run for each row; without inputs for each value of any column. */
 function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tensor[][] {
   return Array.from({ length: rows }, (_, row) =>
     columns.map((tensors) => {
       const tensor = tensors.length === 1 ? rowsOf(tensors[0], row, row + 1) : tensors[row];
-      // A run may take over the memory of its feeds, so rows do not share any.
-      return {
-        ...(rows > 1 ? copyOf(tensor) : tensor),
-        shape: tensor.shape.slice(kind === 'unbatched' ? 1 : 0),
-      };
+      return kind === 'unbatched' ? { ...tensor, shape: tensor.shape.slice(1) } : tensor;
     }),
   );
 }
@@ -52,27 +57,24 @@ function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tens
 function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor[] {
   const stacked = stackedOf(column);
   if (stacked) return [encodeStacked(stacked, input, kind)];
-  const values = column instanceof Column ? [...column] : column;
-  if (values.length === 0) return [];
+  const rows = column instanceof Column ? [...column] : column;
+  if (rows.length === 0) return [];
   const { name, type, missingText } = input;
-  const expected = {
-    type,
-    dims: instanceDims(input, kind),
-    allowsLeadingOne: kind === 'single',
-    missingText,
-  };
-  return encodeRows(values, expected, (row) => [name, row]);
-}
-
-/** Most rows of a request that need a run each: so many take long already. */
-const mostRuns = 10_000;
-
-function checkRuns(rows: number): void {
-  if (rows > mostRuns) {
-    throw new BadInput(
-      `${rows} rows would need a run each, where ${mostRuns} may: send fewer at once, or rows of one shape`,
-    );
+  const dims = instanceDims(input, kind);
+  const lengths = measure(rows);
+  const shape = completeShape(lengths, dims && ['', ...dims]);
+  const plain = shape && encodeNested(rows, type, lengths, shape);
+  if (plain && 'data' in plain) return [plain];
+  const expected = { type, dims, allowsLeadingOne: kind === 'single', missingText };
+  const tensors: Tensor[] = [];
+  for (const [row, value] of rows.entries()) {
+    const tensor = encodeValue(value, expected, [name, row]);
+    // A row beyond is looked at, but costs memory no more.
+    if (row < mostOddRows) tensors.push({ ...tensor, shape: [1, ...tensor.shape] });
   }
+  if (rows.length > mostOddRows)
+    throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostOddRows} at once`);
+  return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
 }
 
 function countRows(columns: Columns, inputs: readonly Input[]): number {
@@ -103,64 +105,38 @@ function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind):
   return { ...copyOf(tensor), shape };
 }
 
-/** One tensor of all rows where they have one shape, else one a row. Throws BadInput with the place of what does not fit. */
-function encodeRows(
-  values: readonly unknown[],
-  expected: Expected,
-  placeOf: (row: number) => Path,
-): Tensor[] {
-  const alike = encodeAlike(values, expected);
-  if (alike) return [alike];
-  const tensors: Tensor[] = [];
-  for (const [row, value] of values.entries()) {
-    const { type, shape, data } = encodeValue(value, expected, placeOf(row));
-    // A row beyond is looked at, but costs memory no more.
-    if (row < mostOddRows) tensors.push({ type, shape: [1, ...shape], data });
-  }
-  const isEven = tensors.every(({ shape }) => sameShape(shape, tensors[0].shape));
-  if (!isEven) checkRuns(values.length);
-  if (values.length > mostOddRows)
-    throw new BadInput(`${values.length} rows are not all plain values: send at most ${mostOddRows} at once`);
-  return isEven ? [stack(tensors)] : tensors;
-}
-
-/** Most rows that are not all plain JSON of one shape: each needs some memory of its own. */
-const mostOddRows = 100_000;
-
-/** Plain JSON of one shape in one tensor; undefined where anything else is among it. */
-function encodeAlike(values: readonly unknown[], { type, dims }: Expected): Tensor | undefined {
-  const lengths = measure(values[0]);
-  const shape = completeShape(lengths, dims);
-  // Before memory is allocated for what the first row alone would tell.
-  if (!shape || values.some((value) => findUneven(value, lengths))) return undefined;
-  const element = elementOf(type);
-  const data = element.create(values.length * sizeOf(shape));
-  const misfit = fillNested(element, data, 0, values, lengths);
-  return misfit ? undefined : { type, shape: [values.length, ...shape], data };
-}
-
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
 export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
   const packed = unpack(value, expected, place);
   if (packed) return { ...packed, shape: fitShape(packed.shape, expected, place) };
   const { type } = expected;
   const lengths = measure(value);
-  const shape = fitShape(lengths, expected, place);
-  const valueAt = (path: number[]) => path.reduce((inner: unknown, i) => Object(inner)[i], value);
+  const tensor = encodeNested(value, type, lengths, fitShape(lengths, expected, place));
+  if ('data' in tensor) return tensor;
+  const { misfit } = tensor;
+  const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
+  const neighbours = showDims(lengths.slice(misfit.length));
+  const problem =
+    misfit.length < lengths.length
+      ? `an array of shape ${neighbours} like its neighbours, not ${Array.isArray(found) ? showDims([found.length]) : kindOf(found)}`
+      : `${elementOf(type).takes}, not ${kindOf(found, type)}${adviceFor(found, expected)}`;
+  throw new BadInput(`must be ${problem}`, [...place, ...misfit]);
+}
+
+/** The tensor of arrays that nest as `lengths`, else the path to the first that does not, or to a value that does not fit. */
+function encodeNested(
+  value: unknown,
+  type: ElementType,
+  lengths: Shape,
+  shape: Shape,
+): Tensor | { misfit: number[] } {
+  // Before memory is allocated for what the first of each would tell.
   const uneven = findUneven(value, lengths);
-  if (uneven) {
-    const found = valueAt(uneven);
-    const gets = Array.isArray(found) ? showDims([found.length]) : kindOf(found);
-    const takes = `an array of shape ${showDims(lengths.slice(uneven.length))}`;
-    throw new BadInput(`must be ${takes} like its neighbours, not ${gets}`, [...place, ...uneven]);
-  }
+  if (uneven) return { misfit: uneven };
   const element = elementOf(type);
   const data = element.create(sizeOf(shape));
   const misfit = fillNested(element, data, 0, [value], lengths)?.slice(1);
-  if (!misfit) return { type, shape, data };
-  const found = valueAt(misfit);
-  const advice = adviceFor(found, expected);
-  throw new BadInput(`must be ${element.takes}, not ${kindOf(found, type)}${advice}`, [...place, ...misfit]);
+  return misfit ? { misfit } : { type, shape, data };
 }
 
 /** Stores values that nest as `lengths` from `at` on; gives the path to the first that does not fit. */
