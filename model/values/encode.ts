@@ -5,7 +5,7 @@ import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
 import { type Data, type Element, type ElementType, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
-import { completeShape, type Expected, findUneven, fitShape, isShape, measure, shapeFor } from './shapes';
+import { completeShape, type Expected, findUneven, fitFlat, fitShape, isShape, measure } from './shapes';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /** The feeds of the runs that answer so many rows: in one run, or each in its own. */
@@ -107,20 +107,24 @@ function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind):
 
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
 export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
-  const packed = unpack(value, expected, place);
-  if (packed) return { ...packed, shape: fitShape(packed.shape, expected, place) };
-  const { type } = expected;
-  const lengths = measure(value);
-  const tensor = encodeNested(value, type, lengths, fitShape(lengths, expected, place));
+  const { type, dims } = expected;
+  if (isBase64(value) && type !== 'string') {
+    if (isShape(value.shape)) fitShape(value.shape, expected, place);
+    const tensor = readBase64(value, type, dims, place);
+    return { ...tensor, shape: fitShape(tensor.shape, expected, place) };
+  }
+  const lengths = isTyped(value) ? [value.length] : measure(value);
+  const shape = isTyped(value) ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
+  const tensor = encodeNested(value, type, lengths, shape);
   if ('data' in tensor) return tensor;
   const { misfit } = tensor;
   const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
-  const neighbours = showDims(lengths.slice(misfit.length));
-  const problem =
-    misfit.length < lengths.length
-      ? `an array of shape ${neighbours} like its neighbours, not ${Array.isArray(found) ? showDims([found.length]) : kindOf(found)}`
-      : `${elementOf(type).takes}, not ${kindOf(found, type)}${adviceFor(found, expected)}`;
-  throw new BadInput(`must be ${problem}`, [...place, ...misfit]);
+  const inner = lengths.slice(misfit.length);
+  const takes =
+    inner.length > 0 ? `an array of shape ${showDims(inner)} like its neighbours` : elementOf(type).takes;
+  const gets = Array.isArray(found) && inner.length > 0 ? showDims([found.length]) : kindOf(found, type);
+  const problem = `must be ${takes}, not ${gets}${adviceFor(found, expected)}`;
+  throw new BadInput(problem, [...place, ...misfit]);
 }
 
 /** The tensor of arrays that nest as `lengths`, else the path to the first that does not, or to a value that does not fit. */
@@ -131,7 +135,7 @@ function encodeNested(
   shape: Shape,
 ): Tensor | { misfit: number[] } {
   // Before memory is allocated for what the first of each would tell.
-  const uneven = findUneven(value, lengths);
+  const uneven = isTyped(value) ? undefined : findUneven(value, lengths);
   if (uneven) return { misfit: uneven };
   const element = elementOf(type);
   const data = element.create(sizeOf(shape));
@@ -161,26 +165,6 @@ function fillNested(
 
 function isTyped(value: unknown): value is TypedData {
   return ArrayBuffer.isView(value) && !(value instanceof DataView);
-}
-
-/** Bytes and typed arrays as tensors; undefined for what is to be walked. */
-function unpack(value: unknown, expected: Expected, place: Path): Tensor | undefined {
-  const { type, dims } = expected;
-  if (isBase64(value) && type !== 'string') {
-    if (isShape(value.shape)) fitShape(value.shape, expected, place);
-    return readBase64(value, type, dims, place);
-  }
-  if (!isTyped(value)) return undefined;
-  const shape = shapeFor(value.length, dims);
-  if (!shape || sizeOf(shape) !== value.length) {
-    const takes = dims ? `an array of shape ${showDims(dims)}` : 'nested arrays';
-    throw new BadInput(`must be ${takes}, not ${value.length} values in a typed array`, place);
-  }
-  const element = elementOf(type);
-  const data = element.create(value.length);
-  const misfit = element.fill(data, 0, value);
-  if (misfit >= 0) throw new BadInput(`must be ${element.takes}, not this number`, [...place, misfit]);
-  return { type, shape, data };
 }
 
 /** What helps where pandas has written a value of another kind: an object by row for a column, null for a missing text. */

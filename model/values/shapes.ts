@@ -16,6 +16,14 @@ export interface Expected {
   missingText?: string;
 }
 
+/** The shape of so many values in a typed array. Throws BadInput. */
+export function fitFlat(length: number, { dims }: Expected, place: Path): Shape {
+  const shape = shapeFor(length, dims);
+  if (shape && sizeOf(shape) === length) return shape;
+  const takes = dims ? `an array of shape ${showDims(dims)}` : 'nested arrays';
+  throw new BadInput(`must be ${takes}, not ${length} values in a typed array`, place);
+}
+
 /** The full shape of a value that nests as `lengths`, with what it may leave out. Throws BadInput. */
 export function fitShape(lengths: Shape, expected: Expected, place: Path): Shape {
   const { dims, allowsLeadingOne, type } = expected;
