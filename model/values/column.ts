@@ -76,7 +76,7 @@ export class Column implements Iterable<unknown> {
   /** The same rows, those that are `[x]` as `x`. */
   bare(): Column {
     const rank = this.isStacked ? 2 : 1;
-    const isSingle = ({ shape }: Tensor) => !this.labels && shape.length === rank && shape[rank - 1] === 1;
+    const isSingle = ({ shape }: Tensor) => shape.length === rank && shape[rank - 1] === 1;
     const tensors = this.tensors.map((tensor) =>
       isSingle(tensor) ? { ...tensor, shape: tensor.shape.slice(0, -1) } : tensor,
     );

@@ -16,11 +16,13 @@ export function decode(
   { outputs }: Signature,
 ): Record<string, Column> {
   return byName(outputs, (output, i) => {
-    if (answers.length === 1) return columnOf(answers[0][i], encoded, output);
-    return Column.ofValues(
-      answers.map((tensors) => rowValueOf(tensors[i], output)),
-      output.labels,
+    const [tensor, ...others] = answers.map((tensors) => tensors[i]);
+    if (others.length === 0) return columnOf(tensor, encoded, output);
+    // A run for each row.
+    const values = [tensor, ...others].map((one) =>
+      output.batch && one.shape[0] === 1 ? { ...one, shape: one.shape.slice(1) } : one,
     );
+    return Column.ofValues(values, output.labels);
   });
 }
 
@@ -32,11 +34,6 @@ function columnOf(tensor: Tensor, { rows, isOnePiece }: Omit<Encoded, 'runs'>, o
   if (isOnePiece || rows === 1) return Column.ofValues([tensor], labels);
   if (data.length === rows) return Column.ofRows({ ...tensor, shape: [rows] }, labels);
   throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);
-}
-
-/** What a run for one row gave it. */
-function rowValueOf(tensor: Tensor, { batch }: Output): Tensor {
-  return batch && tensor.shape[0] === 1 ? { ...tensor, shape: tensor.shape.slice(1) } : tensor;
 }
 
 /** The answer to no rows, without a run: some operators end the process on them. */

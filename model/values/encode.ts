@@ -55,17 +55,19 @@ function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tens
 
 /** One tensor of all rows or, where they have different shapes, one a row. */
 function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor[] {
+  const { name, type, missingText } = input;
+  const rowDims = instanceDims(input, kind);
+  // Of whole values, one behind another.
+  const dims = kind === 'unbatched' ? rowDims && ['', ...rowDims] : input.dims;
   const stacked = stackedOf(column);
-  if (stacked) return [encodeStacked(stacked, input, kind)];
+  if (stacked) return [encodeStacked(stacked, { type, dims }, [name])];
   const rows = column instanceof Column ? [...column] : column;
   if (rows.length === 0) return [];
-  const { name, type, missingText } = input;
-  const dims = instanceDims(input, kind);
   const lengths = measure(rows);
-  const shape = completeShape(lengths, dims && ['', ...dims]);
+  const shape = completeShape(lengths, dims);
   const plain = shape && encodeNested(rows, type, lengths, shape);
   if (plain && 'data' in plain) return [plain];
-  const expected = { type, dims, allowsLeadingOne: kind === 'single', missingText };
+  const expected = { type, dims: rowDims, allowsLeadingOne: kind === 'single', missingText };
   const tensors: Tensor[] = [];
   for (const [row, value] of rows.entries()) {
     const tensor = encodeValue(value, expected, [name, row]);
@@ -95,14 +97,10 @@ function stackedOf(column: Columns[string]): Tensor | undefined {
 }
 
 /** A tensor of all rows, checked, in memory of its own: a run may take over its feeds', and code may read a Column again. */
-function encodeStacked(tensor: Tensor, { name, type, dims }: Input, kind: Kind): Tensor {
-  const place = [name];
+function encodeStacked(tensor: Tensor, expected: Expected, place: Path): Tensor {
+  const { type } = expected;
   if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
-  // Of whole values, one behind another.
-  const dimsOfRows = dims.length === 0 ? undefined : ['', ...dims];
-  const expected = { type, dims: kind === 'unbatched' ? dimsOfRows : dims };
-  const shape = fitShape(tensor.shape, expected, place);
-  return { ...copyOf(tensor), shape };
+  return { ...copyOf(tensor), shape: fitShape(tensor.shape, expected, place) };
 }
 
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */

@@ -20,15 +20,14 @@ export function sameShape(one: Shape, other: Shape): boolean {
   return one.length === other.length && one.every((length, axis) => length === other[axis]);
 }
 
-/** What a tensor takes in memory, strings counted with two bytes a character. */
-export function bytesOf({ type, data }: Tensor): number {
-  let bytes = data.length * elementOf(type).bytes;
-  if (Array.isArray(data)) for (const text of data) bytes += 2 * text.length;
-  return bytes;
-}
-
+/** What tensors take in memory, strings counted with two bytes a character. */
 export function bytesIn(tensors: readonly Tensor[]): number {
-  return tensors.reduce((bytes, tensor) => bytes + bytesOf(tensor), 0);
+  let bytes = 0;
+  for (const { type, data } of tensors) {
+    bytes += data.length * elementOf(type).bytes;
+    if (Array.isArray(data)) for (const text of data) bytes += 2 * text.length;
+  }
+  return bytes;
 }
 
 export function valuesIn(tensors: readonly Tensor[]): number {
