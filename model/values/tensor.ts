@@ -31,9 +31,7 @@ export function bytesIn(tensors: readonly Tensor[]): number {
 }
 
 export function valuesIn(tensors: readonly Tensor[]): number {
-  let values = 0;
-  for (const { data } of tensors) values += data.length;
-  return values;
+  return tensors.reduce((values, { data }) => values + data.length, 0);
 }
 
 /** The same values in memory of their own: a run may take over its feeds'. */
@@ -69,13 +67,9 @@ export function rowsOf(tensor: Tensor, from: number, to: number): Tensor {
 export function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
   if (tensors.length === 1) return first;
-  let [rows, length] = [0, 0];
-  for (const { shape, data } of tensors) {
-    rows += shape[0];
-    length += data.length;
-  }
+  const rows = tensors.reduce((sum, { shape }) => sum + shape[0], 0);
   const element = elementOf(first.type);
-  const data = element.create(length);
+  const data = element.create(valuesIn(tensors));
   let at = 0;
   for (const tensor of tensors) {
     element.copy(data, at, tensor.data);
@@ -91,9 +85,8 @@ export function splitRows(tensors: readonly Tensor[], counts: readonly number[])
   if (misfit) throw new RunError(`an output has the shape ${showDims(misfit.shape)} for ${rows} rows`);
   let from = 0;
   return counts.map((count) => {
-    const to = from + count;
-    const part = tensors.map((tensor) => rowsOf(tensor, from, to));
-    from = to;
-    return part;
+    const start = from;
+    from += count;
+    return tensors.map((tensor) => rowsOf(tensor, start, start + count));
   });
 }
