@@ -17,8 +17,7 @@ export async function startThread(source: Source): Promise<Runner> {
   const runNow = async (feeds: readonly Tensor[], fetches: readonly string[]) => {
     // A thread that has ended has the id -1.
     if (thread.worker.threadId === -1) thread = await start(source);
-    const owned = feeds.map(withOwnMemory);
-    thread.worker.postMessage({ feeds: owned, fetches }, buffersOf(owned));
+    thread.worker.postMessage({ feeds, fetches }, buffersOf(feeds));
     return thread.reply<Tensor[]>();
   };
   return {
@@ -54,13 +53,6 @@ async function start(source: Source) {
     return value;
   };
   return { worker, reply, values: await reply<Pick<Runner, 'inputs' | 'outputs'>>().catch(fail) };
-}
-
-/** A tensor that shares its memory with nothing else: what is handed over cannot be read here any more. */
-function withOwnMemory(tensor: Tensor): Tensor {
-  const { data } = tensor;
-  if (Array.isArray(data) || data.byteLength === data.buffer.byteLength) return tensor;
-  return { ...tensor, data: data.slice() };
 }
 
 /** The memory of tensors, to be handed over in place of a copy; strings have none. */
