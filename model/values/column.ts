@@ -127,29 +127,34 @@ export class Column implements Iterable<unknown> {
 
   /** The JSON of the same, in pieces where it is long. */
   private *write(tensor: Tensor, from: number, shape: Shape): Generator<string> {
-    const { labels } = this;
-    const [length, ...inner] = shape;
     const atOnce = tensor.type === 'string' ? textsAtOnce : numbersAtOnce;
-    if (labels && shape.length === 1) {
-      const { get } = elementOf(tensor.type);
-      // Not by an object, which would put labels that are like integers first.
-      const entries = labels.map(
-        (label, i) => `${JSON.stringify(label)}:${JSON.stringify(get(tensor.data, from + i))}`,
-      );
-      yield `{${entries.join()}}`;
-    } else if (!labels && sizeOf(shape) <= atOnce) {
-      yield JSON.stringify(this.valueAt(tensor, from, shape));
-    } else {
-      const size = sizeOf(inner);
-      const step = labels ? 1 : Math.max(1, Math.floor(atOnce / size));
-      for (let i = 0; i < length; i += step) {
-        yield i === 0 ? '[' : ',';
-        const part = [Math.min(step, length - i), ...inner];
-        if (labels || size > atOnce) yield* this.write(tensor, from + i * size, inner);
-        else yield JSON.stringify(this.valueAt(tensor, from + i * size, part)).slice(1, -1);
-      }
-      yield length === 0 ? '[]' : ']';
+    const isObject = this.labels && shape.length === 1;
+    if (isObject || sizeOf(shape) <= atOnce) return void (yield this.text(tensor, from, shape));
+    const [length, ...inner] = shape;
+    const size = sizeOf(inner);
+    const step = Math.max(1, Math.floor(atOnce / size));
+    for (let i = 0; i < length; i += step) {
+      yield i === 0 ? '[' : ',';
+      const part = [Math.min(step, length - i), ...inner];
+      if (size > atOnce) yield* this.write(tensor, from + i * size, inner);
+      else yield this.text(tensor, from + i * size, part).slice(1, -1);
     }
+    yield ']';
+  }
+
+  private text(tensor: Tensor, from: number, shape: Shape): string {
+    const { labels } = this;
+    if (!labels) return JSON.stringify(this.valueAt(tensor, from, shape));
+    const { get } = elementOf(tensor.type);
+    const [length, ...inner] = shape;
+    const size = sizeOf(inner);
+    if (inner.length > 0)
+      return `[${Array.from({ length }, (_, i) => this.text(tensor, from + i * size, inner)).join()}]`;
+    // Not by an object, which would put labels that are like integers first.
+    const entries = labels.map(
+      (label, i) => `${JSON.stringify(label)}:${JSON.stringify(get(tensor.data, from + i))}`,
+    );
+    return `{${entries.join()}}`;
   }
 }
 

@@ -7,7 +7,7 @@ import type { Reply } from '../dialects/dialect';
 /** A longer reply may have to wait for its reader, who has TIMEOUT to take some of it. */
 const longReplyBytes = 1 << 16;
 /** Tensors of so many bytes are written at once; as JSON they take a few times as many. */
-const smallReplyBytes = 1 << 14;
+const smallReplyBytes = 1 << 17;
 
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
 const jsonType = 'application/json';
