@@ -365,7 +365,7 @@ describe.each(['float32', 'float16'])('POST /predict to a model of %s', (type) =
 
   test('writes many as it writes few', async () => {
     const few = await ask(`identity-${type}`, { b64, shape });
-    const times = Math.ceil(25_000 / numbers.length);
+    const times = Math.ceil(100_000 / numbers.length);
     const bytes = Buffer.concat(Array(times).fill(Buffer.from(b64, 'base64')));
     const many = await ask(`identity-${type}`, {
       b64: bytes.toString('base64'),

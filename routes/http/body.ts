@@ -79,7 +79,7 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   try {
     if (!isExact) {
       const value: unknown = JSON.parse(text);
-      if (!overflows(value)) return value;
+      if (!overflow([value])) return value;
     }
   } catch {
     // It may be a literal that JSON.parse does not know; else readJson finds the place of the mistake.
@@ -88,10 +88,16 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
 }
 
 /** Whether JSON.parse has made a number infinite, as it does with those beyond all doubles. */
-function overflows(value: unknown): boolean {
-  if (typeof value === 'number') return !Number.isFinite(value);
-  if (Array.isArray(value)) return value.some(overflows);
-  return typeof value === 'object' && value !== null && Object.values(value).some(overflows);
+function overflow(values: readonly unknown[]): boolean {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (typeof value === 'number') {
+      if (!Number.isFinite(value)) return true;
+    } else if (typeof value === 'object' && value !== null) {
+      if (overflow(Array.isArray(value) ? value : Object.values(value))) return true;
+    }
+  }
+  return false;
 }
 
 /** Bytes that an array or object takes at least, once it is parsed. */
