@@ -79,7 +79,7 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   try {
     if (!isExact) {
       const value: unknown = JSON.parse(text);
-      if (!overflow([value])) return value;
+      if (!overflows(value)) return value;
     }
   } catch {
     // It may be a literal that JSON.parse does not know; else readJson finds the place of the mistake.
@@ -88,16 +88,13 @@ export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
 }
 
 /** Whether JSON.parse has made a number infinite, as it does with those beyond all doubles. */
-function overflow(values: readonly unknown[]): boolean {
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    if (typeof value === 'number') {
-      if (!Number.isFinite(value)) return true;
-    } else if (typeof value === 'object' && value !== null) {
-      if (overflow(Array.isArray(value) ? value : Object.values(value))) return true;
-    }
-  }
-  return false;
+function overflows(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return false;
+  if (!Array.isArray(value)) return Object.values(value).some(overflows);
+  // Beside a number nothing else fits. Most of a large body are such lists, of which a builtin tells in a fifth of the time.
+  if (typeof value.at(0) !== 'number') return value.some(overflows);
+  return value.includes(Number.POSITIVE_INFINITY) || value.includes(Number.NEGATIVE_INFINITY);
 }
 
 /** Bytes that an array or object takes at least, once it is parsed. */
