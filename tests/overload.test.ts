@@ -115,9 +115,9 @@ test('Requests past TIMEOUT get a 504, and those that waited are not run', async
 
 test('Requests whose clients have gone are not run, and leave room in the line', async () => {
   const { port } = await startServer('slow-single', { MAX_QUEUE: '10', LOG_FORMAT: 'off' });
-  const { reply } = await occupy(port, 5000);
-  for (let i = 0; i < 40; i++) await askAndLeave(port, 100_000);
-  // The first ten would have filled the line, and taken the model 30 s each.
+  const { reply } = await occupy(port, 10_000);
+  for (let i = 0; i < 20; i++) await askAndLeave(port, 20_000);
+  // The first ten would have filled the line, and taken the model 6 s each, longer than TIMEOUT in all.
   expect(await ask(port, '/predict', { n: 2 })).toMatchObject({ status: 200, body: { prediction: 2 } });
   expect((await reply).status).toBe(200);
 });
