@@ -4,7 +4,6 @@ import express, { type Express } from 'express';
 import { messageOf } from './model/errors';
 import { loadModel, type Model } from './model/model';
 import { checkModelNames, loadModels } from './model/models';
-import { checkFeatureNames } from './routes/dialects/names';
 import { createGuard } from './routes/http/admission';
 import { readBody } from './routes/http/body';
 import { bootLog } from './routes/http/boot-log';
@@ -35,7 +34,6 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
   const settings: Options = { ...defaults, ...Object.fromEntries(defined) };
   const served = [models].flat();
   checkModelNames(served);
-  for (const { signature } of served) checkFeatureNames(signature);
   const [model] = served;
   const app = express();
   app.disable('x-powered-by').disable('etag');

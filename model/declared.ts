@@ -4,7 +4,7 @@ import type { Substitute } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
-import { type Input, type Output, showDims } from './signature';
+import { type Input, type Output, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
 
 /** An output with the name of the tensor that the runtime is asked for. */
@@ -90,7 +90,13 @@ function asInput({ name, type, dims }: Value, path: string): Input {
   );
 }
 
-/** The names in a text with commas between them, or in a JSON list; none in other JSON. */
+/** The fields of a line as in CSV: what holds a comma stands in double quotes. */
+export function fieldsOf(line: string): string[] {
+  const fields = line.matchAll(/(?<=^|,)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?=,|$)/g);
+  return [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
+}
+
+/** The names in a JSON list, or else as in CSV; none in other JSON. */
 function namesIn(text: string): string[] | undefined {
   if (text.trim() === '') return undefined;
   try {
@@ -99,7 +105,7 @@ function namesIn(text: string): string[] | undefined {
   } catch {
     // Not JSON.
   }
-  return text.split(',').map((name) => name.trim());
+  return fieldsOf(text);
 }
 
 /** Why outputs of these names cannot be given. */
@@ -120,5 +126,7 @@ function whyNotFeatures(names: readonly string[], inputs: readonly Input[]): str
   }
   if (typeof width === 'number' && width !== names.length)
     return `names ${names.length} columns, but the input ${name} has ${width}; a name with a comma in it stands in double quotes`;
-  return names.includes(name) ? `holds ${name}, which is the input's own name: rename the column` : undefined;
+  const taken = names.find((one) => one === name || wrappers.includes(one));
+  if (taken === undefined) return undefined;
+  return `holds ${taken}, which is the name of ${taken === name ? 'the input itself' : 'a wrapper'}: rename the column`;
 }

@@ -53,6 +53,9 @@ export interface Signature {
   readonly features?: readonly string[];
 }
 
+/** Keys that wrap what a body asks; they win over inputs of the same name, and no feature may have one. */
+export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
+
 /** The dimensions of one instance's value; undefined where any shape will do. */
 export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonly Dim[] | undefined {
   if (kind !== 'unbatched') return dims.slice(1);

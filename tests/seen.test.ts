@@ -324,6 +324,7 @@ describe('answers are bounded', () => {
 test.each([
   ['features', 'a,b', undefined],
   ['features', '["a", "b"]', undefined],
+  ['features', 'a,"age_(20, 30]"', undefined],
   ['features', ' ', undefined],
   ['outputs', '', undefined],
   // What is somebody else's.
@@ -333,6 +334,7 @@ test.each([
     /^features in the metadata are not used: the list names 3 columns, but the input x has 2/,
   ],
   ['features', 'a,a', /^features in the metadata are not used: the list names a twice/],
+  ['features', 'a,inputs', /^features in the metadata are not used: the list holds inputs, .* a wrapper/],
   ['features', '2', /^features in the metadata are not used/],
   ['features', '{"a": 1, "b": 2}', /^features in the metadata are not used/],
   ['outputs', '{"a": 1}', /^outputs in the metadata are not used: the list names no output/],

@@ -11,7 +11,7 @@ import { findWrapper } from './names';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { columnOf, readTensors } from './tensors';
 
-/** How the value of each wrapper is read. A new one goes here, and its name into names.ts. */
+/** How the value of each wrapper is read. A new one goes here, and its name into model/signature.ts. */
 const readers: Record<string, (value: unknown, signature: Signature) => Query> = {
   instances: (value, signature) => readRows(value, signature, ['instances']),
   dataframe_records: readRecords,

@@ -1,23 +1,12 @@
-import { BadInput, BootError, type Path, showPath } from '../../model/errors';
-import type { Signature } from '../../model/signature';
+import { BadInput, type Path, showPath } from '../../model/errors';
+import { type Signature, wrappers } from '../../model/signature';
 import { isObject } from './dialect';
-
-/** Keys that wrap what is asked; they win over inputs of the same name. */
-export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
 
 /** Keys of other protocols that may stand beside a wrapper. */
 const companions = ['signature_name', 'id', 'parameters', 'params'];
 
 /** Further keys of the Open Inference Protocol, beside a list of inputs. */
 const inferCompanions = ['outputs', 'model_name', 'model_version'];
-
-/** Throws BootError for a feature that a body could not tell from a wrapper. */
-export function checkFeatureNames({ features = [] }: Signature): void {
-  const taken = features.find((name) => wrappers.includes(name));
-  if (taken !== undefined) {
-    throw new BootError(`FEATURES holds ${taken}, which is the name of a wrapper: rename the column.`);
-  }
-}
 
 /** A name as a message shows it. */
 export function show(name: string): string {

@@ -1,7 +1,13 @@
-import { type Example, instanceDims, type Signature, showValue, valueAt } from '../../model/signature';
+import {
+  type Example,
+  instanceDims,
+  type Signature,
+  showValue,
+  valueAt,
+  wrappers,
+} from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { type Shape, sizeOf } from '../../model/values/tensor';
-import { wrappers } from './names';
 
 // How to ask a model: in messages, and in the boot log in place of a page of documentation.
 

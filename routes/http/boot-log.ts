@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { Model } from '../../model/model';
-import { wrappers } from '../dialects/names';
+import { wrappers } from '../../model/signature';
 import { curlLine, showInputs, showOutputs } from '../dialects/usage';
 import type { Options } from './options';
 

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { fieldsOf } from '../../model/declared';
 import { BootError } from '../../model/errors';
 
 /** How a variable is read, undefined where it is not set, and what --help says of it. */
@@ -106,11 +107,9 @@ function readModelName(text: string | undefined, name: string): string | undefin
   throw new BootError(`${name} is part of paths and cannot hold a slash, a colon or a space.`);
 }
 
-/** A list as in CSV: what holds a comma stands in double quotes. */
 function readList(text: string | undefined, name: string): readonly string[] | undefined {
   if (!text) return undefined;
-  const fields = text.matchAll(/(?<=^|,)\s*(?:"((?:[^"]|"")*)"|([^,]*?))\s*(?=,|$)/g);
-  const items = [...fields].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain);
+  const items = fieldsOf(text);
   if (items.includes('')) throw new BootError(`${name} has an empty name between two commas.`);
   return items;
 }
