@@ -1,6 +1,6 @@
 import { BootError } from './errors';
 import { findWords } from './graph/categories';
-import type { Substitute } from './graph/edits';
+import type { Fetch } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner, Value } from './runtime/session';
@@ -20,10 +20,10 @@ const operand = /\/[xy]:0$/;
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
   file: OnnxFile,
-  substitutes: ReadonlyMap<string, readonly Substitute[]>,
+  fetches: readonly Fetch[],
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ) {
-  const { path, metadata, graph } = file;
+  const { path, metadata } = file;
   const notes: string[] = [];
   const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));
@@ -39,17 +39,15 @@ export function readDeclared(
   }
 
   const tensors = new Map(runner.outputs.map((value) => [value.name, value]));
-  const outputs = graph.outputs
-    .flatMap(({ name }) => substitutes.get(name) ?? [{ name, tensor: name }])
-    .flatMap(({ name, tensor, labels }: Substitute): DeclaredOutput[] => {
-      const { type, dims = [] } = tensors.get(tensor) ?? {};
-      if (isElementType(type)) {
-        const shape = labels ? [dims[0] ?? '', labels.length] : dims;
-        return [{ name, type, dims: shape, batch: false, fetch: tensor, labels }];
-      }
-      notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
-      return [];
-    });
+  const outputs = fetches.flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
+    const { type, dims = [] } = tensors.get(tensor) ?? {};
+    if (isElementType(type)) {
+      const shape = labels ? [dims[0] ?? '', labels.length] : dims;
+      return [{ name, type, dims: shape, batch: false, fetch: tensor, labels }];
+    }
+    notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
+    return [];
+  });
   if (outputs.length === 0) {
     throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
   }

@@ -3,7 +3,7 @@ import { Batcher } from './batcher';
 import { boundedBytes, checkAnswerBytes } from './bounds';
 import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
-import { editsFor, substitutesIn } from './graph/edits';
+import { editsFor, fetchesOf } from './graph/edits';
 import { readOnnx } from './graph/onnx';
 import { checkTypes, externalBytes } from './graph/servable';
 import { observe } from './observed';
@@ -68,21 +68,21 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const { maxBatch = 32, threads = 1 } = options;
   const file = readOnnx(path);
   checkTypes(file);
-  const substitutes = substitutesIn(file);
+  const fetches = fetchesOf(file);
   const isInline = mayRunInline(file, file.size + externalBytes(file));
-  const source: Source = { path, changed: file.changed, edits: editsFor(file, substitutes), threads };
+  const source: Source = { path, changed: file.changed, edits: editsFor(file, fetches), threads };
   const runner = await (isInline ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
   });
   try {
-    const declared = readDeclared(runner, file, substitutes, options);
+    const declared = readDeclared(runner, file, fetches, options);
     const seen = await observe(runner, file, declared, { maxBatch, mayRunInline: isInline });
     const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
-    const fetches = declared.outputs.map(({ fetch }) => fetch);
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
     const { signature, batches } = seen;
-    return serveRunner(placed, fetches, { name, path, signature, notes }, { maxBatch, batches });
+    const tensors = declared.outputs.map(({ fetch }) => fetch);
+    return serveRunner(placed, tensors, { name, path, signature, notes }, { maxBatch, batches });
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;

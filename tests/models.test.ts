@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { BootError } from '../model/errors';
-import { applyEdits, editsFor, substitutesIn } from '../model/graph/edits';
+import { applyEdits, editsFor, fetchesOf } from '../model/graph/edits';
 import { findEmptyAxes } from '../model/graph/empty-axes';
 import { readOnnx } from '../model/graph/onnx';
 import { integerField, messageField } from '../model/graph/protobuf';
@@ -309,7 +309,7 @@ describe('files written for a test', () => {
     const path = modelPath('text');
     const editsOf = (path: string) => {
       const file = readOnnx(path);
-      return editsFor(file, substitutesIn(file));
+      return editsFor(file, fetchesOf(file));
     };
     const edits = editsOf(path);
     if (!edits) throw new Error('the model needs no edits');

@@ -10,46 +10,43 @@ export interface Edits {
   added: Uint8Array;
 }
 
-/** A tensor that stands in the place of an output which the runtime cannot return. */
-export interface Substitute {
+/** A tensor that the runtime is asked for, and the output as which it is given. */
+export interface Fetch {
   name: string;
   tensor: string;
   /** The class labels of its columns. */
   labels?: string[];
 }
 
-/** Outputs that the runtime cannot return, ZipMaps and sequences, and the tensors of which each is made. */
-export function substitutesIn({ graph }: OnnxFile): Map<string, Substitute[]> {
-  const declared = new Set(graph.outputs.map(({ name }) => name));
-  const unreturnable = graph.nodes.filter(
-    ({ op, outputs }) => /^(ZipMap|SequenceConstruct)$/.test(op) && declared.has(outputs[0]),
-  );
-  return new Map(unreturnable.map((node) => [node.outputs[0], substitutesFor(node)]));
+/** What to ask for the outputs: of ZipMaps and sequences, which the runtime cannot return, the tensors of which they are made. */
+export function fetchesOf({ graph }: OnnxFile): Fetch[] {
+  return graph.outputs.flatMap(({ name }): Fetch[] => {
+    const maker = graph.nodes.find(({ outputs }) => outputs[0] === name);
+    if (maker?.op === 'SequenceConstruct')
+      return maker.inputs.map((tensor, i) => ({ name: `${name}_${i}`, tensor }));
+    if (maker?.op !== 'ZipMap') return [{ name, tensor: name }];
+    const { inputs, attributes } = maker;
+    const texts = attributes.get('classlabels_strings')?.strings ?? [];
+    const labels = [...texts, ...(attributes.get('classlabels_int64s')?.ints ?? [])].map(String);
+    return [{ name, tensor: inputs[0], labels }];
+  });
 }
 
-function substitutesFor({ op, inputs, outputs: [output], attributes }: Node): Substitute[] {
-  if (op !== 'ZipMap') return inputs.map((tensor, i) => ({ name: `${output}_${i}`, tensor }));
-  const texts = attributes.get('classlabels_strings')?.strings ?? [];
-  const labels = [...texts, ...(attributes.get('classlabels_int64s')?.ints ?? [])].map(String);
-  return [{ name: output, tensor: inputs[0], ...(labels.length > 0 && { labels }) }];
-}
-
-/** The edits of a file, if any: outputs that have substitutes give way to these, and texts are normalized in any locale. */
-export function editsFor(
-  file: OnnxFile,
-  substitutes: ReadonlyMap<string, readonly Substitute[]>,
-): Edits | undefined {
+/** The edits of a file, if any: what is fetched takes the place of the outputs, and texts are normalized in any locale. */
+export function editsFor(file: OnnxFile, fetches: readonly Fetch[]): Edits | undefined {
   const { outputs, nodes } = file.graph;
-  const declared = new Set(outputs.map(({ name }) => name));
-  const tensors = new Set([...substitutes.values()].flat().map(({ tensor }) => tensor));
-  const missing = [...tensors].filter((tensor) => !declared.has(tensor));
+  const fetched = new Set(fetches.map(({ tensor }) => tensor));
+  const replaced = outputs.filter(({ name }) => !fetched.has(name));
+  const missing = [...fetched].filter((tensor) => !outputs.some(({ name }) => name === tensor));
   // The default locale, en_US.UTF-8, is absent from slim images.
   const hosts = nodes.filter(({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'));
   const read = new Set([...allNodes(file)].flatMap(({ inputs }) => inputs));
   const dropped = [
-    ...outputs.filter(({ name }) => substitutes.has(name)),
+    ...replaced,
     // The nodes that make them, where nothing else reads these.
-    ...nodes.filter(({ outputs: [output] }) => substitutes.has(output) && !read.has(output)),
+    ...nodes.filter(
+      ({ outputs: [output] }) => replaced.some(({ name }) => name === output) && !read.has(output),
+    ),
     ...hosts,
   ].map(({ field }) => field.start);
   // GraphProto.node is 1 and .output 12; ValueInfoProto.name 1. One without a type: the runtime infers it.
