@@ -34,8 +34,8 @@ export function callersFault(reason: string): BadInput | undefined {
 
 const setVersion = `python -c "import onnx; m = onnx.load('model.onnx'); m.ir_version = 13; onnx.save(m, 'model.onnx')"`;
 const convert = `python -c "import onnx, onnx.version_converter as v; onnx.save(v.convert_version(onnx.load('model.onnx'), 17), 'model.onnx')"`;
+const inFloat32 = 'in float32 (PyTorch: model.float(); skl2onnx: X.astype("float32"))';
 
-// $float32 stands for how to export with values of that type.
 const loadFaults: [RegExp, string][] = [
   [
     /([\w.]*:?\w+)\(-?\d+\) is not a registered function/,
@@ -55,11 +55,11 @@ const loadFaults: [RegExp, string][] = [
   ],
   [
     /Could not find an implementation for (\w+)\(/,
-    'the runtime has no $1 for values of this type: export it $float32.',
+    `the runtime has no $1 for values of this type: export it ${inFloat32}.`,
   ],
   [
     /Type 'tensor\((\w+)\)' of input parameter .* of operator \((\w+)\)/,
-    'its $2 takes no $1s: export it $float32.',
+    `its $2 takes no $1s: export it ${inFloat32}.`,
   ],
   [
     /out of bounds or can not be read in full/,
@@ -75,21 +75,14 @@ const loadFaults: [RegExp, string][] = [
 const oldestOpset = 7;
 
 /** Why a model cannot be loaded, and what to do, given the runtime's reason. */
-export function loadFault(reason: string, { opsets, graph }: OnnxFile): string {
+export function loadFault(reason: string, { opsets }: OnnxFile): string {
   const old = opsets.find(({ domain, version }) => domain === '' && version < oldestOpset);
   if (old && reason.includes('Could not find an implementation')) {
     return `its opset is ${old.version}, the runtime knows ${oldestOpset} and up: export it with opset_version=17, or run ${convert}`;
   }
-  // skl2onnx and its kin import this domain; of the TensorProto.DataTypes 7 is int64 and 11 double.
-  const isOfFrame = opsets.some(({ domain }) => domain === 'ai.onnx.ml');
-  const isNotFloat32 = graph.inputs.some(({ type }) => type === 7 || type === 11);
-  const float32 =
-    isOfFrame && isNotFloat32
-      ? 'with float32 columns (frame.astype("float32"), FloatTensorType)'
-      : 'in float32 (PyTorch: model.float())';
   for (const [pattern, words] of loadFaults) {
     const [found] = pattern.exec(reason) ?? [];
-    if (found) return found.replace(pattern, words.replace('$float32', float32));
+    if (found) return found.replace(pattern, words);
   }
   return withoutSource(reason);
 }
