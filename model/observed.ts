@@ -4,7 +4,7 @@ import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import type { Runner } from './runtime/session';
 import { type SampleRun, Sampler } from './samples';
-import { type Dim, type Input, type Kind, type Output, type Signature, whyUnbatchable } from './signature';
+import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { findQuickRun, paysToShare } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
@@ -44,7 +44,7 @@ export async function observe(
     const seen = runs.map(({ rows, recipe, outputs }) => ({ rows, size: recipe.size, tensor: outputs[o] }));
     return { ...output, fact: factOf(output.fetch), runs: seen };
   });
-  const kind = first ? seenKind(sampler, outputs) : sampler.kind;
+  const kind = seenKind(sampler, outputs);
   const signature: Signature = {
     kind,
     inputs: first ? withExamples(sampler, kind, first) : inputs,
@@ -53,7 +53,7 @@ export async function observe(
     features,
   };
   const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
-  const reason = maxBatch > 1 ? await whyNotShared(sampler, first, signature, outputs) : undefined;
+  const reason = maxBatch > 1 ? await whyNotShared(sampler, first, outputs) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
   const rows = kind === 'batched' ? maxBatch : 1;
   return {
@@ -138,19 +138,23 @@ function isClose(one: Tensor, other: Tensor): boolean {
 
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */
 function followsRows(output: SeenOutput): boolean {
-  const { fact } = output;
-  const isUnknown = 'why' in fact && !fact.isLoose;
-  return isRows(fact) ? keepsRows(output) !== false : isUnknown && keepsRows(output) === true;
+  const isUnknown = 'why' in output.fact && !output.fact.isLoose;
+  return whyAlone(output) === undefined || (isUnknown && keepsRows(output) === true);
 }
 
 /** What keeps requests from sharing runs. */
 async function whyNotShared(
   sampler: Sampler,
   first: SampleRun | undefined,
-  signature: Signature,
   outputs: readonly SeenOutput[],
 ): Promise<string | undefined> {
-  const reason = whyUnbatchable(signature) ?? outputs.map(whyAlone).find(Boolean);
+  const { inputs } = sampler;
+  const closed = inputs.find(({ dims }) => typeof dims[0] !== 'string');
+  if (closed)
+    return `${closed.name} has no open first dimension that counts rows (PyTorch: two example rows and dynamic_shapes)`;
+  const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
+  if (open) return `rows of ${open.name} have no fixed shape`;
+  const reason = outputs.map(whyAlone).find(Boolean);
   if (reason !== undefined) return reason;
   if (!first) return 'no made-up rows were run';
   const pays = await paysToShare(sampler, first.recipe);

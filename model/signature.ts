@@ -72,20 +72,6 @@ export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'output
   return kind === 'batched' && outputs.every(({ batch }) => batch);
 }
 
-/** Why the kind of a model, or the lengths of its inputs, keep requests from sharing runs, and what helps. */
-export function whyUnbatchable({ kind, inputs }: Pick<Signature, 'kind' | 'inputs'>): string | undefined {
-  if (kind === 'batched') {
-    const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
-    return open && `rows of ${open.name} have no fixed shape`;
-  }
-  if (inputs.length === 0) return 'it has no inputs';
-  const [rows] = inputs.map(({ dims }) => dims[0]);
-  if (typeof rows === 'number' && inputs.every(({ dims }) => dims.length > 1 && dims[0] === rows)) {
-    return `the first dimension is fixed at ${rows}; an open one takes any number of rows (PyTorch: two example rows and dynamic_shapes)`;
-  }
-  return 'its inputs have no first dimension that counts rows';
-}
-
 export function showDims(dims: readonly Dim[]): string {
   return `[${dims.map((dim) => (dim === '' || String(dim).length > 20 ? '?' : dim)).join(',')}]`;
 }

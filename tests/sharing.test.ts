@@ -98,8 +98,8 @@ test.each([
   ['one-each', 'NonZero in nz gives as many entries as the values say'],
   ['no-batch-output', 'ReduceMean in mean goes across rows'],
   ['ids', 'rows of input_ids have no fixed shape'],
-  ['single', 'the first dimension is fixed at 1'],
-  ['whole', 'its inputs have no first dimension'],
+  ['single', 'x has no open first dimension that counts rows'],
+  ['whole', 'a has no open first dimension that counts rows'],
   ['slow-batched', 'Loop in last is not known to keep rows apart'],
 ])('requests to %s do not share runs, and are answered rightly: %s', async (name, reason) => {
   const { notes } = await openModel(modelPath(name));
