@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { on } from 'node:events';
 import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
 import { messageOf } from '../errors';
 import type { Tensor } from '../values/tensor';
@@ -36,19 +36,15 @@ export async function startThread(source: Source): Promise<Runner> {
 /** A thread with its model loaded; `reply` gives what it says next, or rejects with its error, or where it ends before. */
 async function start(source: Source) {
   const worker = new Worker(__filename, { workerData: { [sourceKey]: source } });
-  const end = new AbortController();
-  worker.on('exit', () => end.abort(new Error('the inference thread died')));
-  // An error between runs would end the process if nobody listened.
-  worker.on('error', () => {});
+  const messages = on(worker, 'message', { close: ['exit'] });
   const fail = async (error: unknown): Promise<never> => {
-    // Of an error in the thread, once() tells before it tells of the end.
-    const reason = error instanceof Error && error.name === 'AbortError' ? end.signal.reason : error;
     await worker.terminate();
-    throw reason;
+    throw error;
   };
   const reply = async <T>(): Promise<T> => {
-    const messages = once(worker, 'message', { signal: end.signal });
-    const [{ value, error }]: { value: T; error?: string }[] = await messages.catch(fail);
+    const { done, value: message } = await messages.next().catch(fail);
+    if (done) throw new Error('the inference thread died');
+    const [{ value, error }]: { value: T; error?: string }[] = message;
     if (error !== undefined) throw new Error(error);
     return value;
   };
