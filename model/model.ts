@@ -76,13 +76,13 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   });
   try {
     const declared = readDeclared(runner, file, fetches, options);
-    const seen = await observe(runner, file, declared, { maxBatch, mayRunInline: isInline });
+    const tensors = declared.outputs.map(({ fetch }) => fetch);
+    const run = (feeds: Tensor[]) => runner.run(feeds, tensors);
+    const seen = await observe(run, file, declared, { maxBatch, mayRunInline: isInline });
     const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
-    const { signature, batches } = seen;
-    const tensors = declared.outputs.map(({ fetch }) => fetch);
-    return serveRunner(placed, tensors, { name, path, signature, notes }, { maxBatch, batches });
+    return serveRunner(placed, tensors, { name, path, signature: seen.signature, notes }, seen.maxBatch);
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;
@@ -94,11 +94,12 @@ function serveRunner(
   runner: Runner,
   fetches: readonly string[],
   described: Pick<LoadedModel, 'name' | 'path' | 'signature' | 'notes'>,
-  sharing: { maxBatch: number; batches: boolean },
+  maxBatch: number,
 ): LoadedModel {
   const { name, signature } = described;
-  const status: Status = { batches: sharing.batches, bytes: 0, runningSince: undefined, watchers: [] };
-  const batcher = new Batcher(runOnce, sharing);
+  const batches = maxBatch > 1;
+  const status: Status = { batches, bytes: 0, runningSince: undefined, watchers: [] };
+  const batcher = new Batcher(runOnce, { maxBatch, batches });
   let closing: Promise<void> | undefined;
 
   async function runOnce(feeds: Tensor[]): Promise<Tensor[]> {

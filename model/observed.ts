@@ -2,7 +2,6 @@ import type { Declared, DeclaredOutput } from './declared';
 import { findCategories } from './graph/categories';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
-import type { Runner } from './runtime/session';
 import { type SampleRun, Sampler } from './samples';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { findQuickRun, paysToShare } from './timing';
@@ -28,15 +27,14 @@ interface SeenOutput extends DeclaredOutput {
  * quick run is looked for.
  */
 export async function observe(
-  runner: Pick<Runner, 'run'>,
+  run: (feeds: Tensor[]) => Promise<Tensor[]>,
   file: OnnxFile,
   declared: Declared,
   { maxBatch, mayRunInline }: { maxBatch: number; mayRunInline: boolean },
 ) {
   const { inputs, words, prediction, features } = declared;
-  const fetches = declared.outputs.map(({ fetch }) => fetch);
   const tables = { categories: findCategories(file), words };
-  const sampler = new Sampler(inputs, declaredKind(inputs), tables, (feeds) => runner.run(feeds, fetches));
+  const sampler = new Sampler(inputs, declaredKind(inputs), tables, run);
   const runs = await runSamples(sampler);
   const [first] = runs;
   const factOf = followRows(file, inputs);
@@ -58,8 +56,8 @@ export async function observe(
   const rows = kind === 'batched' ? maxBatch : 1;
   return {
     signature,
-    /** Whether requests may share runs. */
-    batches: maxBatch > 1 && reason === undefined,
+    /** Most rows of several requests in one run; 1 where they share none. */
+    maxBatch: reason === undefined ? maxBatch : 1,
     /** The largest run that was quick, where one was. */
     quickRun: mayRunInline && first ? await findQuickRun(sampler, rows, first.recipe) : undefined,
     notes,

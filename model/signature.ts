@@ -62,11 +62,6 @@ export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonl
   return dims.length === 0 ? undefined : dims;
 }
 
-/** The value of an example at a flat index. */
-export function valueAt({ values }: Example, at: number): Scalar {
-  return values[at % values.length];
-}
-
 /** Whether all rows of a body may run together: their outputs can be told apart. */
 export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'outputs'>): boolean {
   return kind === 'batched' && outputs.every(({ batch }) => batch);

@@ -1,11 +1,4 @@
-import {
-  type Example,
-  instanceDims,
-  type Signature,
-  showValue,
-  valueAt,
-  wrappers,
-} from '../../model/signature';
+import { type Example, instanceDims, type Signature, showValue, wrappers } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { type Shape, sizeOf } from '../../model/values/tensor';
 
@@ -62,7 +55,7 @@ export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINIT
   const entries = inputs.flatMap((input): [string, unknown][] => {
     const { name, example } = input;
     if (!example) return [];
-    if (features) return features.map((feature, i) => [feature, valueAt(example, i)]);
+    if (features) return features.map((feature, i) => [feature, nest(example, [], most, i)]);
     const shape = [...example.shape];
     const dims = instanceDims(input, kind) ?? [];
     // Dimensions that are always 1 may be left out at the end.
@@ -88,7 +81,7 @@ function exampleRequest({ inputs, kind }: Signature, most: number): object | und
 
 /** Nested arrays of this shape, the first value at `from`; of more values than `most`, little more than so many. */
 function nest(example: Example, [length, ...inner]: Shape, most: number, from = 0): unknown {
-  if (length === undefined) return valueAt(example, from);
+  if (length === undefined) return example.values[from % example.values.length];
   const size = sizeOf(inner);
   const shown = Math.min(length, Math.ceil(most / size) + 1);
   return Array.from({ length: shown }, (_, i) => nest(example, inner, most, from + i * size));
