@@ -3,7 +3,7 @@ import { findWords } from './graph/categories';
 import type { Fetch } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
-import type { Runner, Value } from './runtime/session';
+import type { Runner } from './runtime/session';
 import { type Input, type Output, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
 
@@ -28,8 +28,11 @@ export function readDeclared(
   const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));
   const emptyAxes = findEmptyAxes(file);
-  const inputs = runner.inputs.map((value): Input => {
-    return { ...asInput(value, path), missingText, emptyAxes: emptyAxes.get(value.name) };
+  const inputs = runner.inputs.map(({ name, type, dims }): Input => {
+    if (isElementType(type)) return { name, type, dims, missingText, emptyAxes: emptyAxes.get(name) };
+    throw new BootError(
+      `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
+    );
   });
   const constant = inputs.find(({ name }) => operand.test(name));
   if (constant) {
@@ -38,9 +41,8 @@ export function readDeclared(
     );
   }
 
-  const tensors = new Map(runner.outputs.map((value) => [value.name, value]));
   const outputs = fetches.flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
-    const { type, dims = [] } = tensors.get(tensor) ?? {};
+    const { type, dims = [] } = runner.outputs.find((value) => value.name === tensor) ?? {};
     if (isElementType(type)) {
       const shape = labels ? [dims[0] ?? '', labels.length] : dims;
       return [{ name, type, dims: shape, batch: false, fetch: tensor, labels }];
@@ -61,7 +63,8 @@ export function readDeclared(
     const names = options[key] ?? namesIn(metadata.get(key) ?? '');
     if (!names) return undefined;
     const twice = names.find((name, i) => names.indexOf(name) !== i);
-    const fault = twice === undefined ? whyUnfit(names) : `names ${twice} twice`;
+    const misfit = twice === undefined ? whyUnfit(names) : `names ${twice} twice`;
+    const fault = names.length > 0 ? misfit : `names no ${key}`;
     if (fault === undefined) return names;
     if (options[key]) throw new BootError(`${key.toUpperCase()} ${fault}.`);
     notes.push(`${key} in the metadata are not used: the list ${fault}`);
@@ -79,13 +82,6 @@ export function readDeclared(
     words,
     notes,
   };
-}
-
-function asInput({ name, type, dims }: Value, path: string): Input {
-  if (isElementType(type)) return { name, type, dims };
-  throw new BootError(
-    `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
-  );
 }
 
 /** The fields of a line as in CSV: what holds a comma stands in double quotes. */
@@ -108,7 +104,6 @@ function namesIn(text: string): string[] | undefined {
 
 /** Why outputs of these names cannot be given. */
 function whyNotOutputs(names: readonly string[], outputs: readonly string[]): string | undefined {
-  if (names.length === 0) return 'names no output';
   const unknown = names.find((name) => !outputs.includes(name));
   if (unknown === undefined) return undefined;
   return `names ${unknown}, which the model does not give: it gives ${outputs.join(', ')}`;

@@ -45,7 +45,11 @@ export async function observe(
   const kind = seenKind(sampler, outputs);
   const signature: Signature = {
     kind,
-    inputs: first ? withExamples(sampler, kind, first) : inputs,
+    inputs: inputs.map((input, i) => {
+      if (!first) return input;
+      const shape = first.shapes[i].slice(kind === 'unbatched' ? 0 : 1);
+      return { ...input, example: { values: sampler.row(input, 0, first.recipe), shape } };
+    }),
     outputs: outputs.map((output) => asSeen(output, kind, sampler)),
     prediction,
     features,
@@ -169,13 +173,6 @@ function whyAlone(output: SeenOutput): string | undefined {
     : undefined;
 }
 
-function withExamples(sampler: Sampler, kind: Kind, { recipe, shapes }: SampleRun): Input[] {
-  return sampler.inputs.map((input, i) => {
-    const shape = shapes[i].slice(kind === 'unbatched' ? 0 : 1);
-    return { ...input, example: { values: sampler.row(input, 0, recipe), shape } };
-  });
-}
-
 /**
  * An output as runs showed it, else as declared. Lengths that were the same at all sizes are fixed, but where they follow
  * the values; the declared names of others are kept where an input bears them too.
@@ -185,7 +182,7 @@ function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Sampler
   if ('why' in fact && fact.isLoose) return { name, type, dims: dims.map(() => ''), labels, batch: false };
   const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;
   const sawRows = runs.some(({ rows }) => kind !== 'batched' || rows.length > 1);
-  const isBatch = sawRows ? countsRows(seen) : isDeclared || isRows(fact) || labels !== undefined;
+  const isBatch = sawRows ? countsRows(seen) : isDeclared || isRows(fact);
   const output = { name, type, dims, labels, batch: kind !== 'unbatched' && isBatch };
   const shapes = runs.map(({ tensor }) => tensor.shape);
   const [first] = shapes;

@@ -25,10 +25,9 @@ export function fetchesOf({ graph }: OnnxFile): Fetch[] {
     if (maker?.op === 'SequenceConstruct')
       return maker.inputs.map((tensor, i) => ({ name: `${name}_${i}`, tensor }));
     if (maker?.op !== 'ZipMap') return [{ name, tensor: name }];
-    const { inputs, attributes } = maker;
-    const texts = attributes.get('classlabels_strings')?.strings ?? [];
-    const labels = [...texts, ...(attributes.get('classlabels_int64s')?.ints ?? [])].map(String);
-    return [{ name, tensor: inputs[0], labels }];
+    // Its attributes, classlabels_strings or classlabels_int64s.
+    const lists = [...maker.attributes.values()].flatMap(({ strings, ints }) => [...strings, ...ints]);
+    return [{ name, tensor: maker.inputs[0], labels: lists.map(String) }];
   });
 }
 
