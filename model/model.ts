@@ -78,8 +78,8 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const declared = readDeclared(runner, file, fetches, options);
     const tensors = declared.outputs.map(({ fetch }) => fetch);
     const run = (feeds: Tensor[]) => runner.run(feeds, tensors);
-    const seen = await observe(run, file, declared, { maxBatch, mayRunInline: isInline });
-    const placed = isInline ? await runInline(runner, source, seen.quickRun) : runner;
+    const seen = await observe(run, file, declared, maxBatch);
+    const placed = isInline ? await runInline(runner, source, await seen.findQuickRun()) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
     return serveRunner(placed, tensors, { name, path, signature: seen.signature, notes }, seen.maxBatch);

@@ -23,14 +23,13 @@ interface SeenOutput extends DeclaredOutput {
 
 /**
  * Runs one made-up row and then others, of a batched model together and alone, to see the model's kind, and which outputs
- * follow the rows where the graph does not tell. What is not seen is believed as declared. For models that `mayRunInline`, a
- * quick run is looked for.
+ * follow the rows where the graph does not tell. What is not seen is believed as declared.
  */
 export async function observe(
   run: (feeds: Tensor[]) => Promise<Tensor[]>,
   file: OnnxFile,
   declared: Declared,
-  { maxBatch, mayRunInline }: { maxBatch: number; mayRunInline: boolean },
+  maxBatch: number,
 ) {
   const { inputs, words, prediction, features } = declared;
   const tables = { categories: findCategories(file), words };
@@ -62,8 +61,8 @@ export async function observe(
     signature,
     /** Most rows of several requests in one run; 1 where they share none. */
     maxBatch: reason === undefined ? maxBatch : 1,
-    /** The largest run that was quick, where one was. */
-    quickRun: mayRunInline && first ? await findQuickRun(sampler, rows, first.recipe) : undefined,
+    /** Looks for the largest run that is quick. */
+    findQuickRun: async () => first && findQuickRun(sampler, rows, first.recipe),
     notes,
   };
 }
