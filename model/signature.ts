@@ -57,13 +57,13 @@ export interface Signature {
 export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
 
 /** The dimensions of one instance's value; undefined where any shape will do. */
-export function instanceDims({ dims }: Pick<Input, 'dims'>, kind: Kind): readonly Dim[] | undefined {
+export function instanceDims({ dims }: Input, kind: Kind): readonly Dim[] | undefined {
   if (kind !== 'unbatched') return dims.slice(1);
   return dims.length === 0 ? undefined : dims;
 }
 
 /** Whether all rows of a body may run together: their outputs can be told apart. */
-export function runsTogether({ kind, outputs }: Pick<Signature, 'kind' | 'outputs'>): boolean {
+export function runsTogether({ kind, outputs }: Signature): boolean {
   return kind === 'batched' && outputs.every(({ batch }) => batch);
 }
 
@@ -72,12 +72,8 @@ export function showDims(dims: readonly Dim[]): string {
 }
 
 /** `name: float32[N,4]`, as messages and the log show an input or output. */
-export function showValue(
-  { name, type, dims, batch = true, labels }: Input & Partial<Output>,
-  kind: Kind,
-): string {
+export function showValue({ name, type, dims, batch, labels }: Output): string {
   if (labels) return `${name}: {${labels.join(', ')}}`;
-  const isRows = kind === 'batched' && batch && typeof dims[0] === 'string';
-  const shown = isRows ? ['N', ...dims.slice(1)] : dims;
+  const shown = batch && typeof dims[0] === 'string' ? ['N', ...dims.slice(1)] : dims;
   return `${name}: ${type}${dims.length === 0 ? '' : showDims(shown)}`;
 }

@@ -12,13 +12,13 @@ const longestLine = 1024;
 
 /** What the inputs are, cut where there are many. */
 export function showInputs({ inputs, kind, features }: Signature, most = inputs.length): string {
-  const shown = inputs.slice(0, most).map((input) => showValue(input, kind));
+  const shown = inputs.slice(0, most).map((input) => showValue({ ...input, batch: kind === 'batched' }));
   if (inputs.length > most) shown.push(`and ${inputs.length - most} more`);
   return (shown.join(', ') || 'nothing') + (features ? ` (${features.join(', ')})` : '');
 }
 
-export function showOutputs({ outputs, kind }: Signature): string {
-  return outputs.map((output) => showValue(output, kind)).join(', ');
+export function showOutputs({ outputs }: Signature): string {
+  return outputs.map(showValue).join(', ');
 }
 
 /** `The model takes …. Try …`, cut where it is long. */
