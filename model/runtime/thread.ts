@@ -13,23 +13,20 @@ const sourceKey = 'onnx-model-server';
  */
 export async function startThread(source: Source): Promise<Runner> {
   let thread = await start(source);
-  let idle: Promise<unknown> = Promise.resolve();
-  const runNow = async (feeds: readonly Tensor[], fetches: readonly string[]) => {
-    // A thread that has ended has the id -1.
-    if (thread.worker.threadId === -1) thread = await start(source);
-    thread.worker.postMessage({ feeds, fetches }, buffersOf(feeds));
-    return thread.reply<Tensor[]>();
-  };
+  let last: Promise<unknown> = Promise.resolve();
   return {
     ...thread.values,
-    run(feeds, fetches) {
-      // One that nobody waits for any more may still be going on.
-      const answer = idle.then(() => runNow(feeds, fetches));
-      idle = answer.catch(() => {});
+    // One before, for which nobody waits any more, may still be going on: it is answered first.
+    async run(feeds, fetches) {
+      // A thread that has ended has the id -1.
+      if (thread.worker.threadId === -1) thread = await start(source);
+      thread.worker.postMessage({ feeds, fetches }, buffersOf(feeds));
+      const answer = thread.reply<Tensor[]>();
+      last = answer.catch(() => {});
       return answer;
     },
     // Ending a thread during a run aborts the process.
-    close: () => idle.then(async () => void (await thread.worker.terminate())),
+    close: () => last.then(async () => void (await thread.worker.terminate())),
   };
 }
 
