@@ -153,6 +153,10 @@ test.each<[string, string, string]>([
 test.each([
   ['an index out of range', 'ids', '{"input_ids":[1,10],"attention_mask":[1,1]}'],
   ['sizes that do not go together', 'matmul-open', '{"a":[[1,2]],"b":[[1],[2],[3]]}'],
+  ['more of the best than there are', 'best-of-k', '{"inputs":{"x":[1,2,3,4],"k":[5]}}'],
+  ['a length beyond the row', 'reversed', '{"inputs":{"x":[[1,2,3,4]],"lengths":[5]}}'],
+  ['more lengths than rows', 'reversed', '{"inputs":{"x":[[1,2,3,4]],"lengths":[1,1,1]}}'],
+  ['a place out of range', 'scattered', '{"inputs":{"place":[[5]]}}'],
   ['an image smaller than the kernel', 'conv-open', '{"x":[[[1,2],[3,4]]]}'],
   ['an image of nothing', 'conv-open', '{"x":{"b64":"","shape":[1,0,0]}}'],
   ['a text that is no number', 'parse-number', '"abc"'],

@@ -346,6 +346,16 @@ CHECKED = {
 
 # name: graph
 UNCHECKED = {
+    # Values that the runtime refuses, each in words of its own.
+    "best-of-k": """(float[4] x, int64[1] k) => (float[K] y) { y, places = TopK<axis = 0>(x, k) }""",
+    "reversed": """(float[N,4] x, int64[N] lengths) => (float[N,4] y) {
+        y = ReverseSequence<batch_axis = 0, time_axis = 1>(x, lengths)
+    }""",
+    "scattered": """(int64[1,1] place) => (float[3] y) {
+        zeros = Constant<value_floats = [0.0, 0.0, 0.0]>()
+        one = Constant<value_floats = [1.0]>()
+        y = ScatterND(zeros, place, one)
+    }""",
     # The runtime ends the process where the second input has no rows.
     "top-of-second": """(float[N,1] a, float[N,4] b) => (float[N,1] y, float[N,1] z) {
         one = Constant<value_ints = [1]>()
