@@ -1,12 +1,5 @@
 import { bytesIn, rowsOf, splitRows, stack, type Tensor, withSharedTexts } from './values/tensor';
 
-interface BatcherOptions {
-  /** Most rows that waiting requests may share in one run. */
-  maxBatch: number;
-  /** Whether requests share runs: each row of an output depends on its own row alone, and all rows have one shape. */
-  batches: boolean;
-}
-
 /** A request that waits for its run. */
 interface Entry {
   readonly feeds: Tensor[];
@@ -31,6 +24,7 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
  * requests share runs, all that fit with it. A lone request never waits for others.
  */
 export class Batcher {
+  private readonly sharesRuns: boolean;
   private queue: Entry[] = [];
   private bytesSinceSweep = 0;
   /** While there is something to run. */
@@ -38,8 +32,11 @@ export class Batcher {
 
   constructor(
     private readonly runOnce: (feeds: Tensor[]) => Promise<Tensor[]>,
-    private readonly options: BatcherOptions,
-  ) {}
+    /** Most rows of several requests in one run; 1 where rows may depend on each other, or have several shapes. */
+    private readonly maxBatch: number,
+  ) {
+    this.sharesRuns = maxBatch > 1;
+  }
 
   /**
    * Waits for the outputs of a run, or of several where there are many rows that do not depend on each other. Rejects with
@@ -47,7 +44,7 @@ export class Batcher {
    */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
-    const rows = this.options.batches && haveSameRows(feeds) ? rowCount(feeds) : 0;
+    const rows = this.sharesRuns && haveSameRows(feeds) ? rowCount(feeds) : 0;
     const most = Math.max(leastRows, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
@@ -90,7 +87,7 @@ export class Batcher {
   }
 
   private async runAll(): Promise<void> {
-    const { batches, maxBatch } = this.options;
+    const { sharesRuns, maxBatch } = this;
     while (this.queue.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
       // others it is worth another.
@@ -98,7 +95,7 @@ export class Batcher {
       do {
         queued = this.queue.length;
         await nextTurn();
-      } while (batches && this.queue.length > queued && queued < maxBatch);
+      } while (sharesRuns && this.queue.length > queued && queued < maxBatch);
       const entries = this.dequeue();
       if (entries.length > 1) {
         await this.runTogether(entries);
@@ -112,9 +109,9 @@ export class Batcher {
   /** The first that waits, if there still is one, and, where runs are shared, as many behind it as a run takes. */
   private dequeue(): Entry[] {
     this.sweep();
-    const { batches, maxBatch } = this.options;
+    const { sharesRuns, maxBatch } = this;
     const [head] = this.queue;
-    if (!batches || this.queue.length < 2 || !haveSameRows(head.feeds)) return this.queue.splice(0, 1);
+    if (!sharesRuns || this.queue.length < 2 || !haveSameRows(head.feeds)) return this.queue.splice(0, 1);
     const entries: Entry[] = [];
     const others: Entry[] = [];
     let rows = 0;

@@ -97,9 +97,8 @@ function serveRunner(
   maxBatch: number,
 ): LoadedModel {
   const { name, signature } = described;
-  const batches = maxBatch > 1;
-  const status: Status = { batches, bytes: 0, runningSince: undefined, watchers: [] };
-  const batcher = new Batcher(runOnce, { maxBatch, batches });
+  const status: Status = { batches: maxBatch > 1, bytes: 0, runningSince: undefined, watchers: [] };
+  const batcher = new Batcher(runOnce, maxBatch);
   let closing: Promise<void> | undefined;
 
   async function runOnce(feeds: Tensor[]): Promise<Tensor[]> {

@@ -174,13 +174,10 @@ function doubling(
   run: (feeds: Tensor[]) => Promise<Tensor[]> = async ([x]) => [double(x)],
 ) {
   const runs: number[][] = [];
-  const batcher = new Batcher(
-    (feeds) => {
-      runs.push(Array.from(feeds[0].data as Float32Array));
-      return run(feeds);
-    },
-    { maxBatch, batches: true },
-  );
+  const batcher = new Batcher((feeds) => {
+    runs.push(Array.from(feeds[0].data as Float32Array));
+    return run(feeds);
+  }, maxBatch);
   return { batcher, runs };
 }
 
