@@ -281,15 +281,19 @@ test.each<[string, string, object | string | undefined, object]>([
   expect(JSON.parse(line)).toEqual({ time: anyTime, id: 'abc-123', method, path, bytes, ms, ...expected });
 });
 
-test('LOG_FORMAT=json logs a client that has gone without a status', async () => {
+test.each([
+  ['', '{"n":10000}'],
+  [' in mid-body', '{"n":'],
+])('LOG_FORMAT=json logs a client that has gone%s without a status', async (_when, sent) => {
   const server = await startServer('slow-single', { LOG_FORMAT: 'json' });
   const gone = http.request({ port: server.port, path: '/predict', method: 'POST' }).on('error', () => {});
-  gone.end(JSON.stringify({ n: 10_000 }));
+  gone.setHeader('Content-Length', 11).write(sent);
   await until(async () => /in_flight 2$/m.test((await ask(server.port, '/metrics')).text));
   gone.destroy();
   await server.wrote(/"POST"/);
   const [line] = objectsIn(server.stdout()).filter(({ method }) => method === 'POST');
   expect(line).toMatchObject({ path: '/predict', status: null, bytes: null, ms: expect.any(Number) });
+  expect(line).not.toHaveProperty('error');
 });
 
 test.each(['1', '2'])(

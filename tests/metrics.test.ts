@@ -141,15 +141,18 @@ test('A request that is not answered yet is in flight', async () => {
   expect((await scrape(agent)).get('http_requests_in_flight')).toBe(1);
 });
 
-test('A request whose client has gone counts as 499', async () => {
-  const { app, agent } = await serveModel('slow-single');
-  const port = listen(app);
-  const gone = http.request({ port, path: '/predict', method: 'POST' }).on('error', () => {});
-  gone.end(JSON.stringify({ n: 10_000 }));
-  await until(async () => (await scrape(agent)).get('http_requests_in_flight') === 2);
-  gone.destroy();
-  await until(async () => (await scrape(agent)).has(requests('POST', '/predict{/:name}', 499)));
-});
+test.each(['{"n":10000}', '{"n":'])(
+  'A request whose client has gone after %s counts as 499',
+  async (sent) => {
+    const { app, agent } = await serveModel('slow-single');
+    const port = listen(app);
+    const gone = http.request({ port, path: '/predict', method: 'POST' }).on('error', () => {});
+    gone.setHeader('Content-Length', 11).write(sent);
+    await until(async () => (await scrape(agent)).get('http_requests_in_flight') === 2);
+    gone.destroy();
+    await until(async () => (await scrape(agent)).has(requests('POST', '/predict{/:name}', 499)));
+  },
+);
 
 test('GET /metrics is behind the key', async () => {
   const { agent } = await serveModel('model', { API_KEY: 'secret' });

@@ -35,9 +35,9 @@ export const notFound: RequestHandler = (req, res) => {
 /** Answers every failure with `{"error": …}`. */
 export const sendError: ErrorRequestHandler = (error, _req, res, _next) => answerError(res, error);
 
-/** Ends a reply with an error; what is not the caller's is logged whole. Does nothing where it has ended already. */
+/** Ends a reply with an error; what is not the caller's is logged whole. Does nothing where it has ended, or nobody waits. */
 export function answerError(res: Response, error: unknown): void {
-  if (res.writableEnded || res.destroyed) return;
+  if (res.writableEnded || res.req.socket.destroyed) return;
   const { status, message, isOurs } = translate(error);
   const { id } = res.locals;
   const { cause } = Object(error);

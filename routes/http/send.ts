@@ -48,7 +48,7 @@ export function isArriving({ complete, headers }: Request): boolean {
 
 /** Sets a reply's head; false where its client has disconnected, or it has begun already. */
 function begin(res: Response, status: number, type: string, length?: number): boolean {
-  if (res.headersSent || res.destroyed) return false;
+  if (res.headersSent || res.req.socket.destroyed) return false;
   res.statusCode = status;
   res.setHeader('Content-Type', type);
   if (length !== undefined) res.setHeader('Content-Length', length);
