@@ -81,7 +81,8 @@ async function sendPieces(res: Response, pieces: Iterable<string>, bytes: number
   if (!begin(res, 200, jsonType)) return;
   // Counted by the admission until its reader has it all.
   res.locals.pending?.hold(bytes);
-  await pipeline(oneATurn(pieces), res).catch((error) => {
+  // pipeline() listens five times for its close, beside what an outer app's middleware does.
+  await pipeline(oneATurn(pieces), res.setMaxListeners(0)).catch((error) => {
     // The client has disconnected.
     if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   });
