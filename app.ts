@@ -4,7 +4,7 @@ import express, { type Express } from 'express';
 import { messageOf } from './model/errors';
 import { loadModel, type Model } from './model/model';
 import { checkModelNames, loadModels } from './model/models';
-import { createGuard } from './routes/http/admission';
+import { createAdmission } from './routes/http/admission';
 import { readBody } from './routes/http/body';
 import { bootLog } from './routes/http/boot-log';
 import { readCommandLine } from './routes/http/command-line';
@@ -41,13 +41,13 @@ export function createApp(models: Model | readonly Model[], options: Partial<App
   const { logFormat, timeout } = settings;
   app.locals = { ...app.locals, model, logFormat, timeout };
   const metrics = createMetrics(served);
-  const guard = createGuard(settings, served);
+  const guard = needsKey(settings.apiKeys, createAdmission(settings, served));
   // First: it notes when a request came, which the metrics need.
   app.use(requestLog(settings));
   app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, served, {
     guarded: [guard, ...readBody(settings.bodyLimit)],
-    metrics: [needsKey(settings.apiKeys), metrics.send],
+    metrics: [needsKey(settings.apiKeys, metrics.send)],
   });
   // Routes of your own go here.
   app.use(notFound);

@@ -1,9 +1,8 @@
 import { totalmem } from 'node:os';
-import type { Request, RequestHandler, Response } from 'express';
+import type { RequestHandler, Response } from 'express';
 import type { Model } from '../../model/model';
 import { onceClosed } from './closed';
 import { answerError, HttpError, tooLarge } from './errors';
-import { needsKey } from './key';
 import type { Options } from './options';
 import { isArriving } from './send';
 
@@ -20,41 +19,32 @@ const chunkBytes = 400;
 /** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
 const mostInflation = new Map(Object.entries({ identity: 1, gzip: 1032, 'x-gzip': 1032, deflate: 1032 }));
 
-/** The key and the admission. `res.locals.signal` aborts where the client disconnects, or the request is refused or too late. */
-export function createGuard(options: Options, models: readonly Model[]): RequestHandler {
-  const checkKey = needsKey(options.apiKeys);
+/** Lets requests in while there is room. `res.locals.signal` aborts where the client disconnects, or the request is refused or too late. */
+export function createAdmission(options: Options, models: readonly Model[]): RequestHandler {
+  const { bodyLimit, maxQueue } = options;
   const load = new Load(models);
-  const admit: RequestHandler = (req, res, next) => {
-    const { bodyLimit, maxQueue } = options;
-    if (Number(req.headers['content-length'] ?? 0) > bodyLimit) throw tooLarge(bodyLimit);
-    const { bodyBytes, isKnown } = expectBody(req, bodyLimit);
-    const isFull = load.bytes > 0 && load.bytes + bodyBytes > mostHeldBytes;
+  return ({ headers }, res, next) => {
+    const encoding = (headers['content-encoding'] || 'identity').toLowerCase();
+    const inflation = mostInflation.get(encoding) ?? bodyLimit;
+    const isCompressed = inflation > 1;
+    const isChunked = 'transfer-encoding' in headers;
+    // In chunks, a body announces nothing.
+    const announced = Number(headers['content-length'] ?? (isChunked && isCompressed ? bodyLimit : 0));
+    if (announced > bodyLimit) throw tooLarge(bodyLimit);
+    const bodyBytes = Math.min(bodyLimit, announced * inflation);
+    const isFull = load.bytes + bodyBytes > Math.max(mostHeldBytes, bodyBytes);
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(res, load, options);
-    if (isKnown) pending.hold(bodyBytes);
+    if (isCompressed || (bodyBytes <= smallBodyBytes && !isChunked)) pending.hold(bodyBytes);
     else pending.countBody();
     // Its client may have disconnected while an earlier middleware held the request.
     if (!res.locals.signal?.aborted) next();
   };
-  return (req, res, next) => checkKey(req, res, () => admit(req, res, next));
-}
-
-/**
- * The bytes that a body may take: what it announces (0 in chunks) or, where it is compressed, what it may become. They are
- * known where they are to count from the start.
- */
-function expectBody({ headers }: Request, bodyLimit: number): { bodyBytes: number; isKnown: boolean } {
-  const encoding = (headers['content-encoding'] || 'identity').toLowerCase();
-  const inflation = mostInflation.get(encoding) ?? bodyLimit;
-  const isCompressed = inflation > 1;
-  const announced = Number(headers['content-length'] ?? (isCompressed ? bodyLimit : 0));
-  const isSmall = headers['transfer-encoding'] === undefined && announced <= smallBodyBytes;
-  return { bodyBytes: Math.min(bodyLimit, announced * inflation), isKnown: isCompressed || isSmall };
 }
 
 /** What an app holds for the requests that are in flight. */
 class Load {
-  /** Requests whose body has arrived. */
+  /** Requests whose body has arrived; a Set of them costs 12 µs a request on Node.js 20. */
   requests = 0;
   /** Of bodies and replies. */
   heldBytes = 0;
@@ -102,7 +92,7 @@ export class PendingRequest {
     const count = (chunk: Buffer) => {
       this.hold(this.heldBytes + chunk.length + chunkBytes);
       // Tensors do not count: one that was let in waits until there is room for its own.
-      if (load.heldBytes === this.heldBytes || load.heldBytes <= mostHeldBytes) return;
+      if (load.heldBytes <= Math.max(mostHeldBytes, this.heldBytes)) return;
       req.off('data', count);
       this.refuse(busy());
       // At an error, body-parser drops what has arrived; what still comes is thrown away.
@@ -120,7 +110,7 @@ export class PendingRequest {
 
   private arrive(): void {
     const { signal } = this.controller;
-    if (this.hasEnded || this.res.headersSent) return;
+    if (this.res.headersSent) return;
     if (signal.aborted) this.refuse(signal.reason);
     else if (this.load.requests >= this.options.maxQueue) this.refuse(busy());
     else {
@@ -132,8 +122,8 @@ export class PendingRequest {
   /** What has not arrived by now gets Node's own 408. */
   private expire(): void {
     const error = new HttpError(504, `no answer within TIMEOUT, ${this.options.timeout / 1000} s`);
-    if (this.hasArrived || this.res.req.complete) this.refuse(error);
-    else this.controller.abort(error);
+    if (isArriving(this.res.req)) this.controller.abort(error);
+    else this.refuse(error);
   }
 
   /** Answers in place of the handler, whatever that does with the signal. */
