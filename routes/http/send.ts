@@ -4,10 +4,8 @@ import type { Request, Response } from 'express';
 import { writeJson } from '../../model/values/json';
 import type { Reply } from '../dialects/dialect';
 
-/** A longer reply may have to wait for its reader, who has TIMEOUT to take some of it. */
-const longReplyBytes = 1 << 16;
-/** Tensors of so many bytes are written at once; as JSON they take a few times as many. */
-const smallReplyBytes = 1 << 17;
+/** A longer reply, or one of longer tensors, may have to wait for its reader. */
+const longReplyBytes = 1 << 17;
 
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
 const jsonType = 'application/json';
@@ -16,7 +14,7 @@ const jsonType = 'application/json';
 export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
   const pieces = writeJson(json);
   if (binary.length > 0) sendBinary(res, [...pieces].join(''), binary);
-  else if (bytes <= smallReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
+  else if (bytes <= longReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
   else await sendPieces(res, pieces, bytes);
 }
 
@@ -27,7 +25,9 @@ export function sendJson(res: Response, status: number, value: unknown): void {
 
 /** Ends a reply with text; one whose client has disconnected, or that has begun already, is left. */
 export function sendText(res: Response, status: number, type: string, body: string): void {
-  if (!begin(res, status, type, Buffer.byteLength(body))) return;
+  const length = Buffer.byteLength(body);
+  if (!begin(res, status, type, length)) return;
+  res.setHeader('Content-Length', length);
   if (!isArriving(res.req)) return void res.end(body);
   // Closing now would reset the connection while its client still sends, and so the answer would be lost.
   res.write(body);
@@ -46,14 +46,17 @@ export function isArriving({ complete, headers }: Request): boolean {
   return !complete && ('transfer-encoding' in headers || Number(headers['content-length'] ?? 0) > 0);
 }
 
-/** Sets a reply's head; false where its client has disconnected, or it has begun already. */
-function begin(res: Response, status: number, type: string, length?: number): boolean {
+/** Sets the head of a reply of so many bytes; false where its client has disconnected, or it has begun already. */
+function begin(res: Response, status: number, type: string, bytes: number): boolean {
   if (res.headersSent || res.req.socket.destroyed) return false;
   res.statusCode = status;
   res.setHeader('Content-Type', type);
-  if (length !== undefined) res.setHeader('Content-Length', length);
-  // Closes the connection where its reader takes nothing for so long; after the reply, keepAliveTimeout holds again.
-  if (length === undefined || length > longReplyBytes) res.setTimeout(res.app.locals.timeout);
+  if (bytes > longReplyBytes) {
+    // Closes the connection where its reader takes nothing for so long; after the reply, keepAliveTimeout holds again.
+    res.setTimeout(res.app.locals.timeout);
+    // Counted by the admission until its reader has it all.
+    res.locals.pending?.hold(bytes);
+  }
   closeIfDraining(res);
   return true;
 }
@@ -68,8 +71,8 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
   const header = Buffer.from(json);
   const length = binary.reduce((sum, bytes) => sum + bytes.length, header.length);
   if (!begin(res, 200, 'application/octet-stream', length)) return;
+  res.setHeader('Content-Length', length);
   res.setHeader('Inference-Header-Content-Length', header.length);
-  if (length > longReplyBytes) res.locals.pending?.hold(length);
   res.cork();
   res.write(header);
   for (const bytes of binary) res.write(bytes);
@@ -78,9 +81,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
 
 /** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
 async function sendPieces(res: Response, pieces: Iterable<string>, bytes: number): Promise<void> {
-  if (!begin(res, 200, jsonType)) return;
-  // Counted by the admission until its reader has it all.
-  res.locals.pending?.hold(bytes);
+  if (!begin(res, 200, jsonType, bytes)) return;
   // pipeline() listens five times for its close, beside what an outer app's middleware does.
   await pipeline(oneATurn(pieces), res.setMaxListeners(0)).catch((error) => {
     // The client has disconnected.
