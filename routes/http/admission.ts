@@ -6,12 +6,8 @@ import { answerError, HttpError, tooLarge } from './errors';
 import type { Options } from './options';
 import { isArriving } from './send';
 
-/** Bytes that an app may hold for requests: bodies as they arrive, tensors, and replies until they are taken. */
-const mostHeldBytes = Math.min(
-  256 * 2 ** 20,
-  (process.constrainedMemory() || totalmem()) / 8,
-  totalmem() / 8,
-);
+/** Bytes that an app may hold for requests, 256 MB at most: bodies as they arrive, tensors, and replies until they are taken. */
+const mostHeldBytes = Math.min(2 ** 31, process.constrainedMemory() || totalmem(), totalmem()) / 8;
 /** A body that announces no more counts from the start; a larger one as it arrives, since its client may send nothing. */
 const smallBodyBytes = 1 << 12;
 /** What a chunk of a body costs beside its bytes, as a Buffer of its own. */
