@@ -10,7 +10,7 @@ import { tensorflow } from './dialects/tensorflow';
 import { exampleBody, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
-import { send, sendJson, sendOptions } from './http/send';
+import { send, sendJson, sendOptions, sendText } from './http/send';
 
 /** Answers a prediction as the clients of one tradition ask and are answered. */
 const answer =
@@ -80,7 +80,7 @@ export function predictRoutes(
 
   const predict = (dialect: Dialect) => [...guarded, answer(dialect)];
 
-  serve('/predict{/:name}', { get: [sendInfo(exampleOf)], post: predict(flask) });
+  serve('/predict{/:name}', { get: [sendExample()], post: predict(flask) });
   serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
   serve('/metrics', { get: metrics });
   serve('/', { get: [sendInfo(describeServer)] });
@@ -135,10 +135,20 @@ const checkHealth: RequestHandler = (_req, res, next) => {
   next();
 };
 
-/** A body that the model takes, to be piped to where it is predict. */
-function exampleOf({ signature }: Model): object {
+/** Answers with a body that the model takes, to be piped to where it is predict; made once, for all replies to share. */
+function sendExample(): RequestHandler {
+  const examples = new Map<Model, string>();
+  return (_req, res) => {
+    const { model } = res.locals;
+    const example = examples.get(model) ?? exampleOf(model);
+    examples.set(model, example);
+    sendText(res, 200, 'application/json', example);
+  };
+}
+
+function exampleOf({ signature }: Model): string {
   const example = exampleBody(signature);
-  if (example) return example;
+  if (example) return `${JSON.stringify(example)}\n`;
   throw new HttpError(404, 'no example is known for this model');
 }
 

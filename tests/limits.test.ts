@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -296,6 +296,25 @@ describe('a process that may use 512 MB', () => {
     expect(peakMemory(server.child.pid)).toBeLessThan(512);
   });
 });
+
+test.each(['/metrics', '/predict'])(
+  'GET %s takes little, when a client pipelines 1,800 and reads nothing',
+  async (path) => {
+    // Relu of float32[1,3,224,224], whose example takes 300 KB.
+    const relu =
+      'CAg6TwoMCgF4EgF5IgRSZWx1EgFnWh0KAXgSGAoWCAESEgoCCAEKAggDCgMI4AEKAwjgAWIdCgF5EhgKFggBEhIKAggBCgIIAwoDCOABCgMI4AFCAhAN';
+    const image = join(folder, 'image.onnx');
+    writeFileSync(image, Buffer.from(relu, 'base64'));
+    const server = await startServer(image, off);
+    const before = peakMemory(server.child.pid);
+    const socket = net.connect(server.port, '127.0.0.1').pause();
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(1800));
+    await until(async () => (await metric(server.port)) > 500);
+    expect((await ask(server.port, path)).status).toBe(200);
+    expect(peakMemory(server.child.pid) - before).toBeLessThan(100);
+    socket.destroy();
+  },
+);
 
 test('TIMEOUT counts from the arrival of a request, not from that of its body', async () => {
   const { port } = await startServer('slow-single', { ...off, TIMEOUT: '2' });

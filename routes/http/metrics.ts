@@ -69,9 +69,14 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     next();
   };
   const readMetrics = isOurWorker ? shareWithPrimary(registry) : () => registry.metrics();
+  /** For all who ask meanwhile: a client may ask a thousand times at once, and read nothing. */
+  let text: Promise<string> | undefined;
   const send: RequestHandler = async (_req, res) => {
     if (!registry.getSingleMetric('process_cpu_seconds_total')) collectDefaults(registry);
-    sendText(res, 200, registry.contentType, await readMetrics());
+    text ??= readMetrics().finally(() => {
+      text = undefined;
+    });
+    sendText(res, 200, registry.contentType, await text);
   };
   return { measure, send };
 }
@@ -98,7 +103,7 @@ function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
   AggregatorRegistry.setRegistries(registry);
   // It listens for the primary from then on.
   new AggregatorRegistry();
-  const answers = new EventEmitter().setMaxListeners(0);
+  const answers = new EventEmitter();
   process.on(
     'message',
     ({ scrape }: ScrapeMessage) => scrape !== undefined && answers.emit('scrape', scrape),
