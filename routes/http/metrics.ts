@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import { EventEmitter, once } from 'node:events';
+import { on } from 'node:events';
 import type { RequestHandler, Response } from 'express';
 import type * as Prom from 'prom-client';
 import type { Model } from '../../model/model';
@@ -103,28 +103,20 @@ function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
   AggregatorRegistry.setRegistries(registry);
   // It listens for the primary from then on.
   new AggregatorRegistry();
-  const answers = new EventEmitter();
-  process.on(
-    'message',
-    ({ scrape }: ScrapeMessage) => scrape !== undefined && answers.emit('scrape', scrape),
-  );
   return async () => {
     process.send?.({ scrape: '' });
-    const [text] = await once(answers, 'scrape');
-    if (text === '') throw new HttpError(503, 'not all workers reported their metrics, try again later');
-    return text;
+    for await (const [{ scrape }] of on(process, 'message')) {
+      if (scrape) return scrape;
+      if (scrape === '') break;
+    }
+    throw new HttpError(503, 'not all workers reported their metrics, try again later');
   };
 }
 
-/** What the primary answers, to whatever worker asks with an empty one: also empty where a worker did not report. */
-interface ScrapeMessage {
-  scrape?: string;
-}
-
-/** In the primary: answers workers that ask for the metrics of all of them. */
+/** In the primary: answers workers that ask for the metrics of all of them, with none where one did not report. */
 export function answerScrapes(): void {
   const workers = new AggregatorRegistry();
-  cluster.on('message', async (worker, { scrape }: ScrapeMessage) => {
+  cluster.on('message', async (worker, { scrape }: { scrape?: string }) => {
     if (scrape === undefined) return;
     // A worker that has died meanwhile needs no answer.
     worker.send({ scrape: await workers.clusterMetrics().catch(() => '') }, () => {});
