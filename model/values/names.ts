@@ -6,8 +6,15 @@ export function byName<N extends { readonly name: string }, T>(
   named: readonly N[],
   valueFor: (one: N, place: number) => T,
 ): Record<string, T> {
-  // Unlike an assignment, it makes a key of __proto__ too.
-  return Object.fromEntries(named.map((one, place) => [one.name, valueFor(one, place)]));
+  const record: Record<string, T> = {};
+  for (let place = 0; place < named.length; place++) {
+    const one = named[place];
+    // Of __proto__ an assignment makes no key. Else it takes a fifth of the time.
+    if (one.name === '__proto__')
+      return Object.fromEntries(named.map((one, i) => [one.name, valueFor(one, i)]));
+    record[one.name] = valueFor(one, place);
+  }
+  return record;
 }
 
 /** Whether an object is keyed by the inputs' names and nothing else. */

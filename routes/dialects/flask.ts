@@ -44,10 +44,12 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
 
 /** In the signature's order; what a wrapper adds comes last. */
 function inOrder(answer: Columns, { outputs }: Signature): Given[] {
-  const names = new Set([...outputs.map(({ name }) => name), ...Object.keys(answer)]);
-  return [...names]
-    .filter((name) => Object.hasOwn(answer, name))
-    .map((name) => ({ name, column: answer[name], declared: outputs.find((one) => one.name === name) }));
+  const given = outputs.filter(({ name }) => Object.hasOwn(answer, name));
+  const added = Object.keys(answer).filter((name) => !outputs.some((output) => output.name === name));
+  return [
+    ...given.map((declared) => ({ name: declared.name, column: answer[declared.name], declared })),
+    ...added.map((name) => ({ name, column: answer[name] })),
+  ];
 }
 
 /** Throws RunError where a batch that came in one piece was answered with another number of rows. */
