@@ -8,7 +8,7 @@ import { readOnnx } from './graph/onnx';
 import { checkTypes, externalBytes } from './graph/servable';
 import { observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
-import { mayRunInline, runInline } from './runtime/inline';
+import { inlineRunner, mayRunInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import type { Signature } from './signature';
@@ -69,9 +69,9 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const file = readOnnx(path);
   checkTypes(file);
   const fetches = fetchesOf(file);
-  const isInline = mayRunInline(file, file.size + externalBytes(file));
+  const mayBeInline = mayRunInline(file, file.size + externalBytes(file));
   const source: Source = { path, changed: file.changed, edits: editsFor(file, fetches), threads };
-  const runner = await (isInline ? openSession : startThread)(source).catch((error) => {
+  const runner = await (mayBeInline ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
   });
   try {
@@ -79,7 +79,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const tensors = declared.outputs.map(({ fetch }) => fetch);
     const run = (feeds: Tensor[]) => runner.run(feeds, tensors);
     const seen = await observe(run, file, declared, maxBatch);
-    const placed = isInline ? await runInline(runner, source, await seen.findQuickRun()) : runner;
+    const placed = mayBeInline ? await inlineRunner(runner, source, await seen.findQuickRun()) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
     return serveRunner(placed, tensors, { name, path, signature: seen.signature, notes }, seen.maxBatch);

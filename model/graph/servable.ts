@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
+import { isElementType } from '../values/elements';
 import { placeholderAt } from './mistaken';
 import type { OnnxFile } from './onnx';
 
@@ -13,7 +14,7 @@ const unservable =
 export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {
   for (const value of [...inputs, ...outputs]) {
     const type = unservable[(value.type ?? 0) - 14];
-    if (type === undefined) continue;
+    if (type === undefined || isElementType(type)) continue;
     const what = inputs.includes(value) ? 'input' : 'output';
     throw new BootError(
       `${path}: the ${what} ${value.name} is ${type}, which cannot be served: export the model with float32 or int8.`,

@@ -26,7 +26,7 @@ export function mayRunInline(file: OnnxFile, bytes: number): boolean {
  * A runner that keeps runs here which are no larger than made-up ones that were quick, and gives the others to a thread,
  * started when first needed: crossing to a thread costs a tiny model as much as its run.
  */
-export async function runInline(
+export async function inlineRunner(
   here: Runner,
   source: Source,
   quickRun: QuickRun | undefined,

@@ -75,7 +75,7 @@ const elements = {
   bool: element('BOOL', 1, (length) => new Uint8Array(length), bit()),
   // An empty one is an object of V8's and, during a run, one of the runtime's.
   string: element('BYTES', 50, (length) => new Array<string>(length).fill(''), text()),
-  // A new type also goes out of the list in graph/servable.ts, and into routes/README.md; a float's shortest digits are in digits.ts.
+  // A new type also goes into routes/README.md; a float's shortest digits are in digits.ts.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;
