@@ -24,7 +24,6 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
  * requests share runs, all that fit with it. A lone request never waits for others.
  */
 export class Batcher {
-  private readonly sharesRuns: boolean;
   private queue: Entry[] = [];
   private bytesSinceSweep = 0;
   /** While there is something to run. */
@@ -34,9 +33,7 @@ export class Batcher {
     private readonly runOnce: (feeds: Tensor[]) => Promise<Tensor[]>,
     /** Most rows of several requests in one run; 1 where rows may depend on each other, or have several shapes. */
     private readonly maxBatch: number,
-  ) {
-    this.sharesRuns = maxBatch > 1;
-  }
+  ) {}
 
   /**
    * Waits for the outputs of a run, or of several where there are many rows that do not depend on each other. Rejects with
@@ -47,6 +44,10 @@ export class Batcher {
     const rows = this.sharesRuns && haveSameRows(feeds) ? rowCount(feeds) : 0;
     const most = Math.max(leastRows, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
+  }
+
+  private get sharesRuns(): boolean {
+    return this.maxBatch > 1;
   }
 
   /** Resolves when nothing waits or runs any more; who awaits a run comes first, and may ask for another. */

@@ -90,8 +90,8 @@ const slice = ofOne((x, call) => {
     const [start, end] = [starts[i], ends[i]];
     if (start === 0 && end >= endless) return part;
     const length = knownLength(part.shape[notRowAxis(part, axis)]);
-    // JavaScript's slice takes its places as ONNX' does.
-    return alongAxes(part, [axis], [Array(length).slice(start, end).length]);
+    const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
+    return alongAxes(part, [axis], [Math.max(0, within(end) - within(start))]);
   };
   return axes.reduce(cut, alongAxes(x, []));
 });

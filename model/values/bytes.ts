@@ -1,27 +1,24 @@
 import { BadInput, type Path } from '../errors';
-import { type Dim, showDims } from '../signature';
+import { showDims } from '../signature';
 import { type Base64, decodeBase64 } from './base64';
 import { type Data, type ElementType, elementOf } from './elements';
-import { isShape, shapeFor } from './shapes';
+import { type Expected, fitShape, isShape, shapeFor } from './shapes';
 import { type Shape, sizeOf, type Tensor } from './tensor';
 
-/** The tensor that base64 stands for; without a shape it has these dimensions. Throws BadInput. */
-export function readBase64(
-  value: Base64,
-  type: ElementType,
-  dims: readonly Dim[] | undefined,
-  place: Path,
-): Tensor {
+/** The tensor that base64 stands for; without a shape it has the dimensions that are expected. Throws BadInput. */
+export function readBase64(value: Base64, expected: Expected, place: Path): Tensor {
+  const { type, dims } = expected;
   const at = (key: string): Path => [...place, key];
   const bytes = decodeBase64(value.b64);
   if (!bytes) throw new BadInput('is not base64', at('b64'));
   if (Object.keys(value).some((key) => key !== 'b64' && key !== 'shape')) {
     throw new BadInput('has an unknown key beside b64 and shape', place);
   }
-  const shape = value.shape ?? shapeFor(bytes.length / elementOf(type).bytes, dims);
-  if (!isShape(shape))
+  const stated = value.shape ?? shapeFor(bytes.length / elementOf(type).bytes, dims);
+  if (!isShape(stated))
     throw new BadInput('needs a "shape", an array of lengths that a tensor can have', place);
-  return { type, shape, data: readBytes(bytes, type, shape, at('b64')) };
+  const shape = fitShape(stated, expected, place);
+  return { type, shape, data: readBytes(bytes, type, stated, at('b64')) };
 }
 
 /** Little-endian bytes as the data of a tensor of this shape, in memory of its own. Throws BadInput. */

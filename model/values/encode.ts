@@ -5,7 +5,7 @@ import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
 import { type Data, type Element, type ElementType, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
-import { completeShape, type Expected, findUneven, fitFlat, fitShape, isShape, measure } from './shapes';
+import { completeShape, type Expected, findUneven, fitFlat, fitShape, measure } from './shapes';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /** The feeds of the runs that answer so many rows: in one run, or each in its own. */
@@ -105,12 +105,8 @@ function encodeStacked(tensor: Tensor, expected: Expected, place: Path): Tensor 
 
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
 export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
-  const { type, dims } = expected;
-  if (isBase64(value) && type !== 'string') {
-    if (isShape(value.shape)) fitShape(value.shape, expected, place);
-    const tensor = readBase64(value, type, dims, place);
-    return { ...tensor, shape: fitShape(tensor.shape, expected, place) };
-  }
+  const { type } = expected;
+  if (isBase64(value) && type !== 'string') return readBase64(value, expected, place);
   const lengths = isTyped(value) ? [value.length] : measure(value);
   const shape = isTyped(value) ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
   const tensor = encodeNested(value, type, lengths, shape);

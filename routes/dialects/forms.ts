@@ -31,9 +31,11 @@ export function readForm({ json, binary }: Body, signature: Signature): Query {
 }
 
 /** The same for a body that must be in the form of the Open Inference Protocol. */
-export function readInferForm(body: Body, signature: Signature): Query {
-  if (isInferRequest(body.json, signature)) return readForm(body, signature);
-  throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
+export function readInferForm({ json, binary }: Body, signature: Signature): Query {
+  if (!isInferRequest(json, signature))
+    throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
+  findWrapper(json);
+  return readInferRequest(json, signature, binary);
 }
 
 /** One instance or, where its values have the inputs' full rank, a batch. */
@@ -60,8 +62,7 @@ function readValues(body: unknown, signature: Signature): Query {
 /** The rows of a batch: arrays as they are; bytes in one piece where rows may run together, else taken apart. */
 function readColumn(value: unknown, input: Input, signature: Signature): Columns[string] {
   if (!isBase64(value)) return arrayAt(value, [input.name]);
-  const { name, type, dims } = input;
-  const column = columnOf(readBase64(value, type, dims, [name]), input, signature.kind);
+  const column = columnOf(readBase64(value, input, [input.name]), input, signature.kind);
   return runsTogether(signature) ? column : [...column];
 }
 
