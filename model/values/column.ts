@@ -19,13 +19,18 @@ const textsAtOnce = 1 << 6;
  * digits, objects by the labels of a ZipMap.
  */
 export class Column implements Iterable<unknown> {
+  /** The labels as the JSON of an object has them. */
+  private readonly keys: readonly string[] | undefined;
+
   private constructor(
     readonly length: number,
     /** One that holds all rows along its first dimension or, in a column of values, one for each row. */
     private readonly tensors: readonly Tensor[],
     private readonly labels: readonly string[] | undefined,
     private readonly isStacked: boolean,
-  ) {}
+  ) {
+    this.keys = labels?.map((label, i) => `${i > 0 ? ',' : ''}${JSON.stringify(label)}:`);
+  }
 
   /** The rows that a tensor's first dimension counts. Labels are the keys of the last dimension. */
   static ofRows(tensor: Tensor, labels?: readonly string[]): Column {
@@ -143,18 +148,20 @@ export class Column implements Iterable<unknown> {
   }
 
   private text(tensor: Tensor, from: number, shape: Shape): string {
-    const { labels } = this;
-    if (!labels) return JSON.stringify(this.valueAt(tensor, from, shape));
-    const { get } = elementOf(tensor.type);
+    const { keys } = this;
+    if (!keys) return JSON.stringify(this.valueAt(tensor, from, shape));
     const [length, ...inner] = shape;
-    const size = sizeOf(inner);
-    if (inner.length > 0)
+    if (inner.length > 0) {
+      const size = sizeOf(inner);
       return `[${Array.from({ length }, (_, i) => this.text(tensor, from + i * size, inner)).join()}]`;
+    }
+    const { get } = elementOf(tensor.type);
     // Not by an object, which would put labels that are like integers first.
-    const entries = labels.map(
-      (label, i) => `${JSON.stringify(label)}:${JSON.stringify(get(tensor.data, from + i))}`,
-    );
-    return `{${entries.join()}}`;
+    const entries = keys.reduce((text, key, i) => {
+      const value = get(tensor.data, from + i);
+      return text + key + (typeof value === 'number' ? value : JSON.stringify(value));
+    }, '{');
+    return `${entries}}`;
   }
 }
 
