@@ -52,29 +52,26 @@ interface Codec<Value extends Stored = Stored>
   write(stored: Value): unknown;
 }
 
+/** An empty string is an object of V8's and, during a run, one of the runtime's. */
+const emptyTextBytes = 50;
+
 const same = <Value>(value: Value) => value;
 
 const elements = {
-  float16: element('FP16', 2, (length) => new Uint16Array(length), half()),
+  float16: element('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
-  float32: element(
-    'FP32',
-    4,
-    (length) => new Float32Array(length),
-    float('float32', 2 ** 128 - 2 ** 103, shortenFloat32),
-  ),
-  float64: element('FP64', 8, (length) => new Float64Array(length), float('float64', Infinity, same)),
-  int8: element('INT8', 1, (length) => new Int8Array(length), integer(-(2 ** 7), 2 ** 7 - 1)),
-  int16: element('INT16', 2, (length) => new Int16Array(length), integer(-(2 ** 15), 2 ** 15 - 1)),
-  int32: element('INT32', 4, (length) => new Int32Array(length), integer(-(2 ** 31), 2 ** 31 - 1)),
-  int64: element('INT64', 8, (length) => new BigInt64Array(length), big(-(2n ** 63n), 2n ** 63n - 1n)),
-  uint8: element('UINT8', 1, (length) => new Uint8Array(length), integer(0, 2 ** 8 - 1)),
-  uint16: element('UINT16', 2, (length) => new Uint16Array(length), integer(0, 2 ** 16 - 1)),
-  uint32: element('UINT32', 4, (length) => new Uint32Array(length), integer(0, 2 ** 32 - 1)),
-  uint64: element('UINT64', 8, (length) => new BigUint64Array(length), big(0n, 2n ** 64n - 1n)),
-  bool: element('BOOL', 1, (length) => new Uint8Array(length), bit()),
-  // An empty one is an object of V8's and, during a run, one of the runtime's.
-  string: element('BYTES', 50, (length) => new Array<string>(length).fill(''), text()),
+  float32: element('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
+  float64: element('FP64', Float64Array, float('float64', Infinity, same)),
+  int8: element('INT8', Int8Array, integer(-(2 ** 7), 2 ** 7 - 1)),
+  int16: element('INT16', Int16Array, integer(-(2 ** 15), 2 ** 15 - 1)),
+  int32: element('INT32', Int32Array, integer(-(2 ** 31), 2 ** 31 - 1)),
+  int64: element('INT64', BigInt64Array, big(-(2n ** 63n), 2n ** 63n - 1n)),
+  uint8: element('UINT8', Uint8Array, integer(0, 2 ** 8 - 1)),
+  uint16: element('UINT16', Uint16Array, integer(0, 2 ** 16 - 1)),
+  uint32: element('UINT32', Uint32Array, integer(0, 2 ** 32 - 1)),
+  uint64: element('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
+  bool: element('BOOL', Uint8Array, bit()),
+  string: element('BYTES', Array, text()),
   // A new type also goes into routes/README.md; a float's shortest digits are in digits.ts.
 } satisfies Record<string, Element>;
 
@@ -96,17 +93,19 @@ export const numericDatatypes = Object.values(elements)
 
 function element(
   datatype: string,
-  bytes: number,
-  create: (length: number) => Data,
+  List: { new (length: number): Data; BYTES_PER_ELEMENT?: number },
   { limit = 0, read, write, ...traits }: Codec,
 ): Element {
   const list = (data: Data) => data as { [at: number]: Stored; set?(source: Data, at: number): void };
   return {
     datatype,
-    bytes,
+    bytes: List.BYTES_PER_ELEMENT ?? emptyTextBytes,
     rounding: 0,
     ...traits,
-    create,
+    create: (length) => {
+      const data = new List(length);
+      return Array.isArray(data) ? data.fill('') : data;
+    },
     fill(data, at, values) {
       const target = list(data);
       for (let i = 0; i < values.length; i++) {
