@@ -10,8 +10,6 @@ export interface Known {
   readonly shape: Shape;
   /** The values of a small constant of int32 or int64. */
   readonly integers?: readonly number[];
-  /** The word that fills texts up to the longest of the run. */
-  readonly padding?: string;
 }
 
 /** The axis of the rows; -1 where there is none. */

@@ -118,7 +118,7 @@ const reshape = ofOne((x, call) => {
 /** Behind its first axis. */
 const flatten = ofOne((x, call) => {
   if (call.int('axis', 1) !== 1) throw new Mixes();
-  return { ...regroup(x, [0, -1]), padding: x.padding };
+  return regroup(x, [0, -1]);
 });
 
 /** A list or a matrix of rows, and no other tensor: operators make one row of a list, say. */
@@ -143,19 +143,6 @@ const encode = ofOne(({ shape }, { node: { attributes } }) => {
   const [list] = ['cats_strings', 'cats_int64s'].flatMap((name) => attributes.get(name) ?? []);
   const isWhole = list && list.ints.length < mostIntegers && list.strings.length < mostStrings;
   return { shape: [...shape, isWhole ? list.ints.length + list.strings.length : Number.NaN] };
-});
-
-const tokenize = ofOne((x, { node }) => {
-  const { shape } = ofRank(1, x);
-  return { shape: [...shape, Number.NaN], padding: node.attributes.get('pad_value')?.s ?? '' };
-});
-
-const countWords = ofOne((x, { node }) => {
-  const { strings = [] } = node.attributes.get('pool_strings') ?? {};
-  const counts = (word: string) => strings.length >= mostStrings || strings.includes(word);
-  if (x.padding !== undefined && counts(x.padding))
-    throw new Mixes('counts what fills texts up to the longest of a run');
-  return alongAxes(ofRank(2, x), [1], [Number.NaN]);
 });
 
 /** One behind another, and aligned in all other axes. */
@@ -258,8 +245,8 @@ const groups: readonly [rule: Rule, operators: string][] = [
   // It may cut its operands, or fill them up.
   [({ operands }) => alongAxes(ofRank(2, join(operands, 1)), [1], [Number.NaN]), 'ml.FeatureVectorizer'],
   [ofOne((x) => alongAxes(ofRank(1, x), [])), 'StringNormalizer'],
-  [tokenize, 'ms.Tokenizer'],
-  [countWords, 'TfIdfVectorizer'],
+  [ofOne((x) => ({ shape: [...ofRank(1, x).shape, Number.NaN] })), 'ms.Tokenizer'],
+  [ofOne((x) => alongAxes(ofRank(2, x), [1], [Number.NaN])), 'TfIdfVectorizer'],
 ];
 
 /**

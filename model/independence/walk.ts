@@ -1,4 +1,4 @@
-import type { Node, OnnxFile } from '../graph/onnx';
+import { mostStrings, type Node, type OnnxFile } from '../graph/onnx';
 import { Call, hasRows, type Known, Mixes, omitted } from './known';
 import { rules } from './rules';
 
@@ -16,8 +16,6 @@ const loose = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
 const counting = /^(Reduce.*|Arg.*|TopK)$/;
 /** Operators without a rule whose outputs are as long as their operands. */
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
-/** Operators that may read what fills texts up to the longest of a run. */
-const readingPadding = /^(Flatten|TfIdfVectorizer)$/;
 
 /** Operators of earlier versions broadcast otherwise. */
 const oldestOpset = 7;
@@ -43,17 +41,13 @@ export function followRows(
   for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
   for (const node of nodes) {
     const operands = node.inputs.map((tensor) => (tensor === '' ? omitted : factOf(tensor)));
-    const found = follow(node, opsetOf(node, file), operands);
+    const found = follow(node, file, operands);
     for (const [i, tensor] of node.outputs.entries()) {
       const fact = Array.isArray(found) ? found[i] : found;
       if (tensor !== '') facts.set(tensor, fact ?? unknown(node, 'is followed to its first outputs only'));
     }
   }
-  return (tensor) => {
-    const fact = factOf(tensor);
-    if ('why' in fact || fact.padding === undefined) return fact;
-    return { why: `Tokenizer in front of ${tensor} fills texts up to the longest of a run` };
-  };
+  return factOf;
 }
 
 function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]): Fact {
@@ -62,12 +56,16 @@ function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]
 }
 
 /** What a node gives: one fact for all of its outputs, or a list for the first ones. */
-function follow(node: Node, opset: number, operands: readonly Fact[]): Fact | readonly Known[] {
+function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | readonly Known[] {
   const known = operands.filter((fact) => 'shape' in fact);
   const isConstant = known.length === operands.length && !known.some(hasRows);
   if (loose.test(node.op) || node.attributes.has('stopwords'))
     return { ...unknown(node, 'gives as many entries as the values say'), isLoose: !isConstant };
+  const padding = node.attributes.get('pad_value')?.s;
+  if (padding !== undefined && isRead(padding, node.outputs[0], file.graph))
+    return unknown(node, 'fills texts up to the longest of a run');
   const name = nameOf(node.domain, node.op);
+  const opset = opsetOf(node, file);
   const rule = opset > 0 && !isInTraining(node) ? rules.get(name) : undefined;
   const unknowns = operands.filter((fact) => 'why' in fact);
   const [first] = [...unknowns.filter(({ isLoose }) => isLoose), ...unknowns];
@@ -77,8 +75,6 @@ function follow(node: Node, opset: number, operands: readonly Fact[]): Fact | re
   }
   if (!rule) return unknown(node, 'is not known to keep rows apart');
   try {
-    if (known.some(({ padding }) => padding !== undefined) && !readingPadding.test(node.op))
-      throw new Mixes('reads what fills texts up to the longest of a run');
     const outputs = [rule(new Call(node, opset, known))].flat();
     for (const { shape } of outputs) {
       // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
@@ -94,6 +90,17 @@ function follow(node: Node, opset: number, operands: readonly Fact[]): Fact | re
 
 function unknown({ op, name, outputs }: Node, what: string): Unknown {
   return { why: `${op} in ${name || outputs[0]} ${what}` };
+}
+
+/** Whether what fills the texts in a tensor up is read: a TfIdfVectorizer sees the words that it counts, and no others. */
+function isRead(padding: string, tensor: string, graph: OnnxFile['graph']): boolean {
+  if (graph.outputs.some(({ name }) => name === tensor)) return true;
+  const readers = graph.nodes.filter(({ inputs }) => inputs.includes(tensor));
+  return readers.some(({ op, outputs, attributes }) => {
+    if (op === 'Flatten') return isRead(padding, outputs[0], graph);
+    const { strings = [] } = attributes.get('pool_strings') ?? {};
+    return op !== 'TfIdfVectorizer' || strings.length >= mostStrings || strings.includes(padding);
+  });
 }
 
 /** Dropout's third operand says whether it trains; before opset 14, BatchNormalization's other outputs do. */
