@@ -113,8 +113,6 @@ function readAttribute(attribute: Message) {
     s: attribute.text(4),
     tensor: tensor && readTensor(tensor),
     graph: graph && readGraph(graph),
-    /** How many: packed or not, each has four bytes. */
-    floats: attribute.fields(7).reduce((count, { from, to }) => count + (to - from) / 4, 0),
     ints: attribute.integers(8, mostIntegers),
     strings: attribute.texts(9),
   };

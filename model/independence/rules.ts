@@ -128,11 +128,8 @@ function ofRank(rank: 1 | 2, x: Known): Known {
   return x;
 }
 
-/** Labels, and scores: of more than two classes, linear ones give one for each intercept. */
-const classify = ofOne((x, { node: { attributes } }) => {
-  const { floats = 0 } = attributes.get('intercepts') ?? {};
-  return [alongAxes(ofRank(2, x), [1], []), alongAxes(x, [1], [floats > 2 ? floats : Number.NaN])];
-});
+/** Labels, and scores. */
+const classify = ofOne((x) => [alongAxes(ofRank(2, x), [1], []), alongAxes(x, [1], [Number.NaN])]);
 
 const regress = ofOne((x, call) => {
   const width = call.node.op === 'LinearRegressor' ? 'targets' : 'n_targets';
