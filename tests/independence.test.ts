@@ -81,6 +81,7 @@ const unproved: Record<string, string> = {
   zeros_of_batch: 'Shape',
   // Of these operators only some uses have a rule.
   flatten0_back: 'Flatten in a goes across rows',
+  reduce_noop: 'ReduceSum in m goes across rows',
   reverse_columns: 'Slice in y leaves entries out',
   // Lengths behind a convolution or a pool are not followed.
   conv: 'Reshape',

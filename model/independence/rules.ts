@@ -52,11 +52,11 @@ function reduced(x: Known, axes: readonly number[], call: Call): Known {
   return alongAxes(x, axes, call.int('keepdims', 1) === 1 ? [1] : []);
 }
 
-/** The runtime takes a flag as set only where it is 1. */
+/** Without axes it goes over all, or over none. */
 const reduce = ofOne((x, call) => {
   const axes = call.integers('axes');
-  const takesNone = call.int('noop_with_empty_axes', 0) === 1;
-  return reduced(x, axes.length > 0 || takesNone ? axes : axesFrom(x, 0), call);
+  if (axes.length === 0) throw new Mixes();
+  return reduced(x, axes, call);
 });
 
 const squeeze = ofOne((x, call) => {
