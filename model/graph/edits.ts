@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { allNodes, type Node, type OnnxFile } from './onnx';
+import type { Node, OnnxFile } from './onnx';
 import { integerField, messageField, readInto } from './protobuf';
 
 /** What the runtime needs changed in a file, to serve it. */
@@ -39,15 +39,11 @@ export function editsFor(file: OnnxFile, fetches: readonly Fetch[]): Edits | und
   const missing = [...fetched].filter((tensor) => !outputs.some(({ name }) => name === tensor));
   // The default locale, en_US.UTF-8, is absent from slim images.
   const hosts = nodes.filter(({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'));
-  const read = new Set([...allNodes(file)].flatMap(({ inputs }) => inputs));
-  const dropped = [
-    ...replaced,
-    // The nodes that make them, where nothing else reads these.
-    ...nodes.filter(
-      ({ outputs: [output] }) => replaced.some(({ name }) => name === output) && !read.has(output),
-    ),
-    ...hosts,
-  ].map(({ field }) => field.start);
+  // Of which the runtime refuses some, of doubles.
+  const zipMaps = nodes.filter(
+    ({ op, outputs: [map] }) => op === 'ZipMap' && replaced.some(({ name }) => name === map),
+  );
+  const dropped = [...replaced, ...zipMaps, ...hosts].map(({ field }) => field.start);
   // GraphProto.node is 1 and .output 12; ValueInfoProto.name 1. One without a type: the runtime infers it.
   const graph = [
     ...hosts.map((node) => withLocale(file.path, node)),
