@@ -1,7 +1,6 @@
 import { readInto } from './protobuf';
 
-// What a file is that is taken for another, by how it begins, and what to do.
-
+/** What a file is that is taken for another, by how it begins, and what to do. */
 const placeholders: [RegExp, string][] = [
   [/^version https:\/\/git-lfs/, 'a Git LFS pointer, which stands for the file: run git lfs pull'],
   [/^\s*<(!doctype|html|head|\?xml)/i, 'a web page, perhaps for signing in: download the file itself'],
@@ -10,20 +9,14 @@ const placeholders: [RegExp, string][] = [
 /** The patterns are of hexadecimal digits. */
 const formats: [RegExp, string][] = [
   [/^$/, 'empty: copy it again'],
-  // A ModelProto begins with its ir_version, and theirs with a version as well.
-  [/^08/, 'cut short or damaged, or of TensorFlow or Core ML: copy it again, or export the model to ONNX'],
+  // A ModelProto begins with its ir_version.
+  [/^08/, 'cut short or damaged: copy it again'],
   // joblib compresses as zlib does.
   [
     /^(80|78(01|5e|9c|da))/,
     'a pickle, as joblib writes it: python model/convert.py makes an ONNX model of it',
   ],
   [/^1f8b/, 'compressed by gzip: gunzip it'],
-  [/^504b0304/, 'an archive, as PyTorch and Keras write it: export the model to ONNX'],
-  [/^89484446/, 'HDF5, as Keras writes it: export the model to ONNX'],
-  [/^.{16}7b22/, 'safetensors, weights without a graph: export the model to ONNX'],
-  // "ORTM" and "TFL3" behind the offset of a flatbuffer's root.
-  [/^.{8}4f52544d/, 'in the ORT format: give the .onnx file of which it was made'],
-  [/^.{8}54464c33/, 'in the TFLite format: convert it with python -m tf2onnx.convert --tflite'],
 ];
 
 /** What stands in place of a file of weights; undefined where they may be weights. */
