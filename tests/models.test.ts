@@ -397,10 +397,11 @@ describe('files written for a test', () => {
   test.each([
     ['uint2', 25],
     ['float6e3m2', 28],
-  ])('a model of %s does not boot: one line names it', async (type, code) => {
+  ])('a model of %s does not boot: one line says what to do', async (_type, code) => {
     const error = await openModel(write('odd.onnx', oneNode('Identity', code, 2))).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
-    expect(error.message).toContain(`the input x is ${type}, which cannot be served: export`);
+    expect(error.message).toContain('x is of a type that cannot be served');
+    expect(error.message).toContain('export');
   });
 
   test.each([
