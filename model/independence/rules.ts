@@ -170,11 +170,6 @@ function pick(data: Known, indices: Known, axis: number): Known {
   return alongAxes(data, [axis], indices.shape);
 }
 
-const gather: Rule = (call) => {
-  const [data, indices] = call.operands;
-  return pick(data, indices, call.int('axis', 0));
-};
-
 /** Picks by all indices in one list, from the last axis of a matrix: a list is one row of it. */
 const arrayFeatureExtractor: Rule = ({ operands: [x, indices] }) => {
   const isList = x.shape.length === 1;
@@ -230,7 +225,7 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [(call) => join(call.operands, call.int('axis', 1)), 'Concat'],
   [({ operands: [a, b] }) => multiply(a, b), 'MatMul'],
   [gemm, 'Gemm'],
-  [gather, 'Gather'],
+  [(call) => pick(call.operands[0], call.operands[1], call.int('axis', 0)), 'Gather'],
   [({ operands: [x] }) => x, 'Identity'],
   [constant, 'Constant'],
   [(call) => ({ shape: call.integers('shape', 0) }), 'ConstantOfShape'],
