@@ -73,7 +73,7 @@ export class Message {
     }
   }
 
-  fields(number: number): Field[] {
+  private fields(number: number): Field[] {
     return this.parts.get(number) ?? [];
   }
 

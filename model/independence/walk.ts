@@ -31,9 +31,8 @@ export function followRows(
     ...sparseInitializers,
     ...nodes.flatMap(({ outputs }) => outputs.filter((tensor) => tensor !== '')),
   ];
-  const seen = new Set<string>();
   // Of constants of one name, the runtime takes the last for all who read it.
-  const twice = names.find((name) => seen.size === seen.add(name).size);
+  const twice = names.toSorted().find((name, i, sorted) => name === sorted[i + 1]);
   if (twice !== undefined) return () => ({ why: `${twice} in the graph is given twice` });
   const facts = new Map<string, Fact>();
   const factOf = (tensor: string) => facts.get(tensor) ?? { why: `${tensor} is not in the graph` };
