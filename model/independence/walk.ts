@@ -60,9 +60,6 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   const isConstant = known.length === operands.length && !known.some(hasRows);
   if (loose.test(node.op) || node.attributes.has('stopwords'))
     return { ...unknown(node, 'gives as many entries as the values say'), isLoose: !isConstant };
-  const padding = node.attributes.get('pad_value')?.s;
-  if (padding !== undefined && isRead(padding, node.outputs[0], file.graph))
-    return unknown(node, 'fills texts up to the longest of a run');
   const name = nameOf(node.domain, node.op);
   const opset = opsetOf(node, file);
   const rule = opset > 0 && !isInTraining(node) ? rules.get(name) : undefined;
@@ -73,6 +70,9 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
     return { ...first, isLoose: first.isLoose && isAsLong };
   }
   if (!rule) return unknown(node, 'is not known to keep rows apart');
+  const padding = node.attributes.get('pad_value')?.s;
+  if (padding !== undefined && isRead(padding, node.outputs[0], file.graph))
+    return unknown(node, 'fills texts up to the longest of a run');
   try {
     const outputs = [rule(new Call(node, opset, known))].flat();
     for (const { shape } of outputs) {
