@@ -2,6 +2,7 @@ import type { Express, Request, RequestHandler } from 'express';
 import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Signature } from '../model/signature';
+import { bytesOfColumns } from '../model/values/column';
 import { splitBody } from './dialects/binary-tensors';
 import type { AskedFor, Body, Dialect } from './dialects/dialect';
 import { flask, mlflow, openInference } from './dialects/flask';
@@ -22,7 +23,7 @@ const answer =
     return model
       .predict(columns, signal) // runs the model,
       .then(
-        (outputs) => send(res, write(outputs, query, model)), // returns JSON.
+        (outputs) => send(res, write(outputs, query, model), bytesOfColumns(outputs)), // returns JSON.
         (error) => rethrowWithBodyPlace(error, query, model.signature),
       );
   };

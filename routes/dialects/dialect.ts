@@ -41,8 +41,6 @@ export interface Wanted {
 export interface Reply {
   readonly json: unknown;
   readonly binary?: readonly Uint8Array[];
-  /** What its tensors take in memory until it is written. */
-  readonly bytes: number;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,6 +1,6 @@
 import { RunError } from '../../model/errors';
 import type { Output, Signature } from '../../model/signature';
-import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
+import { Column, type Columns } from '../../model/values/column';
 import type { Dialect } from './dialect';
 import { readForm, readInferForm } from './forms';
 import { writeInferReply } from './open-inference';
@@ -32,12 +32,11 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
     read: readForm,
     write(answer, { reply, rows }, model) {
       if (typeof reply === 'object') return writeInferReply(answer, reply, model);
-      const bytes = bytesOfColumns(answer);
       const outputs = inOrder(answer, model.signature);
-      if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]), bytes };
+      if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]) };
       checkRowCount(outputs, rows);
       const isEmpty = outputs[0].column.length === 0;
-      return { json: isEmpty ? { predictions: [] } : showRows(outputs, reply, model.signature), bytes };
+      return { json: isEmpty ? { predictions: [] } : showRows(outputs, reply, model.signature) };
     },
   };
 }

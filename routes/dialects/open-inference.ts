@@ -2,7 +2,7 @@ import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
 import type { Model } from '../../model/model';
 import { type Input, instanceDims, type Output, type Signature } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
-import { bytesOfColumns, Column, type Columns } from '../../model/values/column';
+import { Column, type Columns } from '../../model/values/column';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
@@ -130,7 +130,7 @@ export function writeInferReply(
     ['id', id],
     ['outputs', new JsonText(writeList(outputs.length, (i) => outputs[i]))],
   ]);
-  return { json, binary, bytes: bytesOfColumns(answer) };
+  return { json, binary };
 }
 
 /** An output's tensor; a wrapper's list becomes one of the output's declared type. */

@@ -10,8 +10,8 @@ const longReplyBytes = 1 << 17;
 // Without a charset, which JSON has none of: KServe's client looks for exactly this.
 const jsonType = 'application/json';
 
-/** Ends a reply: as JSON, in pieces where it is large, or as JSON and bytes. */
-export async function send(res: Response, { json, binary = [], bytes }: Reply): Promise<void> {
+/** Ends a reply whose tensors take so many bytes: as JSON, in pieces where it is large, or as JSON and bytes. */
+export async function send(res: Response, { json, binary = [] }: Reply, bytes: number): Promise<void> {
   const pieces = writeJson(json);
   if (binary.length > 0) sendBinary(res, [...pieces].join(''), binary);
   else if (bytes <= longReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
