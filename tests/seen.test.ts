@@ -204,7 +204,7 @@ describe('names that are nearly an input’s', () => {
     };
     const { status, body: reply } = await ask('model', body);
     expect(status).toBe(400);
-    expect(reply.error).toMatch(/^"sepal_length" and "sepal length" name the same input/);
+    expect(reply.error).toMatch(/^"sepal length" and "sepal_length" name the same input/);
   });
 
   test('features too', async () => {

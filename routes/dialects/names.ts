@@ -22,39 +22,34 @@ function plain(name: string): string {
 }
 
 /**
- * For each known name the given one that stands for it: itself, or the one with the same plain name that is not known. Throws
- * BadInput for a name that is unknown, missing, or there twice.
+ * For each known name the given one that stands for it: itself, or one with the same plain name. Throws BadInput for a name
+ * that is unknown, missing, or there twice.
  */
-function matchNames(given: readonly string[], known: readonly string[], at: Path, hint = ''): string[] {
-  const where = ` in ${showPath(at)}`;
+function matchNames(given: string[], known: readonly string[], at: Path, hint = ''): readonly string[] {
   const names = new Set(given);
-  if (names.size < given.length) throw new BadInput(`an input is given twice${where}`);
-  if (names.size === known.length && known.every((name) => names.has(name))) return [...known];
-  const knownNames = new Set(known);
-  const others = given.filter((name) => !knownNames.has(name));
-  const byPlainName = new Map(others.map((name) => [plain(name), name]));
-  const found = known.map((name) => (names.has(name) ? name : byPlainName.get(plain(name))));
-  const used = new Set(found);
-  // A name that two known ones become is unknown, too.
-  const isTwice = (name: string) => used.size < found.length && found.indexOf(name) < found.lastIndexOf(name);
-  const unknown = others.find((name) => !used.has(name) || isTwice(name));
-  if (unknown !== undefined) {
-    const twin = given.find((name) => name !== unknown && used.has(name) && plain(name) === plain(unknown));
-    if (twin === undefined) throw new BadInput(`unknown input ${show(unknown)}${where}${hint}`);
-    throw new BadInput(`${show(twin)} and ${show(unknown)} name the same input${where}`);
+  if (given.length === known.length && known.every((name) => names.has(name))) return known;
+  const where = ` in ${showPath(at)}`;
+  // Whole names stand behind plain ones, and so win over them.
+  const places = new Map([...known.map(plain), ...known].map((name, i) => [name, i % known.length]));
+  const keys: string[] = [];
+  for (const name of given) {
+    const place = places.get(name) ?? places.get(plain(name));
+    if (place === undefined) throw new BadInput(`unknown input ${show(name)}${where}${hint}`);
+    if (place in keys)
+      throw new BadInput(`${show(keys[place])} and ${show(name)} name the same input${where}`);
+    keys[place] = name;
   }
-  return found.map((name, i) => {
-    if (name === undefined) throw new BadInput(`missing input ${show(known[i])}${where}`);
-    return name;
-  });
+  const missing = known.find((_, place) => !(place in keys));
+  if (missing !== undefined) throw new BadInput(`missing input ${show(missing)}${where}`);
+  return keys;
 }
 
 /** Whether keys name the features or the inputs, and the key of each of these, in their order. Throws BadInput. */
 export function matchKeys(
-  given: readonly string[],
+  given: string[],
   { inputs, features }: Signature,
   at: Path,
-): { by: 'features' | 'inputs'; keys: string[] } {
+): { by: 'features' | 'inputs'; keys: readonly string[] } {
   const names = inputs.map(({ name }) => name);
   const [input] = names;
   if (features) {
