@@ -20,37 +20,32 @@ export function readSplit(split: unknown, signature: Signature): Query {
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new BadInput(`has an unknown key ${show(unknown)}`, frame);
   const list = [...frame, 'data'];
-  // MLflow's serving_input of a frame without names has no columns.
-  if (columns === undefined && mayBeUnnamed(signature)) return readRows(data, signature, list, readUnnamed);
+  if (areUnnamed(columns, signature)) return readRows(data, signature, list, readUnnamed);
+  const at = [...frame, 'columns'];
   if (!Array.isArray(columns) || columns.some((name) => typeof name === 'object'))
-    throw new BadInput('must be an array of names', [...frame, 'columns']);
+    throw new BadInput('must be an array of names', at);
   const names = columns.map(String);
-  const matched = areUnnamed(names, signature)
-    ? undefined
-    : matchKeys(names, signature, [...frame, 'columns']);
-  const places = matched?.keys.map((key) => names.indexOf(key)) ?? [];
+  const { by, keys } = matchKeys(names, signature, at);
+  const places = keys.map((key) => names.indexOf(key));
   return readRows(data, signature, list, (row, _, at) => {
     if (!Array.isArray(row) || row.length !== names.length)
       throw new BadInput(`must be an array of ${names.length} values`, at);
-    return matched
-      ? { by: matched.by, values: places.map((place) => row[place]) }
-      : readUnnamed(row, signature);
+    return { by, values: places.map((place) => row[place]) };
   });
 }
 
-/** A row whose columns are unnamed: the value of the one input, which may be a single one. */
+/** A row whose columns are unnamed: the value of the one input, which may lie in one of them, or be single. */
 function readUnnamed(row: unknown, { inputs: [{ dims }] }: Signature): Instance {
-  return bare(dims.length === 1 && Array.isArray(row) && row.length === 1 ? row[0] : row);
+  const isOne = Array.isArray(row) && row.length === 1 && (dims.length === 1 || Array.isArray(row[0]));
+  return bare(isOne ? row[0] : row);
 }
 
-/** Whether a data frame's columns may be told by position. */
-function mayBeUnnamed({ inputs, features }: Signature): boolean {
-  return inputs.length === 1 && !features;
-}
-
-/** Whether the columns of a frame are unnamed, 0 to k−1 as pandas numbers them, and so read by position. */
-function areUnnamed(columns: readonly string[], signature: Signature): boolean {
-  if (!mayBeUnnamed(signature) || columns.length === 0) return false;
-  const isInput = columns.length === 1 && columns[0] === signature.inputs[0].name;
-  return !isInput && columns.every((name, i) => name === String(i));
+/**
+ * Whether the columns of a frame are read by position: pandas numbers unnamed ones from 0 to k−1, and MLflow's serving_input
+ * leaves them out.
+ */
+function areUnnamed(columns: unknown, { inputs, features }: Signature): boolean {
+  if (inputs.length !== 1 || features) return false;
+  if (!Array.isArray(columns)) return columns === undefined;
+  return columns.length > 0 && columns.every((name, i) => name === i || name === String(i));
 }
