@@ -1,33 +1,44 @@
 import { RunError } from '../../model/errors';
 import type { Output, Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
+import { JsonText, writeList } from '../../model/values/json';
 import type { Dialect } from './dialect';
 import { readForm, readInferForm } from './forms';
 import { writeInferReply } from './open-inference';
 
-/** The column of an output, or what a wrapper has put in its place; what a wrapper adds is not declared. */
-export interface Given {
-  readonly name: string;
-  readonly column: Columns[string];
-  readonly declared?: Output;
-}
-
-type ReplyToRows = 'prediction' | 'predictions';
-
-/** How rows are shown, the value of the only one or of all, under the reply's key. */
-type ShowRows = (outputs: readonly Given[], reply: ReplyToRows, signature: Signature) => Map<string, unknown>;
-
 /** The usual script in Flask: the prediction under the reply's key, other outputs beside it. */
-export const flask = formsDialect('outputs', showPredictions);
+export const flask = formsDialect('outputs', showBeside);
 
 /** MLflow's clients look for `predictions` in every reply. */
-export const mlflow = formsDialect('predictions', showPredictions);
+export const mlflow = formsDialect('predictions', showBeside);
+
+/**
+ * TensorFlow Serving, and KServe v1: each prediction is the only output's value, or an object of all outputs; shapes are kept.
+ * https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
+ */
+export const tensorflow = formsDialect('outputs', showTogether);
 
 /** The `infer` paths take one form only. */
 export const openInference: Dialect = { ...flask, read: readInferForm };
 
+type ReplyToRows = 'prediction' | 'predictions';
+
+/** An output of an answer; what a wrapper adds is not declared. */
+interface AnsweredOutput {
+  readonly name: string;
+  readonly column: Columns[string];
+  readonly declared: Output | undefined;
+}
+
+/** How rows are shown, the only one or all, under the reply's key. */
+type ShowRows = (
+  outputs: readonly AnsweredOutput[],
+  reply: ReplyToRows,
+  signature: Signature,
+) => Map<string, unknown>;
+
 /** A dialect that reads bodies of every form. Whole tensors stand under this key. */
-export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
+function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
   return {
     read: readForm,
     write(answer, { reply, rows }, model) {
@@ -42,24 +53,23 @@ export function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
 }
 
 /** In the signature's order; what a wrapper adds comes last. */
-function inOrder(answer: Columns, { outputs }: Signature): Given[] {
-  const given = outputs.filter(({ name }) => Object.hasOwn(answer, name));
-  const added = Object.keys(answer).filter((name) => !outputs.some((output) => output.name === name));
-  return [
-    ...given.map((declared) => ({ name: declared.name, column: answer[declared.name], declared })),
-    ...added.map((name) => ({ name, column: answer[name] })),
-  ];
+function inOrder(answer: Columns, { outputs }: Signature): AnsweredOutput[] {
+  const declared = new Map(outputs.map((output) => [output.name, output]));
+  const names = new Set([...declared.keys(), ...Object.keys(answer)]);
+  const given = [...names].filter((name) => Object.hasOwn(answer, name));
+  return given.map((name) => ({ name, column: answer[name], declared: declared.get(name) }));
 }
 
 /** Throws RunError where a batch that came in one piece was answered with another number of rows. */
-function checkRowCount(outputs: readonly Given[], rows: number | undefined): void {
+function checkRowCount(outputs: readonly AnsweredOutput[], rows: number | undefined): void {
   if (rows === undefined) return;
   const misfit = outputs.find(({ column }) => column instanceof Column && column.length !== rows);
   if (misfit) throw new RunError(`the output ${misfit.name} has ${misfit.column.length} rows for ${rows}`);
 }
 
-function showPredictions(
-  outputs: readonly Given[],
+/** The prediction under the reply's key, the other outputs under their own names. */
+function showBeside(
+  outputs: readonly AnsweredOutput[],
   reply: ReplyToRows,
   { prediction }: Signature,
 ): Map<string, unknown> {
@@ -68,14 +78,23 @@ function showPredictions(
   // What an output is called whose name is the reply's key.
   let free = `${reply}_output`;
   while (others.some(({ name }) => name === free)) free += '_output';
-  const shown = new Map([[reply as string, show(bare(primary), reply)]]);
+  const shown = new Map([[reply as string, showRows(bareRows(primary), reply)]]);
   for (const output of others)
-    shown.set(output.name === reply ? free : output.name, show(bare(output), reply));
+    shown.set(output.name === reply ? free : output.name, showRows(bareRows(output), reply));
   return shown;
 }
 
+/** The only output, or all of them in an object a row, under the reply's key. */
+function showTogether(outputs: readonly AnsweredOutput[], reply: ReplyToRows): Map<string, unknown> {
+  const [{ column: first }] = outputs;
+  if (outputs.length === 1) return new Map([[reply, showRows(first, reply)]]);
+  const rowOf = (row: number) => new Map(outputs.map(({ name, column }) => [name, showRow(column, row)]));
+  const rows = () => new JsonText(writeList(first.length, rowOf));
+  return new Map([[reply, reply === 'prediction' ? rowOf(0) : rows()]]);
+}
+
 /** A column whose rows are lists of a single value, without the lists. */
-function bare({ column, declared }: Given): Columns[string] {
+function bareRows({ column, declared }: AnsweredOutput): Columns[string] {
   if (!(column instanceof Column && declared)) return column;
   const { batch, dims } = declared;
   const row = batch ? dims.slice(1) : dims;
@@ -83,17 +102,17 @@ function bare({ column, declared }: Given): Columns[string] {
 }
 
 /** The value of the only row, or of all. */
-export function show(column: Columns[string], reply: ReplyToRows): unknown {
+function showRows(column: Columns[string], reply: ReplyToRows): unknown {
   if (reply === 'prediction') return showRow(column, 0);
   return column instanceof Column ? column.rowsJson() : column;
 }
 
-export function showRow(column: Columns[string], row: number): unknown {
+function showRow(column: Columns[string], row: number): unknown {
   return column instanceof Column ? column.rowJson(row) : column.at(row);
 }
 
 /** Whole tensors as the run gave them, bare where there is only one; of a wrapper's list all rows, or the value that is not rows. */
-function showTensors(outputs: readonly Given[]): unknown {
+function showTensors(outputs: readonly AnsweredOutput[]): unknown {
   const tensors = outputs.map(({ name, column, declared }): [string, unknown] => {
     if (column instanceof Column) return [name, column.json()];
     return [name, declared?.batch === false ? column.at(0) : column];
