@@ -7,7 +7,7 @@ import { byName, checkRows } from '../../model/values/names';
 import { arrayAt, type Body, isObject, type Query } from './dialect';
 import { readRecords, readSplit } from './frames';
 import { isBare, readInstance, readRows } from './instances';
-import { findWrapper } from './names';
+import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { columnOf, readTensors } from './tensors';
 
@@ -21,10 +21,10 @@ const readers: Record<string, (value: unknown, signature: Signature) => Query> =
 
 /** Reads a body of any form: the first that fits. Throws BadInput. */
 export function readForm({ json, binary }: Body, signature: Signature): Query {
-  const wrapper = isObject(json) ? findWrapper(json) : undefined;
   if (isInferRequest(json, signature)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
-  if (isObject(json) && wrapper) return readers[wrapper](json[wrapper], signature);
+  const wrapper = isObject(json) && readWrapper(json);
+  if (wrapper) return readers[wrapper](json[wrapper], signature);
   // Told by the first, so that an odd one among them is named by its place.
   const isList = Array.isArray(json) && !isBare(json[0], signature);
   return isList ? readRows(json, signature, []) : readValues(json, signature);
@@ -34,7 +34,6 @@ export function readForm({ json, binary }: Body, signature: Signature): Query {
 export function readInferForm({ json, binary }: Body, signature: Signature): Query {
   if (!isInferRequest(json, signature))
     throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
-  findWrapper(json);
   return readInferRequest(json, signature, binary);
 }
 

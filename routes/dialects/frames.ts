@@ -1,8 +1,8 @@
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { objectAt, type Query } from './dialect';
-import { bare, type Instance, readInstance, readRows } from './instances';
-import { matchKeys, show } from './names';
+import { type Instance, readInstance, readRows, unnamed } from './instances';
+import { matchKeys, showName } from './keys';
 
 // Data frames, as pandas and MLflow write them.
 
@@ -18,7 +18,7 @@ export function readSplit(split: unknown, signature: Signature): Query {
   const frame = ['dataframe_split'];
   const { columns, data, index, ...rest } = objectAt(split, frame);
   const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) throw new BadInput(`has an unknown key ${show(unknown)}`, frame);
+  if (unknown !== undefined) throw new BadInput(`has an unknown key ${showName(unknown)}`, frame);
   const list = [...frame, 'data'];
   if (areUnnamed(columns, signature)) return readRows(data, signature, list, readUnnamed);
   const at = [...frame, 'columns'];
@@ -37,7 +37,7 @@ export function readSplit(split: unknown, signature: Signature): Query {
 /** A row whose columns are unnamed: the value of the one input, which may lie in one of them, or be single. */
 function readUnnamed(row: unknown, { inputs: [{ dims }] }: Signature): Instance {
   const isOne = Array.isArray(row) && row.length === 1 && (dims.length === 1 || Array.isArray(row[0]));
-  return bare(isOne ? row[0] : row);
+  return unnamed(isOne ? row[0] : row);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { byName, hasJust } from '../../model/values/names';
 import { arrayAt, isObject, objectAt, type Query } from './dialect';
-import { matchKeys } from './names';
+import { matchKeys } from './keys';
 
 // Instances, made into columns.
 
@@ -53,7 +53,7 @@ function pathIn(
 
 /** The values of inputs or of features, by their names; for a one-input model also its bare value. Throws BadInput. */
 export function readInstance(value: unknown, signature: Signature, at: Path): Instance {
-  if (isBare(value, signature)) return bare(value);
+  if (isBare(value, signature)) return unnamed(value);
   const { inputs, features } = signature;
   const keyed = objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
   if (hasJust(keyed, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
@@ -68,7 +68,7 @@ export function readInstance(value: unknown, signature: Signature, at: Path): In
 }
 
 /** An instance without names: the value of the one input. */
-export function bare(value: unknown): Instance {
+export function unnamed(value: unknown): Instance {
   return { by: 'nothing', values: [value] };
 }
 

@@ -10,11 +10,14 @@ import { completeShape, isShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, parameter, readTexts } from './binary-tensors';
 import { arrayAt, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
+import { matchKeys, readWrapper, showName } from './keys';
 import { protocolDim } from './metadata';
-import { matchKeys, show } from './names';
 import { tensorColumns } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
+
+/** Keys that may stand beside the inputs, as well as those beside any wrapper. */
+const companions = ['outputs', 'model_name', 'model_version'];
 
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
@@ -35,6 +38,7 @@ export function readInferRequest(
   signature: Signature,
   binary: Uint8Array = new Uint8Array(),
 ): Query {
+  readWrapper(body, companions);
   const { inputs } = signature;
   const { outputs, parameters } = body;
   const id = body.id ?? undefined;
@@ -89,7 +93,7 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
   return asked.map((one, i) => {
     const { name, parameters } = objectAt(one, ['outputs', i]);
     if (typeof name !== 'string' || !left.delete(name)) {
-      const given = show(String(name));
+      const given = showName(String(name));
       throw new BadInput(`must be one of ${names.join(', ')}, each once, not ${given}`, [
         'outputs',
         i,

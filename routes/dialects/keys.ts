@@ -1,15 +1,11 @@
 import { BadInput, type Path, showPath } from '../../model/errors';
 import { type Signature, wrappers } from '../../model/signature';
-import { isObject } from './dialect';
 
 /** Keys of other protocols that may stand beside a wrapper. */
 const companions = ['signature_name', 'id', 'parameters', 'params'];
 
-/** Further keys of the Open Inference Protocol, beside a list of inputs. */
-const inferCompanions = ['outputs', 'model_name', 'model_version'];
-
 /** A name as a message shows it. */
-export function show(name: string): string {
+export function showName(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
@@ -34,13 +30,13 @@ function matchNames(given: string[], known: readonly string[], at: Path, hint = 
   const keys: string[] = [];
   for (const name of given) {
     const place = places.get(name) ?? places.get(plain(name));
-    if (place === undefined) throw new BadInput(`unknown input ${show(name)}${where}${hint}`);
+    if (place === undefined) throw new BadInput(`unknown input ${showName(name)}${where}${hint}`);
     if (place in keys)
-      throw new BadInput(`${show(keys[place])} and ${show(name)} name the same input${where}`);
+      throw new BadInput(`${showName(keys[place])} and ${showName(name)} name the same input${where}`);
     keys[place] = name;
   }
   const missing = known.find((_, place) => !(place in keys));
-  if (missing !== undefined) throw new BadInput(`missing input ${show(missing)}${where}`);
+  if (missing !== undefined) throw new BadInput(`missing input ${showName(missing)}${where}`);
   return keys;
 }
 
@@ -57,22 +53,24 @@ export function matchKeys(
     if (own === undefined) return { by: 'features', keys: matchNames(given, features, at) };
     const feature = given.find((name) => features.includes(name));
     if (feature !== undefined)
-      throw new BadInput(`${show(feature)} is a part of ${show(input)}: give one of the two`);
+      throw new BadInput(`${showName(feature)} is a part of ${showName(input)}: give one of the two`);
   }
   const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2;
   const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}`;
   return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };
 }
 
-/** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that cannot stand beside one. */
-export function findWrapper(body: Record<string, unknown>): string | undefined {
+/** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that may not stand beside it. */
+export function readWrapper(
+  body: Record<string, unknown>,
+  beside: readonly string[] = [],
+): string | undefined {
   const found = wrappers.filter((name) => Object.hasOwn(body, name));
   if (found.length === 0) return undefined;
   if (found.length > 1) throw new BadInput(`a body has one of ${found.join(' and ')}, not both`);
-  const isInfer = Array.isArray(body.inputs) && body.inputs.every(isObject);
-  const known = [...found, ...companions, ...(isInfer ? inferCompanions : [])];
+  const known = [...found, ...companions, ...beside];
   const unknown = Object.keys(body).find((key) => !known.includes(key));
-  if (unknown !== undefined) throw new BadInput(`unknown key ${show(unknown)} beside ${found[0]}`);
+  if (unknown !== undefined) throw new BadInput(`unknown key ${showName(unknown)} beside ${found[0]}`);
   if (typeof (body.signature_name ?? '') !== 'string') throw new BadInput('signature_name must be a string');
   return found[0];
 }
