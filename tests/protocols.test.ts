@@ -477,13 +477,18 @@ describe('POST /v2/models/:name/infer', () => {
     ],
     ['a datatype that there is not', { inputs: [{ ...x, datatype: 'BF16' }] }, 'FP32'],
     ['no shape', { inputs: [{ ...x, shape: undefined }] }, 'shape'],
-    ['a shape that does not fit the model', { inputs: [{ ...x, shape: [2, 1] }] }, '[-1,2]'],
+    [
+      'a shape that does not fit the model',
+      { inputs: [{ ...x, shape: [2, 1] }] },
+      'inputs[0] must be an array of shape [N,2], not [2,1]',
+    ],
     ['a shape that does not fit the data', { inputs: [{ ...x, shape: [2, 2] }] }, 'data'],
     ['a negative length', { inputs: [{ ...x, shape: [-1, 2] }] }, 'shape'],
     ['no data', { inputs: [{ ...x, data: undefined }] }, 'data'],
     ['text among the data', { inputs: [{ ...x, data: [1, 'a'] }] }, 'data[1]'],
     ['ragged data', { inputs: [{ ...x, data: [[1, 2], [3]], shape: [2, 2] }] }, 'data[1]'],
-    ['another output', { inputs: [x], outputs: [{ name: 'z' }] }, 'z'],
+    ['another output', { inputs: [x], outputs: [{ name: 'z' }] }, 'outputs[0].name must be one of y'],
+    ['an output named by no text', { inputs: [x], outputs: [{ name: { toString: 1 } }] }, 'outputs[0].name'],
     // Triton's classification extension.
     [
       'the classes of an output',

@@ -1,6 +1,6 @@
 import { BadInput, kindOf, type Path } from '../../model/errors';
 import type { Model } from '../../model/model';
-import type { Signature } from '../../model/signature';
+import type { Output, Signature } from '../../model/signature';
 import type { Columns } from '../../model/values/column';
 
 /** How the clients of one tradition ask and are answered. */
@@ -34,7 +34,7 @@ export interface AskedFor {
 /** What a request of the Open Inference Protocol is to get back. */
 export interface Wanted {
   readonly id?: string;
-  readonly outputs: readonly { name: string; binary: boolean }[];
+  readonly outputs: readonly { output: Output; binary: boolean }[];
 }
 
 /** A reply: JSON as writeJson takes it and, in the Open Inference Protocol, the bytes behind it. */

@@ -54,6 +54,6 @@ export function inferMetadata({ name, signature: { inputs, outputs } }: Model): 
 }
 
 /** A dimension as the protocol shows it. */
-export function protocolDim(dim: Dim): number {
+function protocolDim(dim: Dim): number {
   return typeof dim === 'number' ? dim : -1;
 }

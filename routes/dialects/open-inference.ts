@@ -6,12 +6,11 @@ import { Column, type Columns } from '../../model/values/column';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
-import { completeShape, isShape } from '../../model/values/shapes';
+import { completeShape, fitShape, isShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, type InferInput, parameter, readTexts } from './binary-tensors';
 import { arrayAt, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
-import { matchKeys, readWrapper, showName } from './keys';
-import { protocolDim } from './metadata';
+import { matchKeys, readWrapper } from './keys';
 import { tensorColumns } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
@@ -70,10 +69,8 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
   if (!isShape(stated))
     throw new BadInput('must be an array of lengths that a tensor can have', [...at, 'shape']);
-  const dims = instanceDims(input, 'unbatched');
   // As [N] for [N,1].
-  const shape = completeShape(stated, dims);
-  if (!shape) throw new BadInput(`must be [${dims?.map(protocolDim)}] for ${name}`, [...at, 'shape']);
+  const shape = fitShape(stated, { type, dims: instanceDims(input, 'unbatched') }, at);
   if (!bytes) {
     const values = arrayAt(data, [...at, 'data']);
     const nests = values.some(Array.isArray) ? stated : [sizeOf(shape)];
@@ -87,23 +84,19 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
 
 function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
   const asked = arrayAt(wanted ?? [], ['outputs']);
-  if (asked.length === 0) return outputs.map(({ name }) => ({ name, binary }));
-  const names = outputs.map(({ name }) => name);
-  const left = new Set<unknown>(names);
+  if (asked.length === 0) return outputs.map((output) => ({ output, binary }));
+  const left = new Set(outputs);
   return asked.map((one, i) => {
-    const { name, parameters } = objectAt(one, ['outputs', i]);
-    if (typeof name !== 'string' || !left.delete(name)) {
-      const given = showName(String(name));
-      throw new BadInput(`must be one of ${names.join(', ')}, each once, not ${given}`, [
-        'outputs',
-        i,
-        'name',
-      ]);
+    const at = ['outputs', i];
+    const { name, parameters } = objectAt(one, at);
+    const output = outputs.find((output) => output.name === name);
+    if (!output || !left.delete(output)) {
+      const names = outputs.map(({ name }) => name);
+      throw new BadInput(`must be one of ${names.join(', ')}, each once`, [...at, 'name']);
     }
-    if (parameter(parameters, 'classification') !== undefined) {
-      throw new BadInput('has a classification, which is not supported', ['outputs', i, 'parameters']);
-    }
-    return { name, binary: (parameter(parameters, 'binary_data') ?? binary) === true };
+    if (parameter(parameters, 'classification') !== undefined)
+      throw new BadInput('has a classification, which is not supported', [...at, 'parameters']);
+    return { output, binary: (parameter(parameters, 'binary_data') ?? binary) === true };
   });
 }
 
@@ -111,12 +104,12 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
 export function writeInferReply(
   answer: Columns,
   { id, outputs: wanted }: Wanted,
-  { name: model_name, signature }: Model,
+  { name: model_name }: Model,
 ): Reply {
   const binary: Uint8Array[] = [];
-  const outputs = wanted.map(({ name, binary: asBytes }) => {
-    const output = signature.outputs.find((one) => one.name === name);
-    if (!output || !Object.hasOwn(answer, name)) throw new Error(`the answer has no output ${name}`);
+  const outputs = wanted.map(({ output, binary: asBytes }) => {
+    const { name } = output;
+    if (!Object.hasOwn(answer, name)) throw new Error(`the answer has no output ${name}`);
     const tensor = tensorOf(answer[name], output);
     const bytes = asBytes ? bytesOfTensor(tensor) : undefined;
     if (bytes) binary.push(bytes);
