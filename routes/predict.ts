@@ -4,7 +4,7 @@ import type { Model } from '../model/model';
 import type { Signature } from '../model/signature';
 import { bytesOfColumns } from '../model/values/column';
 import { splitBody } from './dialects/binary-tensors';
-import type { AskedFor, Body, Dialect } from './dialects/dialect';
+import type { Body, Dialect, Query } from './dialects/dialect';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, openInference, tensorflow } from './dialects/replies';
 import { exampleBody, hintFor } from './dialects/usage';
@@ -23,7 +23,7 @@ const answer =
       .predict(columns, signal) // runs the model,
       .then(
         (outputs) => send(res, write(outputs, query, model), bytesOfColumns(outputs)), // returns JSON.
-        (error) => rethrowWithBodyPlace(error, query, model.signature),
+        (error) => rethrowWithBodyPlace(error, query.pathOf, model.signature),
       );
   };
 
@@ -39,7 +39,7 @@ function bodyOf(req: Request, signature: Signature): Body {
  * Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. A place in a column that only
  * a wrapper gives is not in the body, and stays as it is.
  */
-function rethrowWithBodyPlace(error: unknown, { pathOf }: AskedFor, { inputs }: Signature): never {
+function rethrowWithBodyPlace(error: unknown, pathOf: Query['pathOf'], { inputs }: Signature): never {
   if (!(error instanceof BadInput && error.place && pathOf)) throw error;
   const { place, problem } = error;
   throw inputs.some(({ name }) => name === place[0]) ? new BadInput(problem, pathOf(place)) : error;

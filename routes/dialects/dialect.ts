@@ -7,7 +7,7 @@ import type { Columns } from '../../model/values/column';
 export interface Dialect {
   /** Reads a body: whole tensors with their values, of rows the keys only. Throws BadInput. */
   read(body: Body, signature: Signature): Query;
-  write(answer: Columns, query: AskedFor, model: Model): Reply;
+  write(answer: Columns, query: Omit<Query, 'columns'>, model: Model): Reply;
 }
 
 /** The JSON of a request and, in the Open Inference Protocol, the bytes behind it. */
@@ -16,13 +16,9 @@ export interface Body {
   readonly binary?: Uint8Array;
 }
 
-/** What a body asks: the columns, and what for. */
-export interface Query extends AskedFor {
+/** What a body asks. But for its columns it holds nothing of the body, which may be large. */
+export interface Query {
   readonly columns: Columns;
-}
-
-/** What a body asks for. It holds nothing of the body, which may be large. */
-export interface AskedFor {
   /** One prediction, or a list of them, under this key; whole output tensors; or these as the Open Inference Protocol has them. */
   readonly reply: 'prediction' | 'predictions' | 'tensors' | Wanted;
   /** How many rows the answer to a batch has that came in one piece. */
