@@ -9,7 +9,7 @@ import { readRecords, readSplit } from './frames';
 import { isBare, readInstance, readRows } from './instances';
 import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';
-import { columnOf, readTensors } from './tensors';
+import { inputColumn, readTensors } from './tensors';
 
 /** How the value of each wrapper is read. A new one goes here, and its name into model/signature.ts. */
 const readers: Record<string, (value: unknown, signature: Signature) => Query> = {
@@ -61,7 +61,7 @@ function readValues(body: unknown, signature: Signature): Query {
 /** The rows of a batch: arrays as they are; bytes in one piece where rows may run together, else taken apart. */
 function readColumn(value: unknown, input: Input, signature: Signature): Columns[string] {
   if (!isBase64(value)) return arrayAt(value, [input.name]);
-  const column = columnOf(readBase64(value, input, [input.name]), input, signature.kind);
+  const column = inputColumn(readBase64(value, input, [input.name]), input, signature.kind);
   return runsTogether(signature) ? column : [...column];
 }
 

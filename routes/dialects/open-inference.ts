@@ -1,5 +1,4 @@
 import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
-import type { Model } from '../../model/model';
 import { type Input, instanceDims, type Output, type Signature } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
 import { Column, type Columns } from '../../model/values/column';
@@ -32,11 +31,7 @@ export function isInferRequest(body: unknown, { inputs }: Signature): body is In
 }
 
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */
-export function readInferRequest(
-  body: InferBody,
-  signature: Signature,
-  binary: Uint8Array = new Uint8Array(),
-): Query {
+export function readInferRequest(body: InferBody, signature: Signature, binary?: Uint8Array): Query {
   readWrapper(body, companions);
   const { inputs } = signature;
   const { outputs, parameters } = body;
@@ -47,7 +42,7 @@ export function readInferRequest(
   const isDocumented = inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0]);
   if (isDocumented) names[0] = inputs[0].name;
   const { by, keys } = matchKeys(names, signature, ['inputs']);
-  const chunks = cutBinary(body.inputs, binary);
+  const chunks = cutBinary(body.inputs, binary ?? new Uint8Array());
   const read = (input: Input, i: number) => {
     const place = names.indexOf(keys[i]);
     return readTensor(body.inputs[place], input, ['inputs', place], chunks[place]);
@@ -101,11 +96,7 @@ function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): 
 }
 
 /** The reply to a request. Throws where an output that was asked for is missing, or not of its type. */
-export function writeInferReply(
-  answer: Columns,
-  { id, outputs: wanted }: Wanted,
-  { name: model_name }: Model,
-): Reply {
+export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted, modelName: string): Reply {
   const binary: Uint8Array[] = [];
   const outputs = wanted.map(({ output, binary: asBytes }) => {
     const { name } = output;
@@ -123,7 +114,7 @@ export function writeInferReply(
     ]);
   });
   const json = new Map<string, unknown>([
-    ['model_name', model_name],
+    ['model_name', modelName],
     ['id', id],
     ['outputs', new JsonText(writeList(outputs.length, (i) => outputs[i]))],
   ]);

@@ -42,7 +42,7 @@ function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
   return {
     read: readForm,
     write(answer, { reply, rows }, model) {
-      if (typeof reply === 'object') return writeInferReply(answer, reply, model);
+      if (typeof reply === 'object') return writeInferReply(answer, reply, model.name);
       const outputs = inOrder(answer, model.signature);
       if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]) };
       checkRowCount(outputs, rows);
