@@ -6,7 +6,7 @@ import { bytesOfColumns } from '../model/values/column';
 import { splitBody } from './dialects/binary-tensors';
 import type { Body, Dialect, Query } from './dialects/dialect';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
-import { flask, mlflow, openInference, tensorflow } from './dialects/replies';
+import { flask, mlflow, tensorflow } from './dialects/replies';
 import { exampleBody, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
@@ -96,7 +96,7 @@ export function predictRoutes(
   serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  serve('/v2/models/:name{/versions/:version}/infer', { post: predict(openInference) });
+  serve('/v2/models/:name{/versions/:version}/infer', { post: predict(flask) });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
   serve('/v2/models/:name{/versions/:version}/ready', {
     get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],

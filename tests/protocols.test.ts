@@ -464,8 +464,7 @@ describe('POST /v2/models/:name/infer', () => {
   });
 
   test.each<[string, object, string]>([
-    ['no inputs', { inputs: [] }, 'inputs'],
-    ['no inputs at all', { instances: [[1, 2]] }, 'inputs'],
+    ['no datatype', { inputs: [{ ...x, datatype: undefined }] }, 'objects with name, datatype'],
     ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
     ['the same input twice', { inputs: [x, x] }, 'x'],
     ['input-0 beside the input itself', { inputs: [{ ...x, name: 'input-0' }, x] }, 'input-0'],
@@ -595,6 +594,7 @@ describe('what paths make of the same body', () => {
     ['/invocations', infer, inferred],
     ['/v2/models/two-outputs/infer', infer, inferred],
     ['/v2/models/two-outputs/versions/1/infer', infer, inferred],
+    ['/v2/models/two-outputs/infer', instances, { predictions: [[2, 4, 6]], total: [6] }],
   ])('POST %s %j', async (path, body, expected) => {
     expect(await post('two-outputs', path, body)).toEqual(expected);
   });

@@ -30,13 +30,6 @@ export function readForm({ json, binary }: Body, signature: Signature): Query {
   return isList ? readRows(json, signature, []) : readValues(json, signature);
 }
 
-/** The same for a body that must be in the form of the Open Inference Protocol. */
-export function readInferForm({ json, binary }: Body, signature: Signature): Query {
-  if (!isInferRequest(json, signature))
-    throw new BadInput('inputs must be an array of objects with name, shape, datatype and data');
-  return readInferRequest(json, signature, binary);
-}
-
 /** One instance or, where its values have the inputs' full rank, a batch. */
 function readValues(body: unknown, signature: Signature): Query {
   const { inputs, kind } = signature;

@@ -3,7 +3,7 @@ import type { Output, Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
 import { JsonText, writeList } from '../../model/values/json';
 import type { Dialect } from './dialect';
-import { readForm, readInferForm } from './forms';
+import { readForm } from './forms';
 import { writeInferReply } from './open-inference';
 
 /** The usual script in Flask: the prediction under the reply's key, other outputs beside it. */
@@ -17,9 +17,6 @@ export const mlflow = formsDialect('predictions', showBeside);
  * https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
  */
 export const tensorflow = formsDialect('outputs', showTogether);
-
-/** The `infer` paths take one form only. */
-export const openInference: Dialect = { ...flask, read: readInferForm };
 
 type ReplyToRows = 'prediction' | 'predictions';
 

@@ -1,5 +1,4 @@
 import { type Example, instanceDims, type Signature, showValue, wrappers } from '../../model/signature';
-import { elementOf } from '../../model/values/elements';
 import { type Shape, sizeOf } from '../../model/values/tensor';
 
 // How to ask a model: in messages, and in the boot log in place of a page of documentation.
@@ -22,16 +21,12 @@ export function showOutputs({ outputs }: Signature): string {
 }
 
 /** `The model takes …. Try …`, cut where it is long. */
-export function hintFor(signature: Signature, example = exampleBody(signature, longestExample)): string {
+export function hintFor(signature: Signature): string {
+  const example = exampleBody(signature, longestExample);
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;
   if (!example) return takes;
   const json = JSON.stringify(example);
   return `${takes}. Try ${json.length <= longestExample ? json : `${json.slice(0, longestExample)}…`}`;
-}
-
-/** The same with a body for the Open Inference Protocol. */
-export function inferHintFor(signature: Signature): string {
-  return hintFor(signature, exampleRequest(signature, longestExample));
 }
 
 /** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
@@ -66,17 +61,6 @@ export function exampleBody(signature: Signature, most = Number.POSITIVE_INFINIT
   const value = Object.fromEntries(entries);
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
   return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
-}
-
-/** The same for the Open Inference Protocol. */
-function exampleRequest({ inputs, kind }: Signature, most: number): object | undefined {
-  const tensors = inputs.flatMap(({ name, type, example }) => {
-    if (!example) return [];
-    const shape = kind === 'unbatched' ? example.shape : [1, ...example.shape];
-    const data = nest(example, [sizeOf(shape)], most);
-    return [{ name, datatype: elementOf(type).datatype, shape, data }];
-  });
-  return tensors.length < inputs.length ? undefined : { inputs: tensors };
 }
 
 /** Nested arrays of this shape, the first value at `from`; of more values than `most`, little more than so many. */

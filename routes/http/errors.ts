@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
-import { hintFor, inferHintFor } from '../dialects/usage';
+import { hintFor } from '../dialects/usage';
 import { logError } from './log-lines';
 import { sendJson, sendOptions } from './send';
 
@@ -51,12 +51,10 @@ export function answerError(res: Response, error: unknown): void {
   sendJson(res, status, { error: hint ? `${message}. ${hint}` : message, ...(isOurs && { id }) });
 }
 
-/** How to ask, as clients of the path do. */
+/** How to ask: where there is no route, the first model. */
 function hintIn({ req, locals, app }: Response): string | undefined {
-  // Without a route, it is the first model, asked by POST /predict.
-  if (!req.route) return app.locals.model && hintFor(app.locals.model.signature);
-  const isInfer = String(req.route.path).startsWith('/v2');
-  return locals.model && (isInfer ? inferHintFor : hintFor)(locals.model.signature);
+  const model = req.route ? locals.model : app.locals.model;
+  return model && hintFor(model.signature);
 }
 
 /** What the caller is told: of what is our fault, no more than that it happened. */
