@@ -66,15 +66,11 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
     throw new BadInput('must be an array of lengths that a tensor can have', [...at, 'shape']);
   // As [N] for [N,1].
   const shape = fitShape(stated, { type, dims: instanceDims(input, 'unbatched') }, at);
-  if (!bytes) {
-    const values = arrayAt(data, [...at, 'data']);
-    const nests = values.some(Array.isArray) ? stated : [sizeOf(shape)];
-    return { ...encodeValue(values, { ...input, dims: nests }, [...at, 'data']), shape };
-  }
-  const place = [`the binary data of ${showPath(at)}`];
-  const isText = type === 'string';
-  const read = isText ? readTexts(bytes, sizeOf(shape), place) : readBytes(bytes, type, shape, place);
-  return { type, shape, data: read };
+  const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
+  if (bytes && type !== 'string') return { type, shape, data: readBytes(bytes, type, shape, place) };
+  const values = bytes ? readTexts(bytes, place) : arrayAt(data, place);
+  const nests = values.some(Array.isArray) ? stated : [sizeOf(shape)];
+  return { ...encodeValue(values, { ...input, dims: nests }, place), shape };
 }
 
 function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
