@@ -7,7 +7,7 @@ import { splitBody } from './dialects/binary-tensors';
 import type { Body, Dialect, Query } from './dialects/dialect';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
-import { exampleBody, hintFor } from './dialects/usage';
+import { exampleOf, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
 import { send, sendJson, sendOptions, sendText } from './http/send';
@@ -80,7 +80,7 @@ export function predictRoutes(
 
   const predict = (dialect: Dialect) => [...guarded, answer(dialect)];
 
-  serve('/predict{/:name}', { get: [sendExample()], post: predict(flask) });
+  serve('/predict{/:name}', { get: [sendExample], post: predict(flask) });
   serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
   serve('/metrics', { get: metrics });
   serve('/', { get: [sendInfo(describeServer)] });
@@ -135,25 +135,15 @@ const checkHealth: RequestHandler = (_req, res, next) => {
   next();
 };
 
-/** Answers with a body that the model takes, to be piped to where it is predict; made once, for all replies to share. */
-function sendExample(): RequestHandler {
-  const examples = new Map<Model, string>();
-  return (_req, res) => {
-    const { model } = res.locals;
-    const example = examples.get(model) ?? exampleOf(model);
-    examples.set(model, example);
-    sendText(res, 200, 'application/json', example);
-  };
-}
-
-function exampleOf({ signature }: Model): string {
-  const example = exampleBody(signature);
-  if (example) return `${JSON.stringify(example)}\n`;
-  throw new HttpError(404, 'no example is known for this model');
-}
+/** Answers with a body that the model takes, to be piped to where it is predict. */
+const sendExample: RequestHandler = (_req, res) => {
+  const example = exampleOf(res.locals.model.signature);
+  if (example === undefined) throw new HttpError(404, 'no example is known for this model');
+  sendText(res, 200, 'application/json', `${example}\n`);
+};
 
 /** KServe's clients look for `alive`, a person for how to ask. */
-function describeServer({ name, signature }: Model, { baseUrl }: Request): object {
-  const usage = `POST ${baseUrl}/predict. ${hintFor(signature)}`;
-  return { status: 'alive', model: name, usage };
+function describeServer(model: Model, { baseUrl }: Request): object {
+  const usage = `POST ${baseUrl}/predict. ${hintFor(model, baseUrl)}`;
+  return { status: 'alive', model: model.name, usage };
 }

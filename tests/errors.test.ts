@@ -203,12 +203,12 @@ test.each([
   'wrapper-name',
   'zero-width',
 ])('What the messages for %s tell to try is answered', async (model) => {
-  const { post } = await serveOnce(model);
+  const { agent, post } = await serveOnce(model);
   for (const path of ['/predict', `/v2/models/${model}/infer`]) {
     const { error } = (await post(path, '?')).body;
-    const example = /Try (.+)$/.exec(error)?.[1] ?? '';
-    // A long one is cut, and says so.
-    if (!example.includes('…')) expect((await post(path, example)).body.error).toBeUndefined();
+    const [, example, longer] = / (?:Try (.+)|GET (.+) gives a body)$/.exec(error) ?? [];
+    const { body } = await post(path, example ?? (await agent.get(longer)).text);
+    expect(body.error).toBeUndefined();
   }
 });
 

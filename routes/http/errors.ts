@@ -54,7 +54,7 @@ export function answerError(res: Response, error: unknown): void {
 /** How to ask: where there is no route, the first model. */
 function hintIn({ req, locals, app }: Response): string | undefined {
   const model = req.route ? locals.model : app.locals.model;
-  return model && hintFor(model.signature);
+  return model && hintFor(model, req.baseUrl);
 }
 
 /** What the caller is told: of what is our fault, no more than that it happened. */
