@@ -23,7 +23,7 @@ const answer =
       .predict(columns, signal) // runs the model,
       .then(
         (outputs) => send(res, write(outputs, query, model), bytesOfColumns(outputs)), // returns JSON.
-        (error) => rethrowWithBodyPlace(error, query.pathOf, model.signature),
+        (error) => rethrowWithBodyPlace(error, query.pathOf),
       );
   };
 
@@ -35,14 +35,10 @@ function bodyOf(req: Request, signature: Signature): Body {
   return { json: parseJson(json, signature), binary };
 }
 
-/**
- * Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. A place in a column that only
- * a wrapper gives is not in the body, and stays as it is.
- */
-function rethrowWithBodyPlace(error: unknown, pathOf: Query['pathOf'], { inputs }: Signature): never {
+/** Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. */
+function rethrowWithBodyPlace(error: unknown, pathOf: Query['pathOf']): never {
   if (!(error instanceof BadInput && error.place && pathOf)) throw error;
-  const { place, problem } = error;
-  throw inputs.some(({ name }) => name === place[0]) ? new BadInput(problem, pathOf(place)) : error;
+  throw new BadInput(error.problem, pathOf(error.place));
 }
 
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */

@@ -23,7 +23,7 @@ export interface Query {
   readonly reply: 'prediction' | 'predictions' | 'tensors' | Wanted;
   /** How many rows the answer to a batch has that came in one piece. */
   readonly rows?: number;
-  /** Where the body has what a column has at a place; the same where there is none. */
+  /** Where the body has what a column has at a place; the same place where there is none, or it has it nowhere. */
   pathOf?(place: Path): Path;
 }
 

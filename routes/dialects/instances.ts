@@ -42,9 +42,12 @@ export function readRows(list: unknown, signature: Signature, at?: Path, read = 
 function pathIn(
   list: Path | undefined,
   namedBy: readonly Instance['by'][],
-  { features = [] }: Signature,
+  { inputs, features = [] }: Signature,
 ): Query['pathOf'] {
-  return ([input, row = 0, ...inner]) => {
+  return (place) => {
+    const [input, row = 0, ...inner] = place;
+    // A column that only a wrapper gives is not in the body.
+    if (inputs.every(({ name }) => name !== input)) return place;
     const by = namedBy[Number(row)];
     const named = by === 'features' ? [features[Number(inner[0])] ?? input] : [input, ...inner];
     return list ? [...list, row, ...(by === 'nothing' ? inner : named)] : named;
