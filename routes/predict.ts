@@ -5,6 +5,7 @@ import type { Signature } from '../model/signature';
 import { bytesOfColumns } from '../model/values/column';
 import { splitBody } from './dialects/binary-tensors';
 import type { Body, Dialect, Query } from './dialects/dialect';
+import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
 import { exampleOf, hintFor } from './dialects/usage';
@@ -12,13 +13,13 @@ import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
 import { send, sendJson, sendOptions, sendText } from './http/send';
 
-/** Answers a prediction as the clients of one tradition ask and are answered. */
+/** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
 const answer =
-  ({ read, write }: Dialect): RequestHandler =>
+  (write: Dialect): RequestHandler =>
   (req, res) => {
     const { model, signal } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
-    const { columns, ...query } = read(bodyOf(req, model.signature), model.signature); // parses JSON,
+    const { columns, ...query } = readForm(bodyOf(req, model.signature), model.signature); // parses JSON,
     return model
       .predict(columns, signal) // runs the model,
       .then(
@@ -135,7 +136,7 @@ const checkHealth: RequestHandler = (_req, res, next) => {
 const sendExample: RequestHandler = (_req, res) => {
   const example = exampleOf(res.locals.model.signature);
   if (example === undefined) throw new HttpError(404, 'no example is known for this model');
-  sendText(res, 200, 'application/json', `${example}\n`);
+  sendText(res, 200, 'application/json', example);
 };
 
 /** KServe's clients look for `alive`, a person for how to ask. */

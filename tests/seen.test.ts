@@ -317,7 +317,7 @@ describe('answers are bounded', () => {
       outputs,
     });
     expect(reply.status).toBe(400);
-    expect(reply.body.error).toMatch(/^outputs\[1\].name must be one of .*, each once, not "sum"/);
+    expect(reply.body.error).toMatch(/^outputs\[1\].name must be one of .*, each once/);
   });
 });
 

@@ -1,14 +1,10 @@
 import { BadInput, kindOf, type Path } from '../../model/errors';
 import type { Model } from '../../model/model';
-import type { Output, Signature } from '../../model/signature';
+import type { Output } from '../../model/signature';
 import type { Columns } from '../../model/values/column';
 
-/** How the clients of one tradition ask and are answered. */
-export interface Dialect {
-  /** Reads a body: whole tensors with their values, of rows the keys only. Throws BadInput. */
-  read(body: Body, signature: Signature): Query;
-  write(answer: Columns, query: Omit<Query, 'columns'>, model: Model): Reply;
-}
+/** How the clients of one tradition are answered. */
+export type Dialect = (answer: Columns, query: Omit<Query, 'columns'>, model: Model) => Reply;
 
 /** The JSON of a request and, in the Open Inference Protocol, the bytes behind it. */
 export interface Body {

@@ -19,7 +19,7 @@ const readers: Record<string, (value: unknown, signature: Signature) => Query> =
   inputs: readTensors,
 };
 
-/** Reads a body of any form: the first that fits. Throws BadInput. */
+/** Reads a body of any form, the first that fits: whole tensors with their values, of rows the keys only. Throws BadInput. */
 export function readForm({ json, binary }: Body, signature: Signature): Query {
   if (isInferRequest(json, signature)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');

@@ -3,20 +3,19 @@ import type { Output, Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
 import { JsonText, writeList } from '../../model/values/json';
 import type { Dialect } from './dialect';
-import { readForm } from './forms';
 import { writeInferReply } from './open-inference';
 
 /** The usual script in Flask: the prediction under the reply's key, other outputs beside it. */
-export const flask = formsDialect('outputs', showBeside);
+export const flask = dialect('outputs', showBeside);
 
 /** MLflow's clients look for `predictions` in every reply. */
-export const mlflow = formsDialect('predictions', showBeside);
+export const mlflow = dialect('predictions', showBeside);
 
 /**
  * TensorFlow Serving, and KServe v1: each prediction is the only output's value, or an object of all outputs; shapes are kept.
  * https://github.com/tensorflow/serving/blob/master/tensorflow_serving/g3doc/api_rest.md
  */
-export const tensorflow = formsDialect('outputs', showTogether);
+export const tensorflow = dialect('outputs', showTogether);
 
 type ReplyToRows = 'prediction' | 'predictions';
 
@@ -34,18 +33,15 @@ type ShowRows = (
   signature: Signature,
 ) => Map<string, unknown>;
 
-/** A dialect that reads bodies of every form. Whole tensors stand under this key. */
-function formsDialect(tensorsKey: string, showRows: ShowRows): Dialect {
-  return {
-    read: readForm,
-    write(answer, { reply, rows }, model) {
-      if (typeof reply === 'object') return writeInferReply(answer, reply, model.name);
-      const outputs = inOrder(answer, model.signature);
-      if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]) };
-      checkRowCount(outputs, rows);
-      const isEmpty = outputs[0].column.length === 0;
-      return { json: isEmpty ? { predictions: [] } : showRows(outputs, reply, model.signature) };
-    },
+/** A dialect that shows rows so, and whole tensors under this key. */
+function dialect(tensorsKey: string, show: ShowRows): Dialect {
+  return (answer, { reply, rows }, model) => {
+    if (typeof reply === 'object') return writeInferReply(answer, reply, model.name);
+    const outputs = inOrder(answer, model.signature);
+    if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]) };
+    checkRowCount(outputs, rows);
+    const isEmpty = outputs[0].column.length === 0;
+    return { json: isEmpty ? { predictions: [] } : show(outputs, reply, model.signature) };
   };
 }
 

@@ -24,7 +24,7 @@ export function showOutputs({ outputs }: Signature): string {
 /** `The model takes …. Try …`; of a long body, where it is to be had. */
 export function hintFor({ name, signature }: Model, baseUrl: string): string {
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;
-  const example = exampleOf(signature);
+  const example = exampleOf(signature)?.trimEnd();
   if (example === undefined) return takes;
   if (example.length <= longestExample) return `${takes}. Try ${example}`;
   return `${takes}. GET ${baseUrl}/predict/${encodeURIComponent(name)} gives a body`;
@@ -32,7 +32,7 @@ export function hintFor({ name, signature }: Model, baseUrl: string): string {
 
 /** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
 export function curlLine(signature: Signature, url: string, keys: number): string | undefined {
-  const body = exampleOf(signature);
+  const body = exampleOf(signature)?.trimEnd();
   if (body === undefined) return undefined;
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
   const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;
@@ -43,9 +43,10 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
 
 const examples = new WeakMap<Signature, string>();
 
-/** The JSON of a body that the model is known to take, undefined where there is none; made once, since it may be long. */
+/** A line of JSON that the model is known to take, undefined where there is none; made once, for all replies to share. */
 export function exampleOf(signature: Signature): string | undefined {
-  if (!examples.has(signature)) examples.set(signature, JSON.stringify(exampleBody(signature)));
+  const example = examples.has(signature) ? undefined : exampleBody(signature);
+  if (example) examples.set(signature, `${JSON.stringify(example)}\n`);
   return examples.get(signature);
 }
 
