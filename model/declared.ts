@@ -13,9 +13,6 @@ export type DeclaredOutput = Output & { fetch: string };
 /** What a model's file declares and its user chose, before any run shows more. */
 export type Declared = ReturnType<typeof readDeclared>;
 
-/** An operand of a TensorFlow operator, as in `model/normalization/Sub/y:0`: what the layer has learnt, which is no input. */
-const operand = /\/[xy]:0$/;
-
 /** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
@@ -34,12 +31,6 @@ export function readDeclared(
       `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
     );
   });
-  const constant = inputs.find(({ name }) => operand.test(name));
-  if (constant) {
-    notes.push(
-      `the input ${constant.name} is a constant that Keras' export has lost: export a SavedModel, and convert that with python -m tf2onnx.convert`,
-    );
-  }
 
   const outputs = fetches.flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
     const { type, dims = [] } = runner.outputs.find((value) => value.name === tensor) ?? {};

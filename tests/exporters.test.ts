@@ -199,11 +199,6 @@ test('A pipeline that the runtime cannot run in doubles does not boot: one line 
   expect(error.message).toMatch(/^[^\n]*imputer-doubles\.onnx cannot be loaded: .* no Imputer .*float32/);
 });
 
-test("The log names the constant that Keras' export has lost, and what helps", async () => {
-  const { notes } = (await serveModel('exporters/keras-normalization')).model;
-  expect(notes).toContainEqual(expect.stringMatching(/Sub\/y:0 is a constant .* python -m tf2onnx\.convert/));
-});
-
 test.each([
   ['one-hot', 'city', 'Bergen'],
   ['one-hot-integers', 'shop', 9],

@@ -51,4 +51,3 @@ with tempfile.TemporaryDirectory() as folder:
     subprocess.run([sys.executable, "-m", "tf2onnx.convert", "--saved-model", folder, "--output",
                     str(HERE / "tf2onnx.onnx")], check=True)
 answer("tf2onnx", scaled, {"x": rows(12, 4)}, "output_0")
-scaled.export(str(HERE / "keras-normalization.onnx"), format="onnx", verbose=False)
