@@ -37,8 +37,6 @@ export interface Model<Answer extends Columns = Columns> {
 
 /** What a model is doing at the moment. */
 export interface Status {
-  /** Whether requests share runs. */
-  readonly batches: boolean;
   /** Bytes of the tensors of all requests that are not answered, those of their answers among them. */
   bytes: number;
   /** When the run in progress began, by performance.now(). */
@@ -97,7 +95,7 @@ function serveRunner(
   maxBatch: number,
 ): LoadedModel {
   const { name, signature } = described;
-  const status: Status = { batches: maxBatch > 1, bytes: 0, runningSince: undefined, watchers: [] };
+  const status: Status = { bytes: 0, runningSince: undefined, watchers: [] };
   const batcher = new Batcher(runOnce, maxBatch);
   let closing: Promise<void> | undefined;
 

@@ -29,17 +29,23 @@ function randomColumns({ inputs }: Signature): Record<string, unknown[]> {
   return Object.fromEntries(inputs.map(({ name, dims, type }) => [name, [row(dims.slice(1), type)]]));
 }
 
-/** Asks a model by many clients at once, several times over, with random rows; gives how many had another answer than alone. */
+/**
+ * Asks a model by many clients at once, several times over, with random rows; gives whether any were run together, and
+ * how many had another answer than alone.
+ */
 async function countWrong(
   name: string,
   waves = 8,
   clients = 24,
-): Promise<{ batches: boolean; wrong: number }> {
+): Promise<{ shared: boolean; wrong: number }> {
   const [model, alone] = await Promise.all([
     openModel(modelPath(name)),
     openModel(modelPath(name), { MAX_BATCH: '1' }),
   ]);
-  let wrong = 0;
+  let [mostRows, wrong] = [0, 0];
+  model.status.watchers.push((rows) => {
+    mostRows = Math.max(mostRows, rows);
+  });
   const answerOf = async (one: typeof model, columns: Record<string, unknown[]>) => {
     const answer = await one.predict(columns).catch((error) => String(error));
     return JSON.parse(JSON.stringify(answer));
@@ -52,7 +58,7 @@ async function countWrong(
       if (JSON.stringify(near(answers[i], expected, 1e-3)) !== JSON.stringify(expected)) wrong++;
     }
   }
-  return { batches: model.status.batches, wrong };
+  return { shared: mostRows > 1, wrong };
 }
 
 test.each([
@@ -81,7 +87,7 @@ test.each([
   'identity-string',
   'external',
 ])('requests to %s share runs, and are answered rightly', async (name) => {
-  expect(await countWrong(name)).toEqual({ batches: true, wrong: 0 });
+  expect(await countWrong(name)).toEqual({ shared: true, wrong: 0 });
 });
 
 // How the reason begins in the boot log, for one of each kind.
@@ -105,7 +111,7 @@ test.each([
   const { notes } = await openModel(modelPath(name));
   expect(notes.join()).toContain(`requests do not share runs: ${reason}`);
   if (!name.startsWith('random') && name !== 'slow-batched') {
-    expect(await countWrong(name, 2)).toEqual({ batches: false, wrong: 0 });
+    expect(await countWrong(name, 2)).toEqual({ shared: false, wrong: 0 });
   }
 });
 
@@ -116,16 +122,15 @@ test.each([
   [1, false],
 ])(
   'where another row takes %d of what the first one does, that requests share runs is %s',
-  async (more, batches) => {
+  async (more, shares) => {
     const { run } = Sampler.prototype;
     jest.spyOn(Sampler.prototype, 'run').mockImplementation(async function (this: Sampler, rows, recipe) {
       const done = await run.call(this, rows, recipe);
       return done && { ...done, ms: 1 + more * (rows.length - 1) };
     });
-    const { notes, status } = await openModel(modelPath('add'));
+    const { notes } = await openModel(modelPath('add'));
     const reason = 'requests do not share runs: rows take about as long together as alone';
-    expect(notes).toEqual(batches ? [] : [reason]);
-    expect(status.batches).toBe(batches);
+    expect(notes).toEqual(shares ? [] : [reason]);
   },
 );
 
@@ -140,7 +145,10 @@ test('requests share runs from the first on, and none is run twice', async () =>
 });
 
 test('MAX_BATCH=1 turns sharing off', async () => {
-  expect((await serveModel('add', { MAX_BATCH: '1' })).model.status.batches).toBe(false);
+  const model = await openModel(modelPath('add'), { MAX_BATCH: '1' });
+  const rows = watchRuns();
+  await Promise.all(Array.from({ length: 3 }, () => model.predict({ feature1: [1], feature2: [2] })));
+  expect(rows).toEqual([1, 1, 1]);
 });
 
 /** The number of rows of each run from now on, on this thread or on a model's own. */
