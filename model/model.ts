@@ -70,7 +70,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const mayBeInline = mayRunInline(file, file.size + externalBytes(file));
   const source: Source = { path, changed: file.changed, edits: editsFor(file, fetches), threads };
   const runner = await (mayBeInline ? openSession : startThread)(source).catch((error) => {
-    throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error), file)}`);
+    throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
   try {
     const declared = readDeclared(runner, file, fetches, options);

@@ -1,5 +1,4 @@
 import { BadInput } from '../errors';
-import type { OnnxFile } from '../graph/onnx';
 
 // ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
 
@@ -32,8 +31,6 @@ export function callersFault(reason: string): BadInput | undefined {
   return new BadInput(`the model rejects these values: ${fault[1]}`, undefined, { cause });
 }
 
-const setVersion = `python -c "import onnx; m = onnx.load('model.onnx'); m.ir_version = 13; onnx.save(m, 'model.onnx')"`;
-const convert = `python -c "import onnx, onnx.version_converter as v; onnx.save(v.convert_version(onnx.load('model.onnx'), 17), 'model.onnx')"`;
 const inFloat32 = 'in float32 (PyTorch: model.float(); skl2onnx: X.astype("float32"))';
 
 const loadFaults: [RegExp, string][] = [
@@ -42,20 +39,12 @@ const loadFaults: [RegExp, string][] = [
     'the runtime has no operator $1: export it without.',
   ],
   [
-    /(?:domain_version of|Opset) (2[89]|[3-9]\d|\d{3,})\b/,
-    `it uses opset $1, the runtime knows up to 27: export it with opset_version=17, or run ${convert}`,
-  ],
-  [
     /No Op registered for (\S+) with domain_version of (\d+)/,
-    'the runtime has no operator $1 in opset $2: export it without.',
-  ],
-  [
-    /IR version: (\d+), max supported IR version: (\d+)/,
-    `its IR version is $1, the runtime knows up to $2: export it with an older onnx package, or run ${setVersion}`,
+    'the runtime has no operator $1 in opset $2: export it without, or with opset_version=17.',
   ],
   [
     /Could not find an implementation for (\w+)\(/,
-    `the runtime has no $1 for values of this type: export it ${inFloat32}.`,
+    `the runtime has no $1 for values of this type: export it ${inFloat32}, with opset_version=17.`,
   ],
   [
     /Type 'tensor\((\w+)\)' of input parameter .* of operator \((\w+)\)/,
@@ -65,21 +54,10 @@ const loadFaults: [RegExp, string][] = [
     /out of bounds or can not be read in full/,
     'its weights file is shorter than the model says: copy it again.',
   ],
-  [
-    /External data path escapes/,
-    'its weights file is a symbolic link: put the file itself beside the model.',
-  ],
 ];
 
-/** The oldest opset of which the runtime has all operators. */
-const oldestOpset = 7;
-
-/** Why a model cannot be loaded, and what to do, given the runtime's reason. */
-export function loadFault(reason: string, { opsets }: OnnxFile): string {
-  const old = opsets.find(({ domain, version }) => domain === '' && version < oldestOpset);
-  if (old && reason.includes('Could not find an implementation')) {
-    return `its opset is ${old.version}, the runtime knows ${oldestOpset} and up: export it with opset_version=17, or run ${convert}`;
-  }
+/** Why a model cannot be loaded and, for what happens most, what to do, given the runtime's reason. */
+export function loadFault(reason: string): string {
   for (const [pattern, words] of loadFaults) {
     const [found] = pattern.exec(reason) ?? [];
     if (found) return found.replace(pattern, words);
