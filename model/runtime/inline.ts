@@ -1,7 +1,7 @@
 import { allNodes, type OnnxFile } from '../graph/onnx';
 import { bytesIn, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
-import { startThread } from './thread';
+import { startThread, threadFor } from './thread';
 
 /** A run of so many values was quick, with texts in so many bytes of feeds. */
 export interface QuickRun {
@@ -35,22 +35,17 @@ export async function inlineRunner(
     await here.close();
     return startThread(source);
   }
-  let thread: Promise<Runner> | undefined;
+  const thread = threadFor(source);
   return {
     ...here,
-    async run(feeds, fetches) {
+    run(feeds, fetches) {
       // Every dimension but the batch is fixed, so that values count rows.
       const isQuick = valuesIn(feeds) <= quickRun.values && bytesIn(feeds) <= quickRun.bytes;
-      if (isQuick) return here.run(feeds, fetches);
-      thread ??= startThread(source).catch((error) => {
-        thread = undefined;
-        throw error;
-      });
-      return (await thread).run(feeds, fetches);
+      return (isQuick ? here : thread).run(feeds, fetches);
     },
     async close() {
       await here.close();
-      await (await thread)?.close();
+      await thread.close();
     },
   };
 }

@@ -7,26 +7,30 @@ import { openSession, type Runner, type Source } from './session';
 /** The key under which a thread is told what to load. */
 const sourceKey = 'onnx-model-server';
 
-/**
- * Loads a model on a thread of its own, so that its runs do not block this one.
- * Rejects with the runtime's error. A run whose thread dies rejects, and the next run starts a new thread.
- */
+/** Loads a model on a thread of its own, so that its runs do not block this one. Rejects with the runtime's error. */
 export async function startThread(source: Source): Promise<Runner> {
-  let thread = await start(source);
+  const thread = await start(source);
+  return { ...thread.values, ...threadFor(source, thread) };
+}
+
+/** Runs a model on a thread, which is started when first needed and after one that died, whose run rejects. */
+export function threadFor(
+  source: Source,
+  thread?: Awaited<ReturnType<typeof start>>,
+): Pick<Runner, 'run' | 'close'> {
   let last: Promise<unknown> = Promise.resolve();
   return {
-    ...thread.values,
     // One before, for which nobody waits any more, may still be going on: it is answered first.
     async run(feeds, fetches) {
       // A thread that has ended has the id -1.
-      if (thread.worker.threadId === -1) thread = await start(source);
+      if (!thread || thread.worker.threadId === -1) thread = await start(source);
       thread.worker.postMessage({ feeds, fetches }, buffersOf(feeds));
       const answer = thread.reply<Tensor[]>();
       last = answer.catch(() => {});
       return answer;
     },
     // Ending a thread during a run aborts the process.
-    close: () => last.then(async () => void (await thread.worker.terminate())),
+    close: () => last.then(async () => void (await thread?.worker.terminate())),
   };
 }
 
