@@ -77,7 +77,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const tensors = declared.outputs.map(({ fetch }) => fetch);
     const run = (feeds: Tensor[]) => runner.run(feeds, tensors);
     const seen = await observe(run, file, declared, maxBatch);
-    const placed = mayBeInline ? await inlineRunner(runner, source, await seen.findQuickRun()) : runner;
+    const placed = mayBeInline ? await inlineRunner(runner, source, await seen.findQuickFeeds()) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
     return serveRunner(placed, tensors, { name, path, signature: seen.signature, notes }, seen.maxBatch);

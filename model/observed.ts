@@ -4,16 +4,14 @@ import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import { type SampleRun, Sampler } from './samples';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
-import { findQuickRun, paysToShare } from './timing';
+import { findQuickFeeds, paysToShare } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
 const sizes = [1, 8, 32, 224, 400];
-/** Every number of the first row: some models divide by their inputs. */
-const numbers = [0, 1];
-/** The rows that are run after the first one, by the model's kind: of a batched one, three together and each alone. */
-const laterRows = { batched: [[0, 1, 2], [1], [2]], single: [[1]], unbatched: [[0, 1, 2]] };
+/** Rows that are tried first: all numbers of row 0 are 0, and some models divide by their inputs. */
+const firstRows = [0, 1];
 
 /** An output with what the graph tells of it, and what runs of made-up rows gave. */
 interface SeenOutput extends DeclaredOutput {
@@ -38,7 +36,7 @@ export async function observe(
   const [first] = runs;
   const factOf = followRows(file, inputs);
   const outputs = declared.outputs.map((output, o): SeenOutput => {
-    const seen = runs.map(({ rows, recipe, outputs }) => ({ rows, size: recipe.size, tensor: outputs[o] }));
+    const seen = runs.map(({ rows, size, outputs }) => ({ rows, size, tensor: outputs[o] }));
     return { ...output, fact: factOf(output.fetch), runs: seen };
   });
   const kind = seenKind(sampler, outputs);
@@ -46,8 +44,8 @@ export async function observe(
     kind,
     inputs: inputs.map((input, i) => {
       if (!first) return input;
-      const shape = first.shapes[i].slice(kind === 'unbatched' ? 0 : 1);
-      return { ...input, example: { values: sampler.row(input, 0, first.recipe), shape } };
+      const shape = first.feeds[i].shape.slice(kind === 'unbatched' ? 0 : 1);
+      return { ...input, example: { values: sampler.row(input, first.rows[0], first.size), shape } };
     }),
     outputs: outputs.map((output) => asSeen(output, kind, sampler)),
     prediction,
@@ -61,8 +59,8 @@ export async function observe(
     signature,
     /** Most rows of several requests in one run; 1 where they share none. */
     maxBatch: reason === undefined ? maxBatch : 1,
-    /** Looks for the largest run that is quick. */
-    findQuickRun: async () => first && findQuickRun(sampler, rows, first.recipe),
+    /** Looks for the feeds of the largest run that is quick. */
+    findQuickFeeds: async () => first && findQuickFeeds(sampler, rows, first),
     notes,
   };
 }
@@ -78,24 +76,25 @@ function declaredKind(inputs: readonly Input[]): Kind {
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
 async function runSamples(sampler: Sampler): Promise<SampleRun[]> {
   const { kind, hasOpenLength } = sampler;
+  const lengths = hasOpenLength ? sizes : [1];
   let first: SampleRun | undefined;
-  for (const number of numbers)
-    for (const size of hasOpenLength ? sizes : [1])
-      first ??= await sampler.run([0], { number, size, repeats: 1 });
+  for (const row of firstRows) for (const size of lengths) first ??= await sampler.run([row], size);
   if (!first) return [];
-  const { recipe } = first;
-  const runs = [first];
-  const run = async (rows: readonly number[], size = recipe.size) => {
-    const done = await sampler.run(rows, { ...recipe, size });
-    if (done) runs.push(done);
-    return done !== undefined;
+  const { size: firstSize } = first;
+  const [one] = first.rows;
+  const [two, three] = [one + 1, one + 2];
+  const later = {
+    batched: [[one, two, three], [two], [three]],
+    single: [[two]],
+    // What the first dimension counts is a length like others.
+    unbatched: [[one, two, three]],
   };
-  for (const rows of laterRows[kind]) await run(rows);
-  // What the first dimension of an unbatched model counts is a length like others.
-  const others = kind === 'unbatched' ? [0, 0] : [0];
-  const isOther = (size: number) => hasOpenLength && size > recipe.size;
-  for (const size of sizes.filter(isOther)) if (await run(others, size)) break;
-  return runs;
+  const runs: (SampleRun | undefined)[] = [first];
+  for (const rows of later[kind]) runs.push(await sampler.run(rows, firstSize));
+  let longer: SampleRun | undefined;
+  for (const size of lengths.filter((size) => size > firstSize))
+    longer ??= await sampler.run(kind === 'unbatched' ? [one, one] : [one], size);
+  return [...runs, longer].filter((run) => run !== undefined);
 }
 
 /** The declared kind, but where first dimensions of several names are not seen to be one batch. */
@@ -120,8 +119,8 @@ function keepsRows(output: SeenOutput): boolean | undefined {
   if (!countsRows(output)) return false;
   const { runs } = output;
   const together = runs.find(({ rows }) => rows.length === 3);
-  const alone = [0, 1, 2].map((row) => runs.find(({ rows }) => rows.length === 1 && rows[0] === row));
-  if (!together || !alone.every((run) => run !== undefined)) return undefined;
+  const alone = together?.rows.map((row) => runs.find(({ rows }) => rows.length === 1 && rows[0] === row));
+  if (!together || !alone?.every((run) => run !== undefined)) return undefined;
   return alone.every(({ tensor }, row) => isClose(tensor, rowsOf(together.tensor, row, row + 1)));
 }
 
@@ -158,7 +157,7 @@ async function whyNotShared(
   const reason = outputs.map(whyAlone).find(Boolean);
   if (reason !== undefined) return reason;
   if (!first) return 'no made-up rows were run';
-  const pays = await paysToShare(sampler, first.recipe);
+  const pays = await paysToShare(sampler, first);
   return pays ? undefined : 'rows take about as long together as alone';
 }
 

@@ -1,32 +1,51 @@
-import type { QuickRun } from './runtime/inline';
-import type { Recipe, Sampler } from './samples';
+import type { SampleRun, Sampler } from './samples';
+import type { Tensor } from './values/tensor';
 
 /** Rows that are timed together, to see whether that pays. */
 const sharedRows = 8;
 /** A run that is over within so many milliseconds is quick. */
 const quickMs = 2;
 /** A text that is repeated so often is a long one. */
-const longTextRepeats = 40;
+const longText = 40;
+/** Timed runs, of which the best counts: the first allocates, and others may meet a busy machine. */
+const timedRuns = 6;
+/** No more runs are timed once they have taken so many milliseconds. */
+const mostTimedMs = 300;
 
-/** Whether a run of several rows takes less than half of so many runs of one. */
-export async function paysToShare(sampler: Sampler, recipe: Recipe): Promise<boolean> {
-  const alone = await sampler.best(1, recipe);
-  const together = await sampler.best(sharedRows, recipe);
+/** Whether a run of several rows like that of another run takes less than half of so many runs of one. */
+export async function paysToShare(sampler: Sampler, like: SampleRun): Promise<boolean> {
+  const alone = await best(sampler, 1, like);
+  const together = await best(sampler, sharedRows, like);
   return alone !== undefined && together !== undefined && together.ms < (sharedRows / 2) * alone.ms;
 }
 
-/** The size of a run of so many rows, with long texts where the model takes them; undefined where it is not quick. */
-export async function findQuickRun(
+/** The feeds of a run of so many rows, with long texts where the model takes them; undefined where it is not quick. */
+export async function findQuickFeeds(
   sampler: Sampler,
   rows: number,
-  recipe: Recipe,
-): Promise<QuickRun | undefined> {
-  const long = { ...recipe, repeats: longTextRepeats };
+  like: SampleRun,
+): Promise<readonly Tensor[] | undefined> {
   // An encoder may refuse a text that it does not know.
-  const tried = (await sampler.run([0], long)) ? long : recipe;
+  const long = await best(sampler, 1, { ...like, size: longText });
   // One alone first: so many of a slow model would take long.
-  const alone = await sampler.best(1, tried);
+  const alone = long ?? (await best(sampler, 1, like));
   if (!alone || alone.ms > quickMs) return undefined;
-  const together = await sampler.best(rows, tried);
-  return together && together.ms <= quickMs ? together.size : undefined;
+  const together = await best(sampler, rows, alone);
+  return together && together.ms <= quickMs ? together.feeds : undefined;
+}
+
+/** The best of a few runs of so many rows like that of another, of fewer where they are slow; undefined where one fails at first. */
+async function best(
+  sampler: Sampler,
+  rows: number,
+  { rows: [row], size }: Pick<SampleRun, 'rows' | 'size'>,
+): Promise<SampleRun | undefined> {
+  let best: SampleRun | undefined;
+  for (let i = 0, total = 0; i < timedRuns && total < mostTimedMs; i++) {
+    const done = await sampler.run(Array(rows).fill(row), size);
+    if (!done) break;
+    total += done.ms;
+    if (!best || done.ms < best.ms) best = done;
+  }
+  return best;
 }

@@ -124,8 +124,8 @@ test.each([
   'where another row takes %d of what the first one does, that requests share runs is %s',
   async (more, shares) => {
     const { run } = Sampler.prototype;
-    jest.spyOn(Sampler.prototype, 'run').mockImplementation(async function (this: Sampler, rows, recipe) {
-      const done = await run.call(this, rows, recipe);
+    jest.spyOn(Sampler.prototype, 'run').mockImplementation(async function (this: Sampler, rows, size) {
+      const done = await run.call(this, rows, size);
       return done && { ...done, ms: 1 + more * (rows.length - 1) };
     });
     const { notes } = await openModel(modelPath('add'));

@@ -1,13 +1,7 @@
 import { allNodes, type OnnxFile } from '../graph/onnx';
-import { bytesIn, valuesIn } from '../values/tensor';
+import { bytesIn, type Tensor, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
 import { startThread, threadFor } from './thread';
-
-/** A run of so many values was quick, with texts in so many bytes of feeds. */
-export interface QuickRun {
-  values: number;
-  bytes: number;
-}
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const inlineModelBytes = 16 * 2 ** 20;
@@ -29,18 +23,19 @@ export function mayRunInline(file: OnnxFile, bytes: number): boolean {
 export async function inlineRunner(
   here: Runner,
   source: Source,
-  quickRun: QuickRun | undefined,
+  quickFeeds: readonly Tensor[] | undefined,
 ): Promise<Runner> {
-  if (!quickRun) {
+  if (!quickFeeds) {
     await here.close();
     return startThread(source);
   }
+  const [values, bytes] = [valuesIn(quickFeeds), bytesIn(quickFeeds)];
   const thread = threadFor(source);
   return {
     ...here,
     run(feeds, fetches) {
       // Every dimension but the batch is fixed, so that values count rows.
-      const isQuick = valuesIn(feeds) <= quickRun.values && bytesIn(feeds) <= quickRun.bytes;
+      const isQuick = valuesIn(feeds) <= values && bytesIn(feeds) <= bytes;
       return (isQuick ? here : thread).run(feeds, fetches);
     },
     async close() {
