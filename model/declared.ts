@@ -1,10 +1,10 @@
 import { BootError } from './errors';
-import { findWords } from './graph/categories';
+import { findCategories, findWords } from './graph/categories';
 import type { Fetch } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner } from './runtime/session';
-import { type Input, type Output, showDims, wrappers } from './signature';
+import { type Input, type Kind, type Output, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
 
 /** An output with the name of the tensor that the runtime is asked for. */
@@ -63,16 +63,31 @@ export function readDeclared(
   };
   const chosen = choose('outputs', (names) => whyNotOutputs(names, outputNames));
   const features = choose('features', (names) => whyNotFeatures(names, inputs));
+  const kind = declaredKind(inputs);
   return {
+    kind,
     inputs,
+    /** Whether an instance has lengths that are open. */
+    hasOpenLength: inputs.some(({ dims }) =>
+      dims.slice(kind === 'unbatched' ? 0 : 1).some((dim) => typeof dim === 'string'),
+    ),
     outputs: chosen?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs,
     /** The name of the output that is the prediction. */
     prediction: chosen?.[0] ?? outputNames.find((name) => name === 'prediction') ?? outputNames[0],
     features,
     /** The strings that the model knows. */
     words,
+    categories: findCategories(file),
     notes,
   };
+}
+
+/** The kind by the first dimensions, whatever their names. */
+function declaredKind(inputs: readonly Input[]): Kind {
+  const first = inputs.map(({ dims }) => dims[0]);
+  if (inputs.length === 0) return 'unbatched';
+  if (first.every((dim) => typeof dim === 'string')) return 'batched';
+  return first.every((dim) => dim === 1) ? 'single' : 'unbatched';
 }
 
 /** The fields of a line as in CSV: what holds a comma stands in double quotes. */

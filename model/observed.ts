@@ -1,10 +1,9 @@
 import type { Declared, DeclaredOutput } from './declared';
-import { findCategories } from './graph/categories';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import { type SampleRun, Sampler } from './samples';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
-import { findQuickFeeds, paysToShare } from './timing';
+import { findQuickFeeds, whyNoGain } from './timing';
 import { elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
@@ -29,17 +28,16 @@ export async function observe(
   declared: Declared,
   maxBatch: number,
 ) {
-  const { inputs, words, prediction, features } = declared;
-  const tables = { categories: findCategories(file), words };
-  const sampler = new Sampler(inputs, declaredKind(inputs), tables, run);
-  const runs = await runSamples(sampler);
+  const { inputs, prediction, features } = declared;
+  const sampler = new Sampler(declared, run);
+  const runs = await runSamples(sampler, declared);
   const [first] = runs;
   const factOf = followRows(file, inputs);
   const outputs = declared.outputs.map((output, o): SeenOutput => {
     const seen = runs.map(({ rows, size, outputs }) => ({ rows, size, tensor: outputs[o] }));
     return { ...output, fact: factOf(output.fetch), runs: seen };
   });
-  const kind = seenKind(sampler, outputs);
+  const kind = seenKind(declared, outputs);
   const signature: Signature = {
     kind,
     inputs: inputs.map((input, i) => {
@@ -47,12 +45,13 @@ export async function observe(
       const shape = first.feeds[i].shape.slice(kind === 'unbatched' ? 0 : 1);
       return { ...input, example: { values: sampler.row(input, first.rows[0], first.size), shape } };
     }),
-    outputs: outputs.map((output) => asSeen(output, kind, sampler)),
+    outputs: outputs.map((output) => asSeen(output, kind, declared)),
     prediction,
     features,
   };
   const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
-  const reason = maxBatch > 1 ? await whyNotShared(sampler, first, outputs) : undefined;
+  const reason =
+    maxBatch > 1 ? (whyNotShared(inputs, outputs) ?? (await whyNoGain(sampler, first))) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
   const rows = kind === 'batched' ? maxBatch : 1;
   return {
@@ -65,17 +64,8 @@ export async function observe(
   };
 }
 
-/** The kind by the declared first dimensions, whatever their names. */
-function declaredKind(inputs: readonly Input[]): Kind {
-  const first = inputs.map(({ dims }) => dims[0]);
-  if (inputs.length === 0) return 'unbatched';
-  if (first.every((dim) => typeof dim === 'string')) return 'batched';
-  return first.every((dim) => dim === 1) ? 'single' : 'unbatched';
-}
-
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
-async function runSamples(sampler: Sampler): Promise<SampleRun[]> {
-  const { kind, hasOpenLength } = sampler;
+async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): Promise<SampleRun[]> {
   const lengths = hasOpenLength ? sizes : [1];
   let first: SampleRun | undefined;
   for (const row of firstRows) for (const size of lengths) first ??= await sampler.run([row], size);
@@ -98,7 +88,7 @@ async function runSamples(sampler: Sampler): Promise<SampleRun[]> {
 }
 
 /** The declared kind, but where first dimensions of several names are not seen to be one batch. */
-function seenKind({ inputs, kind }: Sampler, outputs: readonly SeenOutput[]): Kind {
+function seenKind({ inputs, kind }: Declared, outputs: readonly SeenOutput[]): Kind {
   const names = new Set(inputs.map(({ dims }) => dims[0]).filter((dim) => dim !== ''));
   const isOneBatch = names.size <= 1 || outputs.every(followsRows);
   return kind === 'batched' && !isOneBatch ? 'unbatched' : kind;
@@ -143,22 +133,13 @@ function followsRows(output: SeenOutput): boolean {
 }
 
 /** What keeps requests from sharing runs. */
-async function whyNotShared(
-  sampler: Sampler,
-  first: SampleRun | undefined,
-  outputs: readonly SeenOutput[],
-): Promise<string | undefined> {
-  const { inputs } = sampler;
+function whyNotShared(inputs: readonly Input[], outputs: readonly SeenOutput[]): string | undefined {
   const closed = inputs.find(({ dims }) => typeof dims[0] !== 'string');
   if (closed)
     return `${closed.name} has no open first dimension that counts rows (PyTorch: two example rows and dynamic_shapes)`;
   const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
   if (open) return `rows of ${open.name} have no fixed shape`;
-  const reason = outputs.map(whyAlone).find(Boolean);
-  if (reason !== undefined) return reason;
-  if (!first) return 'no made-up rows were run';
-  const pays = await paysToShare(sampler, first);
-  return pays ? undefined : 'rows take about as long together as alone';
+  return outputs.map(whyAlone).find(Boolean);
 }
 
 /** What keeps rows of an output from being run beside those of other requests. */
@@ -175,7 +156,7 @@ function whyAlone(output: SeenOutput): string | undefined {
  * An output as runs showed it, else as declared. Lengths that were the same at all sizes are fixed, but where they follow
  * the values; the declared names of others are kept where an input bears them too.
  */
-function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Sampler): Output {
+function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Declared): Output {
   const { name, type, dims, labels, fact, runs } = seen;
   if ('why' in fact && fact.isLoose) return { name, type, dims: dims.map(() => ''), labels, batch: false };
   const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;

@@ -1,14 +1,8 @@
 import { setTimeout } from 'node:timers/promises';
-import type { Categories } from './graph/categories';
-import type { Input, Kind, Scalar } from './signature';
+import type { Declared } from './declared';
+import type { Input, Scalar } from './signature';
 import { elementOf } from './values/elements';
 import { sizeOf, type Tensor } from './values/tensor';
-
-/** What a model's encoders know: categories by input and place, and words. */
-interface Tables {
-  readonly categories: Categories;
-  readonly words: readonly string[];
-}
 
 /** A run of made-up rows of these numbers: what it took, gave, and lasted. */
 export interface SampleRun {
@@ -28,20 +22,12 @@ const timeLimitMs = 2000;
 
 /** Runs made-up rows, as long as the runs at boot may take. */
 export class Sampler {
-  /** Whether an instance has lengths that are open. */
-  readonly hasOpenLength: boolean;
   private end: number | undefined;
 
   constructor(
-    readonly inputs: readonly Input[],
-    readonly kind: Kind,
-    private readonly tables: Tables,
+    private readonly declared: Declared,
     private readonly runFeeds: (feeds: Tensor[]) => Promise<Tensor[]>,
-  ) {
-    this.hasOpenLength = inputs.some(({ dims }) =>
-      dims.slice(kind === 'unbatched' ? 0 : 1).some((dim) => typeof dim === 'string'),
-    );
-  }
+  ) {}
 
   /** Runs rows of these numbers; undefined where they do not fit the model, or the time is over. */
   async run(rows: readonly number[], size: number): Promise<SampleRun | undefined> {
@@ -74,11 +60,12 @@ export class Sampler {
    * RangeError for too many values.
    */
   private feeds(rows: readonly number[], size: number): Tensor[] {
-    const batch = this.inputs[0]?.dims[0] || undefined;
-    return this.inputs.map((input) => {
+    const { inputs, kind } = this.declared;
+    const batch = inputs[0]?.dims[0] || undefined;
+    return inputs.map((input) => {
       const shape = input.dims.map((dim, axis) => {
         if (typeof dim === 'number') return dim;
-        return (axis === 0 && this.kind === 'batched') || dim === batch ? rows.length : size;
+        return (axis === 0 && kind === 'batched') || dim === batch ? rows.length : size;
       });
       if (size > 1 && sizeOf(shape) > mostValues) throw new RangeError('too many values');
       const element = elementOf(input.type);
@@ -97,10 +84,11 @@ export class Sampler {
 
   /** The values that fill a made-up row, again and again: other ones for each of three, as far as its type, its words and its categories have as many. */
   row({ name, type, dims: [, width = 1] }: Input, row: number, size: number): Scalar[] {
-    const words = this.tables.words.length > 0 ? this.tables.words : ['a', 'b', 'c'];
+    const { categories } = this.declared;
+    const words = this.declared.words.length > 0 ? this.declared.words : ['a', 'b', 'c'];
     const text = words.slice(0, (row % 3) + 1).join(' ');
     const value = type === 'string' ? text : type === 'bool' ? row % 2 === 1 : row % 3;
-    const known = this.tables.categories.get(name) ?? [];
+    const known = categories.get(name) ?? [];
     const columns = known.length > 0 && typeof width === 'number' ? width : 1;
     return Array.from({ length: columns }, (_, place) => {
       const one = typeof known[place] === typeof value ? known[place] : value;

@@ -12,11 +12,13 @@ const timedRuns = 6;
 /** No more runs are timed once they have taken so many milliseconds. */
 const mostTimedMs = 300;
 
-/** Whether a run of several rows like that of another run takes less than half of so many runs of one. */
-export async function paysToShare(sampler: Sampler, like: SampleRun): Promise<boolean> {
+/** Why nothing is gained by running several rows together, unless that takes less than half of so many runs of one. */
+export async function whyNoGain(sampler: Sampler, like: SampleRun | undefined): Promise<string | undefined> {
+  if (!like) return 'no made-up rows were run';
   const alone = await best(sampler, 1, like);
   const together = await best(sampler, sharedRows, like);
-  return alone !== undefined && together !== undefined && together.ms < (sharedRows / 2) * alone.ms;
+  const pays = alone && together && together.ms < (sharedRows / 2) * alone.ms;
+  return pays ? undefined : 'rows take about as long together as alone';
 }
 
 /** The feeds of a run of so many rows, with long texts where the model takes them; undefined where it is not quick. */
