@@ -13,7 +13,7 @@ import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import type { Signature } from './signature';
 import type { Column, Columns } from './values/column';
-import { decode, noRows } from './values/decode';
+import { decode } from './values/decode';
 import { type Encoded, encode } from './values/encode';
 import { bytesIn, type Tensor } from './values/tensor';
 
@@ -117,9 +117,6 @@ function serveRunner(
 
   async function answer(encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> {
     const { runs } = encoded;
-    const isEmpty =
-      runs.length === 0 || (signature.kind === 'batched' && runs[0].every(({ shape }) => shape[0] === 0));
-    if (isEmpty) return decode([noRows(signature)], encoded, signature);
     const bytes = boundedBytes(runs, signature);
     status.bytes += bytes;
     try {

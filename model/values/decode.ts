@@ -16,7 +16,7 @@ export function decode(
   { outputs }: Signature,
 ): Record<string, Column> {
   return byName(outputs, (output, i) => {
-    const [tensor, ...others] = answers.map((tensors) => tensors[i]);
+    const [tensor = noRows(output), ...others] = answers.map((tensors) => tensors[i]);
     if (others.length === 0) return columnOf(tensor, encoded, output);
     // A run for each row.
     const values = [tensor, ...others].map((one) =>
@@ -36,10 +36,8 @@ function columnOf(tensor: Tensor, { rows, isOnePiece }: Omit<Encoded, 'runs'>, o
   throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);
 }
 
-/** The answer to no rows, without a run: some operators end the process on them. */
-export function noRows({ outputs }: Signature): Tensor[] {
-  return outputs.map(({ type, dims, labels }) => {
-    const inner = labels ? [labels.length] : dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : 0));
-    return { type, shape: [0, ...inner], data: elementOf(type).create(0) };
-  });
+/** What answers no rows. */
+function noRows({ type, dims, labels }: Output): Tensor {
+  const inner = labels ? [labels.length] : dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : 0));
+  return { type, shape: [0, ...inner], data: elementOf(type).create(0) };
 }

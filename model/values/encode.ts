@@ -8,7 +8,7 @@ import { checkNames, checkRows } from './names';
 import { completeShape, type Expected, findUneven, fitFlat, fitShape, measure } from './shapes';
 import { copyOf, rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
-/** The feeds of the runs that answer so many rows: in one run, or each in its own. */
+/** The feeds of the runs that answer so many rows: in one run, or each in its own; none for no rows. */
 export interface Encoded {
   readonly runs: Tensor[][];
   readonly rows: number;
@@ -21,13 +21,12 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
   const isOnePiece = kind !== 'unbatched' && inputs.some(({ name }) => stackedOf(columns[name]));
-  if (!isOnePiece) {
-    for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
-    if (rows === 0) return { runs: [], rows, isOnePiece };
-  }
+  if (!isOnePiece) for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
+  // Some operators end the process on no rows.
+  if (isOnePiece && tensors.every(([{ shape }]) => shape[0] === 0)) return { runs: [], rows, isOnePiece };
   const isOneRun = (isOnePiece || runsTogether(signature)) && uneven < 0;
   if (!isOneRun && rows > mostRuns) {
     throw new BadInput(
