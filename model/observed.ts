@@ -73,17 +73,13 @@ async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): 
   const { size: firstSize } = first;
   const [one] = first.rows;
   const [two, three] = [one + 1, one + 2];
-  const later = {
-    batched: [[one, two, three], [two], [three]],
-    single: [[two]],
-    // What the first dimension counts is a length like others.
-    unbatched: [[one, two, three]],
-  };
+  const later = kind === 'batched' ? [[one, two, three], [two], [three]] : [[two]];
   const runs: (SampleRun | undefined)[] = [first];
-  for (const rows of later[kind]) runs.push(await sampler.run(rows, firstSize));
+  for (const rows of later) runs.push(await sampler.run(rows, firstSize));
+  // What the first dimension of an unbatched model counts is a length like others.
+  const others = kind === 'unbatched' ? [one, one] : [one];
   let longer: SampleRun | undefined;
-  for (const size of lengths.filter((size) => size > firstSize))
-    longer ??= await sampler.run(kind === 'unbatched' ? [one, one] : [one], size);
+  for (const size of lengths.filter((size) => size > firstSize)) longer ??= await sampler.run(others, size);
   return [...runs, longer].filter((run) => run !== undefined);
 }
 

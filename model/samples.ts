@@ -9,7 +9,7 @@ export interface SampleRun {
   readonly rows: readonly number[];
   /** The length of open dimensions, and how often a text is repeated in itself. */
   readonly size: number;
-  /** A thread has taken over their memory. */
+  /** Without values where a thread ran them, which takes over their memory. */
   readonly feeds: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly ms: number;
