@@ -124,11 +124,9 @@ const sendInfo =
   (req, res) =>
     sendJson(res, 200, typeof info === 'function' ? info(res.locals.model, req) : info);
 
-/** Lets pass as long as requests are taken: 503 where the process drains or a run does not end. */
+/** Lets pass as long as requests are taken: 503 where the process drains. */
 const checkHealth: RequestHandler = (_req, res, next) => {
-  const { draining, stuck } = res.app.locals;
-  if (stuck) throw new HttpError(503, 'a run does not end');
-  if (draining) throw new HttpError(503, 'the server is shutting down');
+  if (res.app.locals.draining) throw new HttpError(503, 'the server is shutting down');
   next();
 };
 

@@ -21,10 +21,8 @@ declare global {
       logFormat?: string;
       /** Of the app: milliseconds that a reader may take nothing of a reply. */
       timeout: number;
-      /** Of the app: whether it answers only what was accepted before a signal. */
+      /** Of the app: whether it takes no more connections, since its process is to end. */
       draining?: boolean;
-      /** Of the app: whether a run does not end. */
-      stuck?: boolean;
     }
   }
 }

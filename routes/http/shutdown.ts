@@ -22,7 +22,6 @@ export function endWell(app: Express, server: Server, models: readonly Model[], 
   };
   onSignal(end, options);
   onStuckRun(models, options, async () => {
-    app.locals.stuck = true;
     await Promise.race([drain(), wait(gracePeriodMs)]);
     process.exit(1);
   });
