@@ -67,15 +67,9 @@ function messagesOf(app: Express): Pick<ServerOptions, 'IncomingMessage' | 'Serv
 /** Listens, and gives the port. Throws BootError where it cannot. */
 export async function listen(server: Server, { port, host }: Options): Promise<number> {
   server.listen(port, host);
-  await once(server, 'listening').catch(({ code }: NodeJS.ErrnoException) => {
-    const reasons: Record<string, string> = {
-      EADDRINUSE: `port ${port} is taken: set PORT to another, or stop what listens there.`,
-      EACCES: `port ${port} is not allowed to this user: set PORT to one above 1023.`,
-    };
-    const otherwise = host
-      ? `HOST must be an address of this machine, not ${JSON.stringify(host)} (${code}): unset it to listen on all.`
-      : `cannot listen on port ${port}: ${code}.`;
-    throw new BootError(reasons[code ?? ''] ?? otherwise);
+  await once(server, 'listening').catch(({ message }: Error) => {
+    const remedy = 'set PORT to another, or HOST to an address of this machine';
+    throw new BootError(`cannot listen on port ${port} (${message}): ${remedy}.`);
   });
   return Object(server.address()).port;
 }
