@@ -70,8 +70,7 @@ function translate(error: unknown): { status: number; message: string; isOurs?: 
 
 /** The message of an error; ours where that of a package may repeat the body, or says little. */
 function wordsFor(error: unknown, status: number): string {
-  const { type, message, limit, errno, syscall }: Record<string, unknown> = Object(error);
-  if (type === 'entity.too.large') return `the body is larger than ${limit} bytes`;
+  const { type, message, errno, syscall }: Record<string, unknown> = Object(error);
   if (type === 'entity.parse.failed') return 'the body is not JSON';
   if (type === 'encoding.unsupported') {
     return 'the Content-Encoding is not supported; gzip, deflate and br are';
