@@ -22,14 +22,8 @@ import { predictRoutes } from './routes/predict';
 
 export { loadModel, type Model };
 
-/** What an app needs to know beside its models. */
-export type AppOptions = Pick<
-  Options,
-  'apiKeys' | 'bodyLimit' | 'maxQueue' | 'timeout' | 'logFormat' | 'corsOrigins'
->;
-
 /** The app around one model or several, of which `/predict` asks the first. Throws BootError for options that make no sense. */
-export function createApp(models: Model | readonly Model[], options: Partial<AppOptions> = {}): Express {
+export function createApp(models: Model | readonly Model[], options: Partial<Options> = {}): Express {
   const defined = Object.entries(options).filter(([, value]) => value !== undefined);
   const settings: Options = { ...defaults, ...Object.fromEntries(defined) };
   const served = [models].flat();
