@@ -221,7 +221,6 @@ const failures: [what: string, args: string[], env: NodeJS.ProcessEnv, named: st
   ['a MAX_QUEUE of 0', [], { MAX_QUEUE: '0' }, 'MAX_QUEUE'],
   ['a TIMEOUT of 0', [], { TIMEOUT: '0' }, 'TIMEOUT'],
   ['a WEB_CONCURRENCY of 0', [], { WEB_CONCURRENCY: '0' }, 'WEB_CONCURRENCY'],
-  ['a THREADS of 0', [], { THREADS: '0' }, 'THREADS'],
   ['a LOG_FORMAT without a token', [], { LOG_FORMAT: 'xml' }, 'LOG_FORMAT'],
 ];
 
@@ -320,6 +319,7 @@ test.each<[string, string, string, unknown]>([
   ['PORT', ' 8080\r', 'port', 8080],
   ['HOST', '127.0.0.1\r', 'host', '127.0.0.1'],
   ['HOST', ' ', 'host', undefined],
+  ['PORT', ' ', 'port', 3000],
   ['MODEL_PATH', ' a.onnx , b.onnx\r\n', 'modelPaths', ['a.onnx', 'b.onnx']],
   ['MODEL_NAME', 'iris\r', 'modelName', 'iris'],
   ['API_KEY', ' old , new\r', 'apiKeys', ['old', 'new']],

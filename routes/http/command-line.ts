@@ -31,5 +31,5 @@ Without a model it serves a classifier of the Iris measurements. The log at the 
 Variables of the environment, and their defaults:
 
 ${Object.values(variables)
-  .map(([name, , text]) => `  ${name.padEnd(15)}  ${text}`)
+  .map(([name, , text, fallback]) => `  ${name.padEnd(15)}  ${fallback ? `${text}: ${fallback}` : text}`)
   .join('\n')}`;

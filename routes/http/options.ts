@@ -3,16 +3,17 @@ import { join } from 'node:path';
 import { fieldsOf } from '../../model/declared';
 import { BootError } from '../../model/errors';
 
-/** How a variable is read, undefined where it is not set, and what --help says of it. */
+/** How a variable is read, what --help says of it, and what holds where it is not set. */
 type Variable = readonly [
   name: string,
   read: (text: string | undefined, name: string) => unknown,
   help: string,
+  fallback?: string,
 ];
 
 /** What the environment decides: every option with its variable. README.md says the same at greater length. */
 export const variables = {
-  port: ['PORT', wholeNumber(3000, 0, 65_535), 'the port to listen on: 3000'],
+  port: ['PORT', integer(0, 65_535), 'the port to listen on', '3000'],
   host: ['HOST', readText, 'the address to listen on: all, of IPv4 and IPv6'],
   modelPaths: ['MODEL_PATH', readPaths, 'the model, several by commas, or a folder; arguments win'],
   modelName: ['MODEL_NAME', readModelName, "the name in paths and replies: the file's"],
@@ -20,19 +21,15 @@ export const variables = {
   outputs: ['OUTPUTS', readList, 'the outputs to give, by name; the first is the prediction'],
   apiKeys: ['API_KEY', readKeys, 'the key that predictions need; several by commas'],
   /** In bytes. */
-  bodyLimit: ['BODY_LIMIT', readSize, 'largest body, after decompression: 10mb'],
-  maxBatch: [
-    'MAX_BATCH',
-    wholeNumber(32, 1, 1e6),
-    'most rows that waiting requests may share in one run: 32',
-  ],
-  maxQueue: ['MAX_QUEUE', wholeNumber(1000, 1, 1e6), 'most requests in flight in a process: 1000'],
+  bodyLimit: ['BODY_LIMIT', readSize, 'largest body, after decompression', '10mb'],
+  maxBatch: ['MAX_BATCH', integer(1, 1e6), 'most rows that waiting requests may share in one run', '32'],
+  maxQueue: ['MAX_QUEUE', integer(1, 1e6), 'most requests in flight in a process', '1000'],
   /** In milliseconds, from the arrival of a request. */
-  timeout: ['TIMEOUT', milliseconds(25), 'seconds until 504: 25'],
+  timeout: ['TIMEOUT', readSeconds, 'seconds until 504', '25'],
   /** In milliseconds. */
-  keepAlive: ['KEEP_ALIVE', milliseconds(95), 'seconds that an idle connection is kept: 95'],
-  processes: ['WEB_CONCURRENCY', wholeNumber(1, 1, 512), 'processes: 1'],
-  threads: ['THREADS', wholeNumber(0, 1, 1024), 'threads of one run: cores ÷ processes'],
+  keepAlive: ['KEEP_ALIVE', readSeconds, 'seconds that an idle connection is kept', '95'],
+  processes: ['WEB_CONCURRENCY', integer(1, 512), 'processes', '1'],
+  threads: ['THREADS', integer(0, 1024), 'threads of one run, 0 for cores ÷ processes', '0'],
   logFormat: ['LOG_FORMAT', readText, 'json, off, a morgan format name or string: a line a request'],
   corsOrigins: ['CORS_ORIGIN', readOrigins, 'origins whose pages may ask, by commas, or *'],
 } satisfies Record<string, Variable>;
@@ -49,7 +46,11 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
     ? { ...env, PORT: env.PORT || '8080', MODEL_PATH: env.MODEL_PATH || '/opt/ml/model' }
     : env;
   const options = Object.fromEntries(
-    Object.entries(variables).map(([option, [name, read]]) => [option, read(textOf(values, name), name)]),
+    Object.entries<Variable>(variables).map(([option, [name, read, , fallback]]) => {
+      const text = textOf(values, name);
+      // A blank API_KEY is no key, and not the absence of one.
+      return [option, read(text || (fallback ?? text), name)];
+    }),
   ) as Options;
   return {
     ...options,
@@ -74,29 +75,26 @@ function readText(text: string | undefined): string | undefined {
   return text || undefined;
 }
 
-function wholeNumber(fallback: number, min: number, max: number) {
+function integer(min: number, max: number) {
   return (text: string | undefined, name: string): number => {
-    if (!text) return fallback;
     const value = Number(text);
     if (Number.isInteger(value) && value >= min && value <= max) return value;
     throw new BootError(`${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}.`);
   };
 }
 
-/** Reads seconds. */
-function milliseconds(fallback: number) {
-  return (text: string | undefined, name: string): number => {
-    const seconds = Number(text || fallback);
-    if (seconds >= 0.001 && seconds <= 86_400) return Math.round(1000 * seconds);
-    throw new BootError(
-      `${name} must be a number of seconds from 0.001 to 86400, not ${JSON.stringify(text)}.`,
-    );
-  };
+/** Reads seconds as milliseconds. */
+function readSeconds(text: string | undefined, name: string): number {
+  const seconds = Number(text);
+  if (seconds >= 0.001 && seconds <= 86_400) return Math.round(1000 * seconds);
+  throw new BootError(
+    `${name} must be a number of seconds from 0.001 to 86400, not ${JSON.stringify(text)}.`,
+  );
 }
 
 /** Reads a size as bytes. */
 function readSize(text: string | undefined, name: string): number {
-  const [, size, unit = 'b'] = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text || '10mb') ?? [];
+  const [, size, unit = 'b'] = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text ?? '') ?? [];
   const bytes = Math.floor(Number(size) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf(unit.toLowerCase()));
   if (bytes >= 1 && bytes <= 2 ** 29) return bytes;
   throw new BootError(`${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`);
