@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { serveOnce } from './ask';
-import { closeModels, root } from './serve';
+import { closeModels } from './serve';
 
 afterAll(closeModels);
 
@@ -80,20 +79,4 @@ test('Other OPTIONS are answered by the routes', async () => {
   expect(reply.status).toBe(204);
   expect(reply.headers.allow).toBe('GET, HEAD, POST, OPTIONS');
   expect((await agent.options('/nothing')).status).toBe(404);
-});
-
-test.each([
-  ['', '0'],
-  ['*', '1'],
-])('CORS_ORIGIN=%j loads the package %s times', (CORS_ORIGIN, times) => {
-  const code = `const { createApp, loadModel } = require('./dist/app');
-    const { readOptions } = require('./dist/routes/http/options');
-    loadModel('model/model.onnx').then((model) => {
-      createApp(model, readOptions(process.env));
-      console.log(Object.keys(require.cache).filter((path) => path.includes('/cors/lib/index.js')).length);
-    });`;
-  const env = { PATH: process.env.PATH, CORS_ORIGIN };
-  expect(execFileSync(process.execPath, ['-e', code], { cwd: root, env, encoding: 'utf8' })).toBe(
-    `${times}\n`,
-  );
 });

@@ -1,11 +1,9 @@
-import type Cors from 'cors';
-import type { CorsOptionsDelegate } from 'cors';
+import cors, { type CorsOptionsDelegate } from 'cors';
 import type { Request, RequestHandler } from 'express';
 
 /** Lets pages of these origins ask, `*` being all; without any, pages of other origins may not. */
 export function crossOrigin(origins: readonly string[]): RequestHandler[] {
   if (origins.length === 0) return [];
-  const cors: typeof Cors = require('cors');
   const options: CorsOptionsDelegate<Request> = ({ headers }, done) =>
     done(null, {
       origin: origins.includes('*') ? '*' : [...origins],
