@@ -41,7 +41,7 @@ export class Batcher {
    */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
-    const rows = this.sharesRuns && haveSameRows(feeds) ? rowCount(feeds) : 0;
+    const rows = this.sharesRuns ? rowCount(feeds) : 0;
     const most = Math.max(leastRows, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
@@ -110,15 +110,13 @@ export class Batcher {
   /** The first that waits, if there still is one, and, where runs are shared, as many behind it as a run takes. */
   private dequeue(): Entry[] {
     this.sweep();
-    const { sharesRuns, maxBatch } = this;
-    const [head] = this.queue;
-    if (!sharesRuns || this.queue.length < 2 || !haveSameRows(head.feeds)) return this.queue.splice(0, 1);
+    if (!this.sharesRuns) return this.queue.splice(0, 1);
     const entries: Entry[] = [];
     const others: Entry[] = [];
     let rows = 0;
     for (const entry of this.queue) {
       const more = rowCount(entry.feeds);
-      const fits = entry === head || (rows + more <= maxBatch && haveSameRows(entry.feeds));
+      const fits = entries.length === 0 || rows + more <= this.maxBatch;
       if (fits) rows += more;
       (fits ? entries : others).push(entry);
     }
@@ -146,11 +144,8 @@ export class Batcher {
   }
 }
 
-function rowCount(feeds: readonly Tensor[]): number {
-  return feeds[0].shape[0];
-}
-
-/** Whether all have as many rows: whole tensors may come with different ones. */
-function haveSameRows(feeds: readonly Tensor[]): boolean {
-  return feeds.every(({ shape }) => shape[0] === feeds[0].shape[0]);
+/** The rows of feeds; NaN where they differ, as whole tensors may. */
+function rowCount([first, ...others]: readonly Tensor[]): number {
+  const [rows] = first.shape;
+  return others.every(({ shape }) => shape[0] === rows) ? rows : Number.NaN;
 }
