@@ -67,14 +67,15 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const plain = shape && encodeNested(rows, type, lengths, shape);
   if (plain && 'data' in plain) return [plain];
   const expected = { type, dims: rowDims, allowsLeadingOne: kind === 'single', missingText };
-  const tensors: Tensor[] = [];
-  for (const [row, value] of rows.entries()) {
-    const tensor = encodeValue(value, expected, [name, row]);
-    // A row beyond is looked at, but costs memory no more.
-    if (row < mostOddRows) tensors.push({ ...tensor, shape: [1, ...tensor.shape] });
-  }
+  // The first row that is not like those before: most often the mistake.
+  const [odd] = plain?.misfit ?? [0];
+  encodeValue(rows[odd], expected, [name, odd]);
   if (rows.length > mostOddRows)
     throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostOddRows} at once`);
+  const tensors = Array.from(rows, (value, row) => {
+    const tensor = encodeValue(value, expected, [name, row]);
+    return { ...tensor, shape: [1, ...tensor.shape] };
+  });
   return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
 }
 
