@@ -169,7 +169,7 @@ describe('bodies', () => {
       ...off,
       NODE_OPTIONS: '--max-old-space-size=256',
     });
-    const agents = Array.from({ length: 12 }, oneConnection);
+    const agents = Array.from({ length: 6 }, oneConnection);
     for (const agent of agents) {
       expect((await ask(port, '/predict', large.replace('[1,2]]}', '["x",2]]}'), { agent })).status).toBe(
         400,
