@@ -25,20 +25,22 @@ export function readDeclared(
   const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));
   const emptyAxes = findEmptyAxes(file);
-  const inputs = runner.inputs.map(({ name, type, dims }): Input => {
-    if (isElementType(type)) return { name, type, dims, missingText, emptyAxes: emptyAxes.get(name) };
+  const inputs = runner.inputs.map((value): Input => {
+    const { name } = value;
+    if (value.isTensor && isElementType(value.type))
+      return { name, type: value.type, dims: value.shape, missingText, emptyAxes: emptyAxes.get(name) };
     throw new BootError(
-      `${path}: the input ${name} is ${type ?? 'not a tensor'}, which cannot be sent: export the model with tensors of float, int, bool or string.`,
+      `${path}: the input ${name} is not a tensor, which cannot be sent: export the model with tensors of float, int, bool or string.`,
     );
   });
 
   const outputs = fetches.flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
-    const { type, dims = [] } = runner.outputs.find((value) => value.name === tensor) ?? {};
-    if (isElementType(type)) {
-      const shape = labels ? [dims[0] ?? '', labels.length] : dims;
-      return [{ name, type, dims: shape, batch: false, fetch: tensor, labels }];
+    const value = runner.outputs.find((value) => value.name === tensor);
+    if (value?.isTensor && isElementType(value.type)) {
+      const dims = labels ? [value.shape[0] ?? '', labels.length] : value.shape;
+      return [{ name, type: value.type, dims, batch: false, fetch: tensor, labels }];
     }
-    notes.push(`the output ${name} is ${type ?? 'a sequence or a map'} and is left out`);
+    notes.push(`the output ${name} is a sequence or a map and is left out`);
     return [];
   });
   if (outputs.length === 0) {

@@ -25,17 +25,10 @@ export interface Source {
   threads: number;
 }
 
-/** An input or output as the runtime describes it; `type` is undefined for what is not a tensor. */
-export interface Value {
-  name: string;
-  type?: string;
-  dims: (number | string)[];
-}
-
 /** What runs a loaded model, on this thread or on another: one run at a time. */
 export interface Runner {
-  inputs: Value[];
-  outputs: Value[];
+  inputs: ort.InferenceSession['inputMetadata'];
+  outputs: ort.InferenceSession['outputMetadata'];
   /**
    * One run; gives the tensors named by `fetches`, in their order. It may take over the memory of its feeds.
    * Rejects with the runtime's error.
@@ -69,8 +62,8 @@ export async function openSession({ path, changed, edits, threads }: Source): Pr
   const session = await (bytes ? create(bytes, options) : create(path, options));
   const names = session.inputNames;
   return {
-    inputs: session.inputMetadata.map(describe),
-    outputs: session.outputMetadata.map(describe),
+    inputs: session.inputMetadata,
+    outputs: session.outputMetadata,
     async run(feeds, fetches) {
       const tensors = Object.fromEntries(names.map((name, i) => [name, toRuntime(feeds[i], runtime)]));
       const results = await session.run(tensors, fetches);
@@ -95,12 +88,6 @@ export function loadRuntime(): typeof ort {
   } finally {
     if (hidden) Object.defineProperty(globalThis, 'Float16Array', hidden);
   }
-}
-
-function describe(value: ort.InferenceSession.ValueMetadata): Value {
-  return value.isTensor
-    ? { name: value.name, type: value.type, dims: [...value.shape] }
-    : { name: value.name, dims: [] };
 }
 
 // The runtime's types pair each element type with its array, ours do not.

@@ -82,8 +82,8 @@ export function elementOf(type: ElementType): Element {
   return elements[type];
 }
 
-export function isElementType(name: string | undefined): name is ElementType {
-  return name !== undefined && Object.hasOwn(elements, name);
+export function isElementType(name: string): name is ElementType {
+  return Object.hasOwn(elements, name);
 }
 
 /** The datatypes of numbers. */
