@@ -24,8 +24,6 @@ export interface Element {
   readonly bytes: number;
   /** What a message says that it takes. */
   readonly takes: string;
-  /** How far values that are computed in another order may lie apart, by the largest of them: 0 for what is exact. */
-  readonly rounding: number;
   /** Whether it has integers that no double is, which JSON.parse would change. */
   readonly exceedsDoubles?: boolean;
   create(length: number): Data;
@@ -43,9 +41,7 @@ type Stored = number | bigint | string;
  * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
  * integer that no double is, a symbol for another number that none is, with the nearest as its description.
  */
-interface Codec<Value extends Stored = Stored>
-  extends Pick<Element, 'takes' | 'exceedsDoubles'>,
-    Partial<Pick<Element, 'rounding'>> {
+interface Codec<Value extends Stored = Stored> extends Pick<Element, 'takes' | 'exceedsDoubles'> {
   /** JSON numbers between this and its negative are stored as they are. */
   readonly limit?: number;
   read(value: unknown): Value | undefined;
@@ -100,7 +96,6 @@ function element(
   return {
     datatype,
     bytes: List.BYTES_PER_ELEMENT ?? emptyTextBytes,
-    rounding: 0,
     ...traits,
     create: (length) => {
       const data = new List(length);
@@ -156,7 +151,6 @@ const namedFloats = new Map<unknown, number>([
 
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
   return {
-    rounding: 1e-4,
     takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
     limit,
     read: (value) => {
@@ -184,8 +178,6 @@ function half(): Codec<number> {
   const { takes, read, write } = float('float16', 65520, shortenFloat16);
   return {
     takes,
-    // It has eleven bits.
-    rounding: 4e-3,
     read: (value) => {
       const float = read(value);
       if (float === undefined) return undefined;
