@@ -26,15 +26,8 @@ interface AnsweredOutput {
   readonly declared: Output | undefined;
 }
 
-/** How rows are shown, the only one or all, under the reply's key. */
-type ShowRows = (
-  outputs: readonly AnsweredOutput[],
-  reply: ReplyToRows,
-  signature: Signature,
-) => Map<string, unknown>;
-
 /** A dialect that shows rows so, and whole tensors under this key. */
-function dialect(tensorsKey: string, show: ShowRows): Dialect {
+function dialect(tensorsKey: string, show: typeof showBeside): Dialect {
   return (answer, { reply, rows }, model) => {
     if (typeof reply === 'object') return writeInferReply(answer, reply, model.name);
     const outputs = inOrder(answer, model.signature);
