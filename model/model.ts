@@ -41,7 +41,7 @@ export interface Status {
   bytes: number;
   /** When the run in progress began, by performance.now(). */
   runningSince: number | undefined;
-  /** Told of each run: the first dimension of its first input, and how long it took. */
+  /** Told of each run. */
   readonly watchers: ((rows: number, seconds: number) => void)[];
 }
 
@@ -100,7 +100,8 @@ function serveRunner(
   let closing: Promise<void> | undefined;
 
   async function runOnce(feeds: Tensor[]): Promise<Tensor[]> {
-    const rows = feeds[0]?.shape[0] ?? 1;
+    // Of other kinds, a run is one instance.
+    const rows = signature.kind === 'batched' ? feeds[0].shape[0] : 1;
     const start = performance.now();
     status.runningSince = start;
     try {

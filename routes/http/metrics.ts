@@ -51,12 +51,11 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     buckets: rowBuckets,
     registers,
   });
-  for (const { name: model, signature, status } of models) {
+  for (const { name: model, status } of models) {
     seconds.zero({ model });
     rows.zero({ model });
     status.watchers.push((length, duration) => {
-      // Of other kinds, a run is one instance.
-      rows.observe({ model }, signature.kind === 'batched' ? length : 1);
+      rows.observe({ model }, length);
       seconds.observe({ model }, duration);
     });
   }
