@@ -17,10 +17,6 @@ export function showInputs({ inputs, kind, features }: Signature, most = inputs.
   return (shown.join(', ') || 'nothing') + (features ? ` (${features.join(', ')})` : '');
 }
 
-export function showOutputs({ outputs }: Signature): string {
-  return outputs.map(showValue).join(', ');
-}
-
 /** `The model takes …. Try …`; of a long body, where it is to be had. */
 export function hintFor({ name, signature }: Model, baseUrl: string): string {
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import type { Model } from '../../model/model';
-import { wrappers } from '../../model/signature';
-import { curlLine, showInputs, showOutputs } from '../dialects/usage';
+import { showValue, wrappers } from '../../model/signature';
+import { curlLine, showInputs } from '../dialects/usage';
 import type { Options } from './options';
 
 /** What each model takes and gives, what there is to note, and a command that asks it. */
@@ -25,7 +25,7 @@ function linesFor({ name, path, signature, notes }: Model, url: string, options:
   return [
     `${name} (${kind}) on ${url}, ${options.processes} × ${options.threads} threads, from ${path}`,
     `  takes ${showInputs(signature)}`,
-    `  gives ${showOutputs(signature)}${choice}`,
+    `  gives ${outputs.map(showValue).join(', ')}${choice}`,
     ...notes.map((note) => `  note: ${note}`),
     ...wrapped.map(
       (input) => `  note: send the input ${input.name} as {"instances": [{"${input.name}": …}]}`,
