@@ -4,6 +4,7 @@ import { type Fact, followRows } from './independence/walk';
 import { type SampleRun, Sampler } from './samples';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
 import { findQuickFeeds, whyNoGain } from './timing';
+import { Column } from './values/column';
 import { type ElementType, elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
@@ -38,13 +39,11 @@ export async function observe(
     return { ...output, fact: factOf(output.fetch), runs: seen };
   });
   const kind = seenKind(declared, outputs);
+  // Once more: a run may have taken over the first ones' memory.
+  const feeds = first && sampler.feeds(first.rows, first.size);
   const signature: Signature = {
     kind,
-    inputs: inputs.map((input, i) => {
-      if (!first) return input;
-      const shape = first.feeds[i].shape.slice(kind === 'unbatched' ? 0 : 1);
-      return { ...input, example: { values: sampler.row(input, first.rows[0], first.size), shape } };
-    }),
+    inputs: inputs.map((input, i) => ({ ...input, example: feeds && exampleJson(feeds[i], input, kind) })),
     outputs: outputs.map((output) => asSeen(output, kind, declared)),
     prediction,
     features,
@@ -81,6 +80,14 @@ async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): 
   let longer: SampleRun | undefined;
   for (const size of lengths.filter((size) => size > firstSize)) longer ??= await sampler.run(others, size);
   return [...runs, longer].filter((run) => run !== undefined);
+}
+
+/** The JSON of the one instance in a feed, without the dimensions that are always 1 at its end, which may be left out. */
+function exampleJson(feed: Tensor, { dims }: Input, kind: Kind): string {
+  const first = kind === 'unbatched' ? 0 : 1;
+  const shape = feed.shape.slice(first);
+  while (shape.length > 0 && dims[first + shape.length - 1] === 1) shape.pop();
+  return JSON.stringify(Column.ofValues([{ ...feed, shape }]).at(0));
 }
 
 /** The declared kind, but where first dimensions of several names are not seen to be one batch. */

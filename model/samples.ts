@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Declared } from './declared';
-import type { Input, Scalar } from './signature';
+import type { Input } from './signature';
 import { elementOf } from './values/elements';
 import { sizeOf, type Tensor } from './values/tensor';
 
@@ -59,7 +59,7 @@ export class Sampler {
    * Feeds of made-up rows of these numbers. A dimension that bears the batch's name is the rows, wherever it stands. Throws
    * RangeError for too many values.
    */
-  private feeds(rows: readonly number[], size: number): Tensor[] {
+  feeds(rows: readonly number[], size: number): Tensor[] {
     const { inputs, kind } = this.declared;
     const batch = inputs[0]?.dims[0] || undefined;
     return inputs.map((input) => {
@@ -83,7 +83,7 @@ export class Sampler {
   }
 
   /** The values that fill a made-up row, again and again: other ones for each of three, as far as its type, its words and its categories have as many. */
-  row({ name, type, dims: [, width = 1] }: Input, row: number, size: number): Scalar[] {
+  private row({ name, type, dims: [, width = 1] }: Input, row: number, size: number): unknown[] {
     const { categories } = this.declared;
     const words = this.declared.words.length > 0 ? this.declared.words : ['a', 'b', 'c'];
     const text = words.slice(0, (row % 3) + 1).join(' ');

@@ -1,5 +1,4 @@
 import type { ElementType } from './values/elements';
-import type { Shape } from './values/tensor';
 
 /** A declared length, or the name of an open one ('' where it has none). */
 export type Dim = number | string;
@@ -10,14 +9,6 @@ export type Dim = number | string;
  */
 export type Kind = 'batched' | 'single' | 'unbatched';
 
-export type Scalar = number | string | boolean;
-
-/** An instance of one input: its shape, and the values that fill it, again and again. */
-export interface Example {
-  readonly values: readonly Scalar[];
-  readonly shape: Shape;
-}
-
 export interface Input {
   readonly name: string;
   readonly type: ElementType;
@@ -25,8 +16,8 @@ export interface Input {
   readonly dims: readonly Dim[];
   /** The axes along which it may be empty. */
   readonly emptyAxes?: readonly number[];
-  /** An instance that the model is known to take. */
-  readonly example?: Example;
+  /** The JSON of an instance that the model is known to take. */
+  readonly example?: string;
   /** What a missing text is called in the model's tables, where they have one: "nan" by pandas, "" by an imputer. */
   readonly missingText?: string;
 }

@@ -368,7 +368,7 @@ describe('files written for a test', () => {
 
   test('an encoder that reads a list of codes is shown one that it knows', async () => {
     const { signature } = await openModel(write('codes.onnx', oneEncoder(['x'], [])));
-    expect(signature.inputs[0].example).toEqual({ values: [7], shape: [] });
+    expect(signature.inputs[0].example).toBe('7');
   });
 
   test('a dimension of -1 is open', async () => {

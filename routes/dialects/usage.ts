@@ -1,6 +1,5 @@
 import type { Model } from '../../model/model';
-import { type Example, instanceDims, type Signature, showValue, wrappers } from '../../model/signature';
-import { type Shape, sizeOf } from '../../model/values/tensor';
+import { type Signature, showValue, wrappers } from '../../model/signature';
 
 // How to ask a model: in messages, and in the boot log in place of a page of documentation.
 
@@ -41,34 +40,20 @@ const examples = new WeakMap<Signature, string>();
 
 /** A line of JSON that the model is known to take, undefined where there is none; made once, for all replies to share. */
 export function exampleOf(signature: Signature): string | undefined {
-  const example = examples.has(signature) ? undefined : exampleBody(signature);
-  if (example) examples.set(signature, `${JSON.stringify(example)}\n`);
+  const body = examples.has(signature) ? undefined : exampleBody(signature);
+  if (body) examples.set(signature, `${body}\n`);
   return examples.get(signature);
 }
 
-function exampleBody(signature: Signature): object | undefined {
-  const { inputs, kind, features } = signature;
-  const entries = inputs.flatMap((input): [string, unknown][] => {
-    const { name, example } = input;
-    if (!example) return [];
-    if (features) return features.map((feature, i) => [feature, nest(example, [], i)]);
-    const shape = [...example.shape];
-    const dims = instanceDims(input, kind) ?? [];
-    // Dimensions that are always 1 may be left out at the end.
-    while (shape.length > 0 && dims[shape.length - 1] === 1) shape.pop();
-    return [[name, nest(example, shape)]];
-  });
-  if (entries.length < inputs.length) return undefined;
-  const value = Object.fromEntries(entries);
+function exampleBody({ inputs, features }: Signature): string | undefined {
+  const texts = inputs.flatMap(({ example }) => example ?? []);
+  if (texts.length < inputs.length) return undefined;
+  const names = features ?? inputs.map(({ name }) => name);
+  const row: unknown[] = features ? [JSON.parse(texts[0])].flat() : [];
+  const values = features?.map((_, i) => JSON.stringify(row[i % row.length])) ?? texts;
+  const body = `{${names.map((name, i) => `${JSON.stringify(name)}:${values[i]}`).join()}}`;
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
-  return entries.some(([name]) => wrappers.includes(name)) ? { instances: [value] } : value;
-}
-
-/** Nested arrays of this shape, the first value at `from`. */
-function nest(example: Example, [length, ...inner]: Shape, from = 0): unknown {
-  if (length === undefined) return example.values[from % example.values.length];
-  const size = sizeOf(inner);
-  return Array.from({ length }, (_, i) => nest(example, inner, from + i * size));
+  return names.some((name) => wrappers.includes(name)) ? `{"instances":[${body}]}` : body;
 }
 
 function quote(text: string): string {
