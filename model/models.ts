@@ -26,12 +26,10 @@ export function checkModelNames(models: readonly Model[]): void {
   if (models.length === 0) throw new BootError('there is no model to serve.');
   for (const { name, path } of models) {
     if (/[/:]/.test(name))
-      throw new BootError(`${path}: the name ${name} is part of paths and cannot hold a slash or a colon.`);
+      throw new BootError(`${path}: its name, ${name}, cannot hold a slash or a colon: set MODEL_NAME.`);
     const [first, second] = models.filter((other) => other.name === name);
     if (second)
-      throw new BootError(
-        `${first.path} and ${second.path} are both named ${name}: rename one of the files.`,
-      );
+      throw new BootError(`${first.path} and ${second.path} are both named ${name}: rename one file.`);
   }
 }
 

@@ -16,7 +16,7 @@ export const variables = {
   port: ['PORT', integer(0, 65_535), 'the port to listen on', '3000'],
   host: ['HOST', readText, 'the address to listen on: all, of IPv4 and IPv6'],
   modelPaths: ['MODEL_PATH', readPaths, 'the model, several by commas, or a folder; arguments win'],
-  modelName: ['MODEL_NAME', readModelName, "the name in paths and replies: the file's"],
+  modelName: ['MODEL_NAME', readText, "the name in paths and replies: the file's"],
   features: ['FEATURES', readList, 'column names of a model with one [N,k] input'],
   outputs: ['OUTPUTS', readList, 'the outputs to give, by name; the first is the prediction'],
   apiKeys: ['API_KEY', readKeys, 'the key that predictions need; several by commas'],
@@ -98,11 +98,6 @@ function readSize(text: string | undefined, name: string): number {
   const bytes = Math.floor(Number(size) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf(unit.toLowerCase()));
   if (bytes >= 1 && bytes <= 2 ** 29) return bytes;
   throw new BootError(`${name} must be a size from 1b to 512mb, such as 10mb, not ${JSON.stringify(text)}.`);
-}
-
-function readModelName(text: string | undefined, name: string): string | undefined {
-  if (!/[/:\s]/.test(text ?? '')) return text || undefined;
-  throw new BootError(`${name} is part of paths and cannot hold a slash, a colon or a space.`);
 }
 
 function readList(text: string | undefined, name: string): readonly string[] | undefined {
