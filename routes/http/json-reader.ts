@@ -36,7 +36,9 @@ export function readJson(text: string, isExact: boolean): unknown {
     if (error instanceof RangeError) throw nestsTooDeep();
     const at = Number(/at position (\d+)$/.exec(String(error))?.[1]);
     // A minus that no number follows is the mistake.
-    throw notJson(text, text[at - 1] === '-' ? at - 1 : at);
+    const place = text[at - 1] === '-' ? at - 1 : at;
+    const hint = hints.find(([look]) => look.test(text.slice(place, place + 200)))?.[1];
+    throw new BadInput(`the body is not JSON at position ${place}${hint ? `: ${hint}` : ''}`);
   }
 }
 
@@ -60,8 +62,3 @@ const hints: [RegExp, string][] = [
   [/^[-+]?(nan|inf)/i, 'write NaN, Infinity or -Infinity'],
   [/^([\w.%+-]+=|--\S+\r?\n)/, 'this is a form: requests.post sends JSON with json=, not with data='],
 ];
-
-function notJson(text: string, at: number): BadInput {
-  const hint = hints.find(([look]) => look.test(text.slice(at, at + 200)))?.[1];
-  return new BadInput(`the body is not JSON at position ${at}${hint ? `: ${hint}` : ''}`);
-}
