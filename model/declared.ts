@@ -69,15 +69,12 @@ export function readDeclared(
   return {
     kind,
     inputs,
-    /** Whether an instance has lengths that are open. */
     hasOpenLength: inputs.some(({ dims }) =>
       dims.slice(kind === 'unbatched' ? 0 : 1).some((dim) => typeof dim === 'string'),
     ),
     outputs: chosen?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs,
-    /** The name of the output that is the prediction. */
     prediction: chosen?.[0] ?? outputNames.find((name) => name === 'prediction') ?? outputNames[0],
     features,
-    /** The strings that the model knows. */
     words,
     categories: findCategories(file),
     notes,

@@ -102,7 +102,6 @@ export function isRows(fact: Fact): boolean {
   return 'shape' in fact && fact.shape[0] === -1;
 }
 
-/** Whether the first dimension of an output was the number of rows in each run. */
 function countsRows({ runs }: SeenOutput): boolean {
   return runs.every(({ rows, tensor }) => tensor.shape[0] === rows.length);
 }

@@ -3,7 +3,6 @@ import type { Tensor } from './values/tensor';
 
 /** Rows that are timed together, to see whether that pays. */
 const sharedRows = 8;
-/** A run that is over within so many milliseconds is quick. */
 const quickMs = 2;
 /** A text that is repeated so often is a long one. */
 const longText = 40;

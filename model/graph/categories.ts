@@ -3,7 +3,6 @@ import { allNodes, type Node, type OnnxFile } from './onnx';
 /** For the columns of an input, by their place, a category that the encoder which reads the column knows. */
 export type Categories = Map<string, (string | number)[]>;
 
-/** A column of one of the model's inputs. */
 interface InputColumn {
   input: string;
   place: number;

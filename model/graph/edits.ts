@@ -55,7 +55,6 @@ export function editsFor(file: OnnxFile, fetches: readonly Fetch[]): Edits | und
   return dropped.length + model.length > 0 ? { dropped, added: Buffer.concat(model) } : undefined;
 }
 
-/** A node with an attribute for its locale. */
 function withLocale(path: string, { field: { from, to } }: Node): Buffer {
   const bytes = Buffer.alloc(to - from);
   readInto(bytes, path, from);

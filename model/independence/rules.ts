@@ -115,7 +115,6 @@ const reshape = ofOne((x, call) => {
   return regroup(x, target);
 });
 
-/** Behind its first axis. */
 const flatten = ofOne((x, call) => {
   if (call.int('axis', 1) !== 1) throw new Mixes();
   return regroup(x, [0, -1]);
@@ -128,7 +127,6 @@ function ofRank(rank: 1 | 2, x: Known): Known {
   return x;
 }
 
-/** Labels, and scores. */
 const classify = ofOne((x) => [alongAxes(ofRank(2, x), [1], []), alongAxes(x, [1], [Number.NaN])]);
 
 const regress = ofOne((x, call) => {

@@ -20,7 +20,6 @@ export interface Source {
   path: string;
   /** When the file was last changed, as it was read: a thread that starts late is not to load another model. */
   changed: number;
-  /** What the runtime needs changed in the file. */
   edits: Edits | undefined;
   threads: number;
 }

@@ -4,7 +4,6 @@ import { messageOf } from '../errors';
 import type { Tensor } from '../values/tensor';
 import { openSession, type Runner, type Source } from './session';
 
-/** The key under which a thread is told what to load. */
 const sourceKey = 'onnx-model-server';
 
 /** Loads a model on a thread of its own, so that its runs do not block this one. Rejects with the runtime's error. */

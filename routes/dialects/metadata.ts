@@ -30,7 +30,6 @@ export function servingMetadata({ name, signature: { inputs, outputs } }: Model)
   };
 }
 
-/** Types that TensorFlow calls otherwise. */
 const tensorflowTypes: Record<string, string> = {
   float16: 'DT_HALF',
   float32: 'DT_FLOAT',
@@ -53,7 +52,6 @@ export function inferMetadata({ name, signature: { inputs, outputs } }: Model): 
   };
 }
 
-/** A dimension as the protocol shows it. */
 function protocolDim(dim: Dim): number {
   return typeof dim === 'number' ? dim : -1;
 }

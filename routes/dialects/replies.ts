@@ -53,7 +53,6 @@ function checkRowCount(outputs: readonly AnsweredOutput[], rows: number | undefi
   if (misfit) throw new RunError(`the output ${misfit.name} has ${misfit.column.length} rows for ${rows}`);
 }
 
-/** The prediction under the reply's key, the other outputs under their own names. */
 function showBeside(
   outputs: readonly AnsweredOutput[],
   reply: ReplyToRows,
@@ -87,7 +86,6 @@ function bareRows({ column, declared }: AnsweredOutput): Columns[string] {
   return row.length === 1 && row[0] === 1 ? column.bare() : column;
 }
 
-/** The value of the only row, or of all. */
 function showRows(column: Columns[string], reply: ReplyToRows): unknown {
   if (reply === 'prediction') return showRow(column, 0);
   return column instanceof Column ? column.rowsJson() : column;

@@ -27,7 +27,6 @@ export function readBody(limit: number): RequestHandler[] {
   return [read, queueLargeBodies()];
 }
 
-/** Milliseconds between two looks for room. */
 const roomCheckMs = 10;
 
 /** Lets requests with large bodies go on one after another, each once there is room; one that was aborted meanwhile does not. */

@@ -32,7 +32,6 @@ export const notFound: RequestHandler = (req, res) => {
   throw new HttpError(404, `nothing is served at this path: use POST ${req.baseUrl}/predict`);
 };
 
-/** Answers every failure with `{"error": …}`. */
 export const sendError: ErrorRequestHandler = (error, _req, res, _next) => answerError(res, error);
 
 /** Ends a reply with an error; what is not the caller's is logged whole. Does nothing where it has ended, or nobody waits. */

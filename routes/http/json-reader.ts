@@ -42,7 +42,6 @@ export function readJson(text: string, isExact: boolean): unknown {
   }
 }
 
-/** What a number means. */
 function meaningOf(token: string, isExact: boolean): number | bigint | symbol {
   const value = Number(token);
   if (!Number.isFinite(value)) return Symbol(value);

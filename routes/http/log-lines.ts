@@ -53,7 +53,6 @@ export function writeSoon(line: string): void {
   if (lines.push(line) === 1) setImmediate(flushLog);
 }
 
-/** Writes the lines that wait. */
 export function flushLog(): void {
   const text = lines.join('');
   lines = [];

@@ -59,7 +59,6 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
   };
 }
 
-/** What holds where nothing is set. */
 export const defaults: Options = readOptions();
 
 /** Files of variables leave spaces and carriage returns around a value, and `docker --env-file` quotes. */
@@ -83,7 +82,6 @@ function integer(min: number, max: number) {
   };
 }
 
-/** Reads seconds as milliseconds. */
 function readSeconds(text: string | undefined, name: string): number {
   const seconds = Number(text);
   if (seconds >= 0.001 && seconds <= 86_400) return Math.round(1000 * seconds);
@@ -92,7 +90,6 @@ function readSeconds(text: string | undefined, name: string): number {
   );
 }
 
-/** Reads a size as bytes. */
 function readSize(text: string | undefined, name: string): number {
   const [, size, unit = 'b'] = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text ?? '') ?? [];
   const bytes = Math.floor(Number(size) * 1024 ** ['b', 'kb', 'mb', 'gb'].indexOf(unit.toLowerCase()));
