@@ -1,20 +1,13 @@
 import { once } from 'node:events';
-import {
-  createServer,
-  IncomingMessage,
-  type Server,
-  type ServerOptions,
-  ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import http from 'node:http';
 import type { Socket } from 'node:net';
 import type { Express, Request, Response } from 'express';
 import { BootError } from '../../model/errors';
 import type { Options } from './options';
 
 /** The HTTP server around the app. */
-export function createHttpServer(app: Express, { timeout, keepAlive }: Options): Server {
-  const server = createServer(
+export function createHttpServer(app: Express, { timeout, keepAlive }: Options): http.Server {
+  const server = http.createServer(
     {
       ...messagesOf(app),
       keepAliveTimeout: keepAlive,
@@ -39,7 +32,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
   // Not into a reply that has begun.
   const { _httpMessage: reply } = Object(socket);
   if (socket.writable && !reply?.headersSent) {
-    socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
+    socket.write(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nConnection: close\r\n\r\n`);
   }
   socket.destroy(error);
 }
@@ -54,9 +47,9 @@ const refusals: Record<string, number> = {
  * The classes of the app's requests and responses. Express gives plain ones other prototypes, one by one, which slows
  * each of their uses from then on: on Node.js 20 a request then costs four times the CPU.
  */
-function messagesOf(app: Express): Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
-  class AppRequest extends IncomingMessage {}
-  class AppResponse<T extends IncomingMessage> extends ServerResponse<T> {}
+function messagesOf(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
+  class AppRequest extends http.IncomingMessage {}
+  class AppResponse<T extends http.IncomingMessage> extends http.ServerResponse<T> {}
   Object.setPrototypeOf(AppRequest.prototype, app.request);
   Object.setPrototypeOf(AppResponse.prototype, app.response);
   app.request = AppRequest.prototype as Request;
@@ -65,7 +58,7 @@ function messagesOf(app: Express): Pick<ServerOptions, 'IncomingMessage' | 'Serv
 }
 
 /** Listens, and gives the port. Throws BootError where it cannot. */
-export async function listen(server: Server, { port, host }: Options): Promise<number> {
+export async function listen(server: http.Server, { port, host }: Options): Promise<number> {
   server.listen(port, host);
   await once(server, 'listening').catch(({ message }: Error) => {
     const remedy = 'set PORT to another, or HOST to an address of this machine';
