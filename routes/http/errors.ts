@@ -46,14 +46,10 @@ export function answerError(res: Response, error: unknown): void {
   if (res.headersSent) return void res.destroy();
   if (status === 503) res.setHeader('Retry-After', '1');
   if (status === 401) res.setHeader('WWW-Authenticate', 'Bearer');
-  const hint = [400, 404, 405].includes(status) ? hintIn(res) : undefined;
+  // How to ask: where there is no route, the first model.
+  const model = res.req.route ? res.locals.model : res.app.locals.model;
+  const hint = model && [400, 404, 405].includes(status) ? hintFor(model, res.req.baseUrl) : undefined;
   sendJson(res, status, { error: hint ? `${message}. ${hint}` : message, ...(isOurs && { id }) });
-}
-
-/** How to ask: where there is no route, the first model. */
-function hintIn({ req, locals, app }: Response): string | undefined {
-  const model = req.route ? locals.model : app.locals.model;
-  return model && hintFor(model, req.baseUrl);
 }
 
 /** What the caller is told: of what is our fault, no more than that it happened. */
