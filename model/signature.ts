@@ -47,9 +47,8 @@ export interface Signature {
 /** Keys that wrap what a body asks; they win over inputs of the same name, and no feature may have one. */
 export const wrappers = ['instances', 'dataframe_records', 'dataframe_split', 'inputs'];
 
-/** The dimensions of one instance's value; undefined where any shape will do. */
-export function instanceDims({ dims }: Input, kind: Kind): readonly Dim[] | undefined {
-  if (kind !== 'unbatched') return dims.slice(1);
+/** The dimensions of an input's whole tensor; undefined where any shape will do. */
+export function tensorDims({ dims }: Input): readonly Dim[] | undefined {
   return dims.length === 0 ? undefined : dims;
 }
 

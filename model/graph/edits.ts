@@ -38,15 +38,17 @@ export function editsFor(file: OnnxFile, fetches: readonly Fetch[]): Edits | und
   const replaced = outputs.filter(({ name }) => !fetched.has(name));
   const missing = [...fetched].filter((tensor) => !outputs.some(({ name }) => name === tensor));
   // The default locale, en_US.UTF-8, is absent from slim images.
-  const hosts = nodes.filter(({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'));
+  const unlocalized = nodes.filter(
+    ({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'),
+  );
   // Of which the runtime refuses some, of doubles.
   const zipMaps = nodes.filter(
     ({ op, outputs: [map] }) => op === 'ZipMap' && replaced.some(({ name }) => name === map),
   );
-  const dropped = [...replaced, ...zipMaps, ...hosts].map(({ field }) => field.start);
+  const dropped = [...replaced, ...zipMaps, ...unlocalized].map(({ field }) => field.start);
   // GraphProto.node is 1 and .output 12; ValueInfoProto.name 1. One without a type: the runtime infers it.
   const graph = [
-    ...hosts.map((node) => withLocale(file.path, node)),
+    ...unlocalized.map((node) => withLocale(file.path, node)),
     ...missing.map((tensor) => messageField(12, messageField(1, tensor))),
   ];
   // onnx 1.23 writes 14, in which float6 is new; onnxruntime 1.30 reads up to 13. ModelProto.ir_version is 1; of two, the last counts.

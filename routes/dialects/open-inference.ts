@@ -1,5 +1,5 @@
 import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
-import { type Input, instanceDims, type Output, type Signature } from '../../model/signature';
+import { type Input, type Output, type Signature, tensorDims } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
 import { Column, type Columns } from '../../model/values/column';
 import { elementOf, numericDatatypes } from '../../model/values/elements';
@@ -65,7 +65,7 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
   if (!isShape(stated))
     throw new BadInput('must be an array of lengths that a tensor can have', [...at, 'shape']);
   // As [N] for [N,1].
-  const shape = fitShape(stated, { type, dims: instanceDims(input, 'unbatched') }, at);
+  const shape = fitShape(stated, { type, dims: tensorDims(input) }, at);
   const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
   if (bytes && type !== 'string') return { type, shape, data: readBytes(bytes, type, shape, place) };
   const values = bytes ? readTexts(bytes, place) : arrayAt(data, place);

@@ -1,5 +1,5 @@
 import { BadInput } from '../../model/errors';
-import { type Input, instanceDims, type Kind, type Signature } from '../../model/signature';
+import { type Input, type Kind, type Signature, tensorDims } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
@@ -18,7 +18,7 @@ export function readTensors(value: unknown, signature: Signature): Query {
     throw new BadInput('must be tensors, or objects with name, datatype, shape and data', ['inputs']);
   const { by, values } = readInstance(value, signature, ['inputs']);
   const read = (input: Input, i: number) => {
-    const dims = instanceDims(input, 'unbatched');
+    const dims = tensorDims(input);
     return encodeValue(values[i], { ...input, dims }, [input.name]);
   };
   return { columns: tensorColumns(by, signature, read), reply: 'tensors' };
