@@ -232,6 +232,15 @@ describe('what pandas makes', () => {
   });
 
   test.each([
+    ['a row of one value', { dataframe_split: { data: [[[1, 2]]] } }],
+    ['a row in a column', { dataframe_split: { columns: [0], data: [[[[1, 2]]]] } }],
+    ['a record of one value', { dataframe_records: [{ 0: [1, 2] }] }],
+  ])('where an instance is of shape [1,2], %s is itself or holds it', async (_what, body) => {
+    const { body: expected } = await ask('lstm-seq', { instances: [[[1, 2]]] });
+    expect((await ask('lstm-seq', body)).body).toEqual(expected);
+  });
+
+  test.each([
     ['to_json()', 'add', { feature1: { 0: 1, 1: 2 }, feature2: { 0: 1, 1: 2 } }, 'orient="records"'],
     ['to_json() for one input', 'identity-float32', { a: { 0: 1 }, b: { 0: 2 } }, 'orient="records"'],
     [

@@ -1,5 +1,6 @@
 import { BadInput } from '../../model/errors';
-import type { Signature } from '../../model/signature';
+import { instanceDims, type Signature } from '../../model/signature';
+import { completeShape, measure } from '../../model/values/shapes';
 import { objectAt, type Query } from './dialect';
 import { type Instance, readInstance, readRows, unnamed } from './instances';
 import { matchKeys, showName } from './keys';
@@ -34,9 +35,10 @@ export function readSplit(split: unknown, signature: Signature): Query {
   });
 }
 
-/** A row whose columns are unnamed: the value of the one input, which may lie in one of them, or be single. */
-function readUnnamed(row: unknown, { inputs: [{ dims }] }: Signature): Instance {
-  const isOne = Array.isArray(row) && row.length === 1 && (dims.length === 1 || Array.isArray(row[0]));
+/** A row whose columns are unnamed: the value of the one input, which may lie in one of them. */
+function readUnnamed(row: unknown, { inputs: [input], kind }: Signature): Instance {
+  const dims = instanceDims(input, kind);
+  const isOne = dims && Array.isArray(row) && row.length === 1 && completeShape(measure(row[0]), dims);
   return unnamed(isOne ? row[0] : row);
 }
 
