@@ -466,6 +466,7 @@ describe('a wrapped model', () => {
       { predictions: [5] },
     ],
     ['inputs', '/predict', { inputs: { half: [2, 3], feature2: [1, 1] } }, { outputs: [[5], [7]] }],
+    ['inputs without rows', '/predict', { inputs: { half: [], feature2: [] } }, { outputs: [] }],
     [
       'TensorFlow Serving’s rows',
       '/v1/models/add:predict',

@@ -23,10 +23,10 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   const isOnePiece = kind !== 'unbatched' && inputs.some(({ name }) => stackedOf(columns[name]));
   if (!isOnePiece) for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
+  // Some operators end the process on no rows, of which a wrapper's list makes no tensor.
+  if (isOnePiece && tensors.every(([one]) => !one?.shape[0])) return { runs: [], rows, isOnePiece };
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
-  // Some operators end the process on no rows.
-  if (isOnePiece && tensors.every(([{ shape }]) => shape[0] === 0)) return { runs: [], rows, isOnePiece };
   const isOneRun = (isOnePiece || runsTogether(signature)) && uneven < 0;
   if (!isOneRun && rows > mostRuns) {
     throw new BadInput(
