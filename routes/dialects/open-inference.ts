@@ -14,9 +14,6 @@ import { tensorColumns } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
 
-/** Keys that may stand beside the inputs, as well as those beside any wrapper. */
-const companions = ['outputs', 'model_name', 'model_version'];
-
 interface InferBody extends Record<string, unknown> {
   inputs: InferInput[];
 }
@@ -32,7 +29,7 @@ export function isInferRequest(body: unknown, { inputs }: Signature): body is In
 
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */
 export function readInferRequest(body: InferBody, signature: Signature, binary?: Uint8Array): Query {
-  readWrapper(body, companions);
+  readWrapper(body);
   const { inputs } = signature;
   const { outputs, parameters } = body;
   const id = body.id ?? undefined;
