@@ -117,6 +117,10 @@ const answered: Record<string, [body: string, reply: string][]> = {
     ['{"inputs":[[1,2,3]]}', '{"outputs":[{"10":1,"-20":2,"30":3}]}'],
     ['{"inputs":[]}', '{"outputs":[]}'],
   ],
+  'zipmap-one': [
+    ['{"instances":[[2],[3]]}', '{"predictions":[{"7":2},{"7":3}]}'],
+    ['2', '{"prediction":{"7":2}}'],
+  ],
   'zipmap-hand': [
     ['[]', '{"predictions":[]}'],
     ['{"inputs":[]}', '{"outputs":{"label":[],"probabilities":[]}}'],

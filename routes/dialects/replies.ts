@@ -78,9 +78,9 @@ function showTogether(outputs: readonly AnsweredOutput[], reply: ReplyToRows): M
   return new Map([[reply, reply === 'prediction' ? rowOf(0) : rows()]]);
 }
 
-/** A column whose rows are lists of a single value, without the lists. */
+/** A column whose rows are lists of a single value, without the lists; an object by a single label stays one. */
 function bareRows({ column, declared }: AnsweredOutput): Columns[string] {
-  if (!(column instanceof Column && declared)) return column;
+  if (!(column instanceof Column && declared) || declared.labels) return column;
   const { batch, dims } = declared;
   const row = batch ? dims.slice(1) : dims;
   return row.length === 1 && row[0] === 1 ? column.bare() : column;

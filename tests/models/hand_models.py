@@ -454,6 +454,10 @@ UNCHECKED = {
     "renamed": """(float[N,1] sepal_length__cm_) => (float[N,1] y) {
         y = Add(sepal_length__cm_, sepal_length__cm_)
     }""",
+    # A classifier that has seen one class.
+    "zipmap-one": """(float[N,1] x) => (float[N] y) {
+        y = ai.onnx.ml.ZipMap<classlabels_int64s = [7]>(x)
+    }""",
     # A sequence that another node reads, too.
     "sequence-used": """(float[N,2] x) => (float[] parts, float[N,2] second) {
         twice = Add(x, x)
