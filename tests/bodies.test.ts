@@ -321,6 +321,12 @@ test('POST /predict with no rows of an input that may have none runs the rows of
   expect(body).toEqual({ outputs: { y: [], z: [[4], [7]] } });
 });
 
+test('POST /predict of a model that takes one row is a 400 that suggests no batch', async () => {
+  const { status, body } = await ask('slow-single', '{"inputs":[1,2]}');
+  expect(status).toBe(400);
+  expect(body.error).toMatch(/^n must be an array of shape \[1\], not \[2\]\. /);
+});
+
 test('POST /predict with outputs beside whole tensors is a 400 that names them', async () => {
   for (const inputs of ['[[1,2]]', '{"x":[[1,2]]}']) {
     const { status, body } = await ask('identity-float32', `{"inputs":${inputs},"outputs":["y"]}`);

@@ -36,7 +36,8 @@ export function fitShape(lengths: Shape, expected: Expected, place: Path): Shape
   const shape = completeShape(lengths, dims);
   if (shape) return shape;
   const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
-  const isBatch = lengths.length === 1 && dims?.length === 1 && dims[0] === 1;
+  // Only instances may be a batch, and those of a single model not.
+  const isBatch = allowsLeadingOne === false && lengths.length === 1 && dims?.length === 1 && dims[0] === 1;
   const hint = isBatch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
   throw new BadInput(
     `must be ${takes}, not ${lengths.length === 0 ? 'a single value' : showDims(lengths)}${hint}`,
