@@ -322,6 +322,7 @@ test.each([
   const reply = await ask('identity-string', `{"instances":[["a","b"],["a",${value}]]}`);
   expect(reply.status).toBe(400);
   expect(reply.body.error).toContain('instances[1][1]');
+  expect(reply.body.error).not.toContain('data frame');
 });
 
 test('POST /predict with UTF-8 that begins with a byte order mark keeps it', async () => {

@@ -163,7 +163,8 @@ function isTyped(value: unknown): value is TypedData {
 
 /** What helps where pandas has written a value of another kind: an object by row for a column, null for a missing text. */
 function adviceFor(value: unknown, { type, missingText }: Expected): string {
-  if (kindOf(value) === 'an object') return '; send the rows of a data frame: to_json(orient="records")';
+  if (kindOf(value) === 'an object' && !isBase64(value))
+    return '; send the rows of a data frame: to_json(orient="records")';
   if (value !== null || type !== 'string') return '';
   return missingText === undefined
     ? '; where the model was trained, a missing text is called "nan" by pandas, "" by an imputer'
