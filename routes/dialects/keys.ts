@@ -52,7 +52,7 @@ export function matchKeys(
   const names = inputs.map(({ name }) => name);
   const [input] = names;
   if (features) {
-    const own = given.find((name) => !features.includes(name) && plain(name) === plain(input));
+    const own = given.find((name) => plain(name) === plain(input) && !features.includes(name));
     if (own === undefined) return { by: 'features', keys: matchNames(given, features, at) };
     const feature = given.find((name) => features.includes(name));
     if (feature !== undefined)
