@@ -117,6 +117,11 @@ test('POST /predict with FEATURES answers as scikit-learn does', async () => {
   expect(near(reply.body, expected)).toEqual(expected);
 });
 
+test('POST /predict with many FEATURES is told of some where it fails', async () => {
+  const reply = await ask('open-width', '{}', { FEATURES: Array.from('abcdefgh').join() });
+  expect(reply.body.error).toContain('(a, b, c, d, e, f, and 2 more). Try {');
+});
+
 // Every key of a row was looked for among all, which took half a minute.
 test('POST /predict with 20,000 FEATURES and 10 rows keyed by them is answered', async () => {
   const names = Array.from({ length: 20_000 }, (_, i) => `f${i}`);

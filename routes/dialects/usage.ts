@@ -9,11 +9,12 @@ const longestExample = 300;
 /** Characters of a body in the boot log. */
 const longestLine = 1024;
 
-/** What the inputs are, cut where there are many. */
-export function showInputs({ inputs, kind, features }: Signature, most = inputs.length): string {
-  const shown = inputs.slice(0, most).map((input) => showValue({ ...input, batch: kind === 'batched' }));
-  if (inputs.length > most) shown.push(`and ${inputs.length - most} more`);
-  return (shown.join(', ') || 'nothing') + (features ? ` (${features.join(', ')})` : '');
+/** What the inputs and features are, cut where there are many. */
+export function showInputs({ inputs, kind, features }: Signature, most = Number.POSITIVE_INFINITY): string {
+  const show = (names: readonly string[]) =>
+    [...names.slice(0, most), ...(names.length > most ? [`and ${names.length - most} more`] : [])].join(', ');
+  const shown = inputs.map((input) => showValue({ ...input, batch: kind === 'batched' }));
+  return (show(shown) || 'nothing') + (features ? ` (${show(features)})` : '');
 }
 
 /** `The model takes …. Try …`; of a long body, where it is to be had. */
