@@ -7,7 +7,7 @@ import { sizeOf, type Tensor } from './values/tensor';
 /** A run of made-up rows of these numbers: what it took, gave, and lasted. */
 export interface SampleRun {
   readonly rows: readonly number[];
-  /** The length of open dimensions, and how often a text is repeated in itself. */
+  /** The length of open dimensions or, where there are none, how often a text is repeated in itself. */
   readonly size: number;
   /** Without values where a thread ran them, which takes over their memory. */
   readonly feeds: readonly Tensor[];
@@ -84,7 +84,8 @@ export class Sampler {
 
   /** The values that fill a made-up row, again and again: other ones for each of three, as far as its type, its words and its categories have as many. */
   private row({ name, type, dims: [, width = 1] }: Input, row: number, size: number): unknown[] {
-    const { categories } = this.declared;
+    const { categories, hasOpenLength } = this.declared;
+    const repeats = hasOpenLength ? 1 : size;
     const words = this.declared.words.length > 0 ? this.declared.words : ['a', 'b', 'c'];
     const text = words.slice(0, (row % 3) + 1).join(' ');
     const value = type === 'string' ? text : type === 'bool' ? row % 2 === 1 : row % 3;
@@ -92,7 +93,7 @@ export class Sampler {
     const columns = known.length > 0 && typeof width === 'number' ? width : 1;
     return Array.from({ length: columns }, (_, place) => {
       const one = typeof known[place] === typeof value ? known[place] : value;
-      return typeof one === 'string' ? Array(size).fill(one).join(' ') : one;
+      return typeof one === 'string' ? Array(repeats).fill(one).join(' ') : one;
     });
   }
 }

@@ -14,6 +14,7 @@ test.each([
   ['scalar', {}],
   ['wrapper-name', {}],
   ['conv-open', {}],
+  ['city-and-sound', {}],
   ['named-0', {}],
   ['empty-beside', {}],
   ['four_features', { FEATURES: 'a,b,c,d' }],

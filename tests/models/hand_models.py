@@ -373,6 +373,12 @@ UNCHECKED = {
         codes = ai.onnx.ml.OneHotEncoder<cats_int64s = [7, 9], zeros = 0>(code)
         y = Add(x, x)
     }""",
+    # No run fits but of a category that it knows, beside 5 values or more.
+    "city-and-sound": """(string[N,1] city, float[N,1,T] x) => (float[N,1,T] y) {
+        code = ai.onnx.ml.OneHotEncoder<cats_strings = ["Oslo", "Rome"], zeros = 0>(city)
+        means = AveragePool<kernel_shape = [5]>(x)
+        y = Concat<axis = 2>(code, means)
+    }""",
     # A detector: of its outputs one has no batch dimension.
     "box-and-mask": """(float[1,h,w] image) => (float[1] box, float[h,w] mask) {
         box = ReduceMax<axes = [1, 2], keepdims = 0>(image)
