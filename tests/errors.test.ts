@@ -154,6 +154,7 @@ test.each([
   ['an index out of range', 'ids', '{"input_ids":[1,10],"attention_mask":[1,1]}'],
   ['sizes that do not go together', 'matmul-open', '{"a":[[1,2]],"b":[[1],[2],[3]]}'],
   ['more of the best than there are', 'best-of-k', '{"inputs":{"x":[1,2,3,4],"k":[5]}}'],
+  ['less of the best than none', 'best-of-k', '{"inputs":{"x":[1,2,3,4],"k":[-1]}}'],
   ['a length beyond the row', 'reversed', '{"inputs":{"x":[[1,2,3,4]],"lengths":[5]}}'],
   ['more lengths than rows', 'reversed', '{"inputs":{"x":[[1,2,3,4]],"lengths":[1,1,1]}}'],
   ['a place out of range', 'scattered', '{"inputs":{"place":[[5]]}}'],

@@ -9,12 +9,16 @@ const faults: [pattern: RegExp, words: string][] = [
     /Got invalid dimensions for input|Invalid rank for input/,
     'an input has a shape that the model does not take',
   ],
-  [/out of (data )?bounds|out of range|invalid ind(ex|ice)|index \S+ must be/i, 'an index is out of range'],
+  [
+    /out of (data )?bounds|out of range|(invalid|sequence) ind(ex|ice)|index \S+ must be/i,
+    'an index is out of range',
+  ],
   [
     /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) (the )?same|sequence.len(s|gth)|don't match|should not be greater than/i,
     'the sizes of the inputs do not suit it',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],
+  [/\bnegative\b|must be >= 0|greater than 0/, 'a value is negative or zero where the model needs more'],
   [
     /coefficients (size|length) \(|expected feature_count=|requests feature \d+ but|Either both scale and offset|Cannot split using values in 'split'/i,
     'a row has another number of values than the model takes',
