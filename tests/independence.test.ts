@@ -84,7 +84,7 @@ const unproved: Record<string, string> = {
   reduce_noop: 'ReduceSum in m goes across rows',
   reverse_columns: 'Slice in y leaves entries out',
   // Lengths behind a convolution or a pool are not followed.
-  conv: 'Reshape',
+  conv: 'Reshape in y makes an unknown number of rows',
   conv_odd: 'Reshape',
 };
 

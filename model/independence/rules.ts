@@ -103,7 +103,8 @@ function regroup(x: Known, target: readonly number[]): Known {
   const shape = copied.map((length, place) => (target[place] === -1 ? open : length));
   if (!hasRows(x)) return { shape };
   const rows = rowAxis({ shape });
-  if (rows < 0) throw new Mixes('makes a fixed number of rows');
+  if (rows < 0)
+    throw new Mixes(`makes ${shape.includes(Number.NaN) ? 'an unknown' : 'a fixed'} number of rows`);
   const isApart = sizeOf(shape.slice(0, rows)) === sizeOf(x.shape.slice(0, rowAxis(x)));
   if (!isApart || !Number.isInteger(shape[rows])) throw new Mixes();
   return { shape };
