@@ -72,10 +72,10 @@ async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): 
   const { size: firstSize } = first;
   const [one] = first.rows;
   const [two, three] = [one + 1, one + 2];
-  const later = kind === 'batched' ? [[one, two, three], [two], [three]] : [[two]];
+  // What the first dimension of an unbatched model counts is a length like others, along which values differ, too.
+  const later = { batched: [[one, two, three], [two], [three]], single: [[two]], unbatched: [[two, three]] };
   const runs: (SampleRun | undefined)[] = [first];
-  for (const rows of later) runs.push(await sampler.run(rows, firstSize));
-  // What the first dimension of an unbatched model counts is a length like others.
+  for (const rows of later[kind]) runs.push(await sampler.run(rows, firstSize));
   const others = kind === 'unbatched' ? [one, one] : [one];
   let longer: SampleRun | undefined;
   for (const size of lengths.filter((size) => size > firstSize)) longer ??= await sampler.run(others, size);

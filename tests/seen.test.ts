@@ -85,6 +85,7 @@ test.each([
     ['code', 'x'],
   ],
   ['similarity', 'unbatched', [['Q', 'D']], ['q', 'd']],
+  ['span', 'unbatched', [['']], ['x']],
   ['label-of-one', 'batched', [['']], ['x']],
   ['batch-inside', 'batched', [['', 2]], ['x', 'weights']],
   ['open-one', 'batched', [['N', 1]], ['x']],

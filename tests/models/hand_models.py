@@ -379,6 +379,14 @@ UNCHECKED = {
         means = AveragePool<kernel_shape = [5]>(x)
         y = Concat<axis = 2>(code, means)
     }""",
+    # As many as the values lie apart.
+    "span": """(int64[4] x) => (int64[K] y) {
+        one = Constant<value_int = 1>()
+        least = ReduceMin<keepdims = 0>(x)
+        largest = ReduceMax<keepdims = 0>(x)
+        end = Add(largest, one)
+        y = Range(least, end, one)
+    }""",
     # A detector: of its outputs one has no batch dimension.
     "box-and-mask": """(float[1,h,w] image) => (float[1] box, float[h,w] mask) {
         box = ReduceMax<axes = [1, 2], keepdims = 0>(image)
