@@ -52,6 +52,11 @@ export function tensorDims({ dims }: Input): readonly Dim[] | undefined {
   return dims.length === 0 ? undefined : dims;
 }
 
+/** Those of one instance's value. */
+export function instanceDims(input: Input, kind: Kind): readonly Dim[] | undefined {
+  return kind === 'unbatched' ? tensorDims(input) : input.dims.slice(1);
+}
+
 /** Whether all rows of a body may run together: their outputs can be told apart. */
 export function runsTogether({ kind, outputs }: Signature): boolean {
   return kind === 'batched' && outputs.every(({ batch }) => batch);

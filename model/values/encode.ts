@@ -1,5 +1,5 @@
 import { BadInput, kindOf, type Path } from '../errors';
-import { type Input, type Kind, runsTogether, type Signature, showDims, tensorDims } from '../signature';
+import { type Input, instanceDims, type Kind, runsTogether, type Signature, showDims } from '../signature';
 import { isBase64 } from './base64';
 import { readBase64 } from './bytes';
 import { Column, type Columns } from './column';
@@ -55,7 +55,7 @@ function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tens
 /** One tensor of all rows or, where they have different shapes, one a row. */
 function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor[] {
   const { name, type, missingText } = input;
-  const rowDims = kind === 'unbatched' ? tensorDims(input) : input.dims.slice(1);
+  const rowDims = instanceDims(input, kind);
   // Of whole values, one behind another.
   const dims = kind === 'unbatched' ? rowDims && ['', ...rowDims] : input.dims;
   const stacked = stackedOf(column);
