@@ -207,7 +207,7 @@ test.each([
   const { agent, post } = await serveOnce(model);
   for (const path of ['/predict', `/v2/models/${model}/infer`]) {
     const { error } = (await post(path, '?')).body;
-    const [, example, longer] = / (?:Try (.+)|GET (.+) gives a body)$/.exec(error) ?? [];
+    const [, longer, example] = / Try (?:the body that GET (.+) gives|(.+))$/.exec(error) ?? [];
     const { body } = await post(path, example ?? (await agent.get(longer)).text);
     expect(body.error).toBeUndefined();
   }

@@ -23,7 +23,7 @@ export function hintFor({ name, signature }: Model, baseUrl: string): string {
   const example = exampleOf(signature)?.trimEnd();
   if (example === undefined) return takes;
   if (example.length <= longestExample) return `${takes}. Try ${example}`;
-  return `${takes}. GET ${baseUrl}/predict/${encodeURIComponent(name)} gives a body`;
+  return `${takes}. Try the body that GET ${baseUrl}/predict/${encodeURIComponent(name)} gives`;
 }
 
 /** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
