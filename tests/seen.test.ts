@@ -258,6 +258,12 @@ describe('what pandas makes', () => {
     ],
     ['an object keyed by features', 'identity-float32', { a: 1, b: 2 }, 'set FEATURES'],
     ['rows keyed by features', 'identity-float32', [{ a: 1, b: 2 }], 'set FEATURES'],
+    [
+      'an unknown key beside the input',
+      'identity-float32',
+      { x: [1, 2], y: 1 },
+      'unknown input "y" in the body. The',
+    ],
   ])('%s is a 400 that says what helps', async (_what, model, body, words) => {
     const reply = await ask(model, body);
     expect(reply.status).toBe(400);

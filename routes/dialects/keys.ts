@@ -58,7 +58,7 @@ export function matchKeys(
     if (feature !== undefined)
       throw new BadInput(`${showName(feature)} is a part of ${showName(input)}: give one of the two`);
   }
-  const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2;
+  const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2 && !given.includes(input);
   const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}`;
   return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };
 }
