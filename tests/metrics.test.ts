@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import request from 'supertest';
 import { createApp } from '../app';
 import { expectError } from './ask';
@@ -214,4 +216,13 @@ test('With WEB_CONCURRENCY it speaks for all workers, also when one has died', a
   expect(status).toBe(200);
   expect(samplesOf(text).get(predictions)).toBeLessThan(sent);
   expect(text).not.toMatch(/null|undefined/);
+});
+
+test('A worker whose models are still loading keeps nobody waiting for the metrics', async () => {
+  const start = performance.now();
+  const folder = join(root, 'tests', 'models', 'mixing');
+  const { port } = await startServer(folder, { WEB_CONCURRENCY: '2', LOG_FORMAT: 'off' });
+  // The other worker starts when this one has, and takes as long.
+  await wait((performance.now() - start) / 2);
+  expect((await ask(port, '/metrics')).status).toBe(200);
 });

@@ -14,6 +14,9 @@ const Gauge: typeof Prom.Gauge = require('prom-client/lib/gauge');
 const Histogram: typeof Prom.Histogram = require('prom-client/lib/histogram');
 const Registry: typeof Prom.Registry = require('prom-client/lib/registry');
 
+// It listens for the primary, which waits for all workers, from now on: its models may take long to load.
+if (isOurWorker) new AggregatorRegistry();
+
 const requestBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25];
 const runBuckets = [0.0001, 0.00025, 0.0005, ...requestBuckets];
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -100,8 +103,6 @@ function collectDefaults(register: Prom.Registry): void {
 function shareWithPrimary(registry: Prom.Registry): () => Promise<string> {
   collectDefaults(registry);
   AggregatorRegistry.setRegistries(registry);
-  // It listens for the primary from then on.
-  new AggregatorRegistry();
   return async () => {
     process.send?.({ scrape: '' });
     for await (const [{ scrape }] of on(process, 'message')) {
