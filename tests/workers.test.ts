@@ -107,6 +107,16 @@ test('All workers killed at once are replaced, again and again', async () => {
     await until(() => ![...servedBy(server).keys()].some(isAlive));
   }
   await untilServing(server, 2);
+  // They ask the primary for the metrics, and die before it asks them.
+  server.child.kill('SIGSTOP');
+  const scrape = ask(server.port, '/metrics').catch(() => {});
+  await wait(500);
+  for (const pid of [...servedBy(server).keys()].filter(isAlive)) process.kill(pid, 'SIGKILL');
+  await wait(500);
+  server.child.kill('SIGCONT');
+  await scrape;
+  await until(() => server.stderr().match(/died/g)?.length === 8);
+  await untilServing(server, 2);
   expect(server.child.exitCode).toBe(null);
 });
 

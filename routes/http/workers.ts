@@ -41,7 +41,11 @@ export class Workers {
   }
 
   private fork(): void {
-    if (!this.isEnding) cluster.fork({ [workerMark]: '1' });
+    if (this.isEnding) return;
+    cluster.fork({ [workerMark]: '1' }).on('error', (error: NodeJS.ErrnoException) => {
+      // The metrics were asked of a worker that has just died.
+      if (error.syscall !== 'write') throw error;
+    });
   }
 
   private onListening({ id }: Worker): void {
