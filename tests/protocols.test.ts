@@ -465,6 +465,7 @@ describe('POST /v2/models/:name/infer', () => {
 
   test.each<[string, object, string]>([
     ['no datatype', { inputs: [{ ...x, datatype: undefined }] }, 'objects with name, datatype'],
+    ['no inputs', { inputs: [] }, 'missing input'],
     [
       'no datatype, beside outputs',
       { inputs: [{ ...x, datatype: undefined }], outputs: [{ name: 'y' }] },

@@ -19,9 +19,8 @@ interface InferBody extends Record<string, unknown> {
 }
 
 /** Whether a body is in the protocol's form: `inputs` is a list whose elements name themselves and their datatype. */
-export function isInferRequest(body: unknown, { inputs }: Signature): body is InferBody {
-  if (!isObject(body) || !Array.isArray(body.inputs) || (body.inputs.length === 0 && inputs.length > 0))
-    return false;
+export function isInferRequest(body: unknown): body is InferBody {
+  if (!isObject(body) || !Array.isArray(body.inputs)) return false;
   return body.inputs.every(
     (input) => isObject(input) && typeof input.name === 'string' && typeof input.datatype === 'string',
   );
