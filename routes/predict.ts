@@ -15,7 +15,7 @@ import { send, sendJson, sendOptions, sendText } from './http/send';
 
 /** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
 const answer =
-  (write: Dialect, read = readForm): RequestHandler =>
+  (write: Dialect, read: typeof readForm): RequestHandler =>
   (req, res) => {
     const { model, signal } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
@@ -74,7 +74,7 @@ export function predictRoutes(
     });
   };
 
-  const predict = (dialect: Dialect) => [...guarded, answer(dialect)];
+  const predict = (dialect: Dialect, read = readForm) => [...guarded, answer(dialect, read)];
 
   serve('/predict{/:name}', { get: [sendExample], post: predict(flask) });
   serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
@@ -92,7 +92,7 @@ export function predictRoutes(
   serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  serve('/v2/models/:name{/versions/:version}/infer', { post: [...guarded, answer(flask, readInferForm)] });
+  serve('/v2/models/:name{/versions/:version}/infer', { post: predict(flask, readInferForm) });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
   serve('/v2/models/:name{/versions/:version}/ready', {
     get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],

@@ -1,7 +1,7 @@
 import { allNodes, type Node, type OnnxFile } from './onnx';
 
 /** For the columns of an input, by their place, a category that the encoder which reads the column knows. */
-export type Categories = Map<string, (string | number)[]>;
+type Categories = Map<string, (string | number)[]>;
 
 interface InputColumn {
   input: string;

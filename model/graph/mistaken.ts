@@ -1,12 +1,12 @@
 import { readInto } from './protobuf';
 
-/** What a file is that is taken for another, by how it begins, and what to do. */
+/** What a file is, by how its text begins, and what to do. */
 const placeholders: [RegExp, string][] = [
   [/^version https:\/\/git-lfs/, 'a Git LFS pointer, which stands for the file: run git lfs pull'],
   [/^\s*<(!doctype|html|head|\?xml)/i, 'a web page, perhaps for signing in: download the file itself'],
 ];
 
-/** The patterns are of hexadecimal digits. */
+/** The same, by hexadecimal digits. */
 const formats: [RegExp, string][] = [
   [/^$/, 'empty: copy it again'],
   // A ModelProto begins with its ir_version.

@@ -66,7 +66,7 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const shape = completeShape(lengths, dims);
   const plain = shape && encodeNested(rows, type, lengths, shape);
   if (plain && 'data' in plain) return [plain];
-  const expected = { type, dims: rowDims, allowsLeadingOne: kind === 'single', missingText };
+  const expected = { type, dims: rowDims, kind, missingText };
   // The first row that is not like those before: most often the mistake.
   const [odd] = plain?.misfit ?? [0];
   encodeValue(rows[odd], expected, [name, odd]);

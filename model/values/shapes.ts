@@ -1,5 +1,5 @@
 import { BadInput, type Path } from '../errors';
-import { type Dim, showDims } from '../signature';
+import { type Dim, type Kind, showDims } from '../signature';
 import type { ElementType } from './elements';
 import { type Shape, sizeOf } from './tensor';
 
@@ -10,8 +10,8 @@ export interface Expected {
   type: ElementType;
   /** Undefined where any shape will do. */
   dims: readonly Dim[] | undefined;
-  /** Whether a first dimension of 1 may stand before the others. */
-  allowsLeadingOne?: boolean;
+  /** Of one instance's value, for which kind of model it is. */
+  kind?: Kind;
   /** What a missing text is called. */
   missingText?: string;
 }
@@ -26,18 +26,17 @@ export function fitFlat(length: number, { dims }: Expected, place: Path): Shape 
 
 /** The full shape of a value that nests as `lengths`, with what it may leave out. Throws BadInput. */
 export function fitShape(lengths: Shape, expected: Expected, place: Path): Shape {
-  const { dims, allowsLeadingOne, type } = expected;
+  const { dims, kind, type } = expected;
   if (lengths.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
   if (!isShape(lengths)) throw new BadInput('has too many empty rows', place);
-  if (dims && allowsLeadingOne && lengths.length === dims.length + 1) {
+  if (dims && kind === 'single' && lengths.length === dims.length + 1) {
     if (lengths[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
     return fitShape(lengths.slice(1), { type, dims }, place);
   }
   const shape = completeShape(lengths, dims);
   if (shape) return shape;
   const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
-  // Only instances may be a batch, and those of a single model not.
-  const isBatch = allowsLeadingOne === false && lengths.length === 1 && dims?.length === 1 && dims[0] === 1;
+  const isBatch = kind === 'batched' && lengths.length === 1 && dims?.length === 1 && dims[0] === 1;
   const hint = isBatch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
   throw new BadInput(
     `must be ${takes}, not ${lengths.length === 0 ? 'a single value' : showDims(lengths)}${hint}`,
