@@ -5,7 +5,7 @@ import type { Signature } from '../model/signature';
 import { bytesOfColumns } from '../model/values/column';
 import { splitBody } from './dialects/binary-tensors';
 import type { Body, Dialect, Query } from './dialects/dialect';
-import { readForm, readInferForm } from './dialects/forms';
+import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
 import { exampleOf, hintFor } from './dialects/usage';
@@ -15,11 +15,11 @@ import { send, sendJson, sendOptions, sendText } from './http/send';
 
 /** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
 const answer =
-  (write: Dialect, read: typeof readForm): RequestHandler =>
+  (write: Dialect): RequestHandler =>
   (req, res) => {
     const { model, signal } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
-    const { columns, ...query } = read(bodyOf(req, model.signature), model.signature); // parses JSON,
+    const { columns, ...query } = readForm(bodyOf(req, model.signature), model.signature); // parses JSON,
     return model
       .predict(columns, signal) // runs the model,
       .then(
@@ -74,7 +74,7 @@ export function predictRoutes(
     });
   };
 
-  const predict = (dialect: Dialect, read = readForm) => [...guarded, answer(dialect, read)];
+  const predict = (dialect: Dialect) => [...guarded, answer(dialect)];
 
   serve('/predict{/:name}', { get: [sendExample], post: predict(flask) });
   serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
@@ -92,7 +92,7 @@ export function predictRoutes(
   serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
-  serve('/v2/models/:name{/versions/:version}/infer', { post: predict(flask, readInferForm) });
+  serve('/v2/models/:name{/versions/:version}/infer', { post: predict(flask) });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
   serve('/v2/models/:name{/versions/:version}/ready', {
     get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],

@@ -32,7 +32,7 @@ const answered: Record<string, [body: string, reply: string][]> = {
     ['{"dataframe_split":{"columns":["x"],"data":[[[1,2]]]}}', '{"predictions":[[1,2]]}'],
     ['{"inputs":[[1,2],[3,4]]}', '{"outputs":[[1,2],[3,4]]}'],
     ['{"inputs":{"x":[[1,2],[3,4]]}}', '{"outputs":[[1,2],[3,4]]}'],
-    ['{"inputs":[]}', '{"outputs":[]}'],
+    ['{"inputs":{"x":[]}}', '{"outputs":[]}'],
     [`{"b64":"${f32(1, 2)}","shape":[2]}`, '{"prediction":[1,2]}'],
     [`{"b64":"${f32(1, 2, 3, 4)}","shape":[2,2]}`, '{"predictions":[[1,2],[3,4]]}'],
     [`{"b64":"${f32(1, 2)}"}`, '{"prediction":[1,2]}'],
@@ -115,7 +115,7 @@ const answered: Record<string, [body: string, reply: string][]> = {
     ['[1,2,3]', '{"prediction":{"10":1,"-20":2,"30":3}}'],
     ['{"instances":[[1,2,3],[0,1,0]]}', '{"predictions":[{"10":1,"-20":2,"30":3},{"10":0,"-20":1,"30":0}]}'],
     ['{"inputs":[[1,2,3]]}', '{"outputs":[{"10":1,"-20":2,"30":3}]}'],
-    ['{"inputs":[]}', '{"outputs":[]}'],
+    ['{"inputs":{"x":[]}}', '{"outputs":[]}'],
   ],
   'zipmap-one': [
     ['{"instances":[[2],[3]]}', '{"predictions":[{"7":2},{"7":3}]}'],
@@ -123,7 +123,7 @@ const answered: Record<string, [body: string, reply: string][]> = {
   ],
   'zipmap-hand': [
     ['[]', '{"predictions":[]}'],
-    ['{"inputs":[]}', '{"outputs":{"label":[],"probabilities":[]}}'],
+    ['{"inputs":{"x":[]}}', '{"outputs":{"label":[],"probabilities":[]}}'],
   ],
   // Rows that depend on each other run together.
   cumsum0: [['{"instances":[[1,2],[3,4],[5,6]]}', '{"predictions":[[1,2],[4,6],[9,12]]}']],
@@ -235,6 +235,8 @@ const refused: Record<string, [body: string, ...words: string[]][]> = {
   ],
   'identity-float32': [
     ['{"inputs":[1,2]}', 'x must', '[N,2]', '[2]'],
+    // A list of no tensors is the Open Inference Protocol's on every path.
+    ['{"inputs":[]}', 'missing input "x" in inputs'],
     ['{"instances":[[1,2],[[3,4]]]}', 'instances[1]', '[2]', '[1,2]'],
     ['[1,2,3]', 'x must', '[2]', '[3]'],
     ['[[1,2],[3]]', 'x[1]', '[2]', '[1]'],

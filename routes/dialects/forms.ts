@@ -21,21 +21,13 @@ const readers: Record<string, (value: unknown, signature: Signature) => Query> =
 
 /** Reads a body of any form, the first that fits: whole tensors with their values, of rows the keys only. Throws BadInput. */
 export function readForm({ json, binary }: Body, signature: Signature): Query {
-  // A list of none is a tensor without rows.
-  if (isInferRequest(json) && (json.inputs.length > 0 || signature.inputs.length === 0))
-    return readInferRequest(json, signature, binary);
+  if (isInferRequest(json)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
   const wrapper = isObject(json) && readWrapper(json);
   if (wrapper) return readers[wrapper](json[wrapper], signature);
   // Told by the first, so that an odd one among them is named by its place.
   const isList = Array.isArray(json) && !isBare(json[0], signature);
   return isList ? readRows(json, signature, []) : readValues(json, signature);
-}
-
-/** The same on the Open Inference Protocol's paths, where a list of no inputs misses them all. */
-export function readInferForm(body: Body, signature: Signature): Query {
-  const { json, binary } = body;
-  return isInferRequest(json) ? readInferRequest(json, signature, binary) : readForm(body, signature);
 }
 
 /** One instance or, where its values have the inputs' full rank, a batch. */
