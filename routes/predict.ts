@@ -3,7 +3,6 @@ import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Signature } from '../model/signature';
 import { bytesOfColumns } from '../model/values/column';
-import { splitBody } from './dialects/binary-tensors';
 import type { Body, Dialect, Query } from './dialects/dialect';
 import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
@@ -28,12 +27,18 @@ const answer =
       );
   };
 
-/** The JSON of a request and, where a header says how long it is, the bytes behind it. Throws BadInput or HttpError. */
+/** Of Triton's binary tensor data, a header says how many bytes are JSON. Throws BadInput or HttpError. */
 function bodyOf(req: Request, signature: Signature): Body {
   const header = req.headers['inference-header-content-length'];
   if (typeof header !== 'string') return { json: jsonOf(req, signature) };
-  const { json, binary } = splitBody(takeBytes(req), header);
-  return { json: parseJson(json, signature), binary };
+  const bytes = takeBytes(req);
+  if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
+    throw new BadInput(
+      `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
+    );
+  }
+  const length = Number(header);
+  return { json: parseJson(bytes.subarray(0, length), signature), binary: bytes.subarray(length) };
 }
 
 /** Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. */

@@ -11,17 +11,6 @@ export interface InferInput extends Record<string, unknown> {
   datatype: string;
 }
 
-/** Cuts a body in two, of which a header says how many bytes are JSON. Throws BadInput. */
-export function splitBody(bytes: Buffer, header: string): { json: Buffer; binary: Buffer } {
-  if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
-    throw new BadInput(
-      `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
-    );
-  }
-  // Parsing may free the memory of what it is given, in which the binary data lie.
-  return { json: Buffer.from(bytes.subarray(0, Number(header))), binary: bytes.subarray(Number(header)) };
-}
-
 /** The bytes of each input that has some. */
 export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
   let end = 0;
