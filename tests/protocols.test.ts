@@ -338,6 +338,7 @@ describe('POST /v2/models/:name/infer', () => {
     ['INT64', 'float16'],
     ['FP32', 'int8'],
     ['UINT8', 'uint64'],
+    ['BF16', 'float32'],
   ])('reads JSON data of datatype %s for %s value by value', async (datatype, type) => {
     const { body } = await infer(`identity-${type}`, { inputs: [{ ...x, datatype }] });
     expect(body.outputs).toMatchObject([{ shape: [1, 2], data: [1, 2] }]);
@@ -474,13 +475,12 @@ describe('POST /v2/models/:name/infer', () => {
     ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
     ['the same input twice', { inputs: [x, x] }, 'x'],
     ['input-0 beside the input itself', { inputs: [{ ...x, name: 'input-0' }, x] }, 'input-0'],
-    ['the datatype of texts', { inputs: [{ ...x, datatype: 'BYTES' }] }, 'FP32'],
+    ['texts for numbers', { inputs: [{ ...x, datatype: 'BYTES', data: ['a', 'b'] }] }, 'data[0]'],
     [
       'a value beyond the range under another datatype',
       { inputs: [{ ...x, datatype: 'FP64', data: [1, 1e39] }] },
       'data[1]',
     ],
-    ['a datatype that there is not', { inputs: [{ ...x, datatype: 'BF16' }] }, 'FP32'],
     ['no shape', { inputs: [{ ...x, shape: undefined }] }, 'shape'],
     [
       'a shape that does not fit the model',
@@ -508,6 +508,11 @@ describe('POST /v2/models/:name/infer', () => {
       'bytes that are not there',
       { inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 8 } }] },
       '8',
+    ],
+    [
+      'bytes of another datatype',
+      { inputs: [{ ...x, data: undefined, datatype: 'INT32', parameters: { binary_data_size: 0 } }] },
+      'inputs[0].datatype must be FP32 for x',
     ],
     ['both data and bytes', { inputs: [{ ...x, parameters: { binary_data_size: 0 } }] }, 'binary_data_size'],
     [

@@ -83,11 +83,6 @@ export function isElementType(name: string): name is ElementType {
   return Object.hasOwn(elements, name);
 }
 
-/** The datatypes of numbers. */
-export const numericDatatypes = Object.values(elements)
-  .map(({ datatype }) => datatype)
-  .filter((datatype) => !['BOOL', 'BYTES'].includes(datatype));
-
 function element(
   datatype: string,
   List: { new (length: number): Data; BYTES_PER_ELEMENT?: number },

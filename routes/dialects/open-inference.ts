@@ -2,7 +2,7 @@ import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
 import { type Input, type Output, type Signature, tensorDims } from '../../model/signature';
 import { readBytes } from '../../model/values/bytes';
 import { Column, type Columns } from '../../model/values/column';
-import { elementOf, numericDatatypes } from '../../model/values/elements';
+import { elementOf } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, fitShape, isShape } from '../../model/values/shapes';
@@ -54,9 +54,8 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
   const { type, name } = input;
   const { datatype, shape: stated, data } = given;
   const expected = elementOf(type).datatype;
-  // JSON numbers of another datatype are read as the input's, value by value; bytes are not.
-  const areNumbers = [datatype, expected].every((one) => numericDatatypes.includes(one));
-  if (datatype !== expected && (bytes || !areNumbers))
+  // MLServer's codecs call every float FP64: JSON is checked value by value, whatever its datatype; bytes cannot be.
+  if (bytes && datatype !== expected)
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
   if (!isShape(stated))
     throw new BadInput('must be an array of lengths that a tensor can have', [...at, 'shape']);
