@@ -244,18 +244,6 @@ describe('what pandas makes', () => {
   test.each([
     ['to_json()', 'add', { feature1: { 0: 1, 1: 2 }, feature2: { 0: 1, 1: 2 } }, 'orient="records"'],
     ['to_json() for one input', 'identity-float32', { a: { 0: 1 }, b: { 0: 2 } }, 'orient="records"'],
-    [
-      'orient="index"',
-      'add',
-      { 0: { feature1: 1, feature2: 2 }, 1: { feature1: 1, feature2: 2 } },
-      'orient="records"',
-    ],
-    [
-      'orient="table"',
-      'add',
-      { schema: { fields: [] }, data: [{ feature1: 1, feature2: 2 }] },
-      'orient="records"',
-    ],
     ['an object keyed by features', 'identity-float32', { a: 1, b: 2 }, 'set FEATURES'],
     ['rows keyed by features', 'identity-float32', [{ a: 1, b: 2 }], 'set FEATURES'],
     [

@@ -57,16 +57,10 @@ function pathIn(
 /** The values of inputs or of features, by their names; for a one-input model also its bare value. Throws BadInput. */
 export function readInstance(value: unknown, signature: Signature, at: Path): Instance {
   if (isBare(value, signature)) return unnamed(value);
-  const { inputs, features } = signature;
+  const { inputs } = signature;
   const keyed = objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
   if (hasJust(keyed, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
-  const names = Object.keys(keyed);
-  const table = features ? undefined : names.find((name) => isObject(keyed[name]) && !isBase64(keyed[name]));
-  if (table !== undefined) {
-    const hint = 'send the rows of a data frame, to_json(orient="records"), or {"dataframe_split": …}';
-    throw new BadInput(`must not be an object; ${hint}`, [...at, table]);
-  }
-  const { by, keys } = matchKeys(names, signature, at);
+  const { by, keys } = matchKeys(Object.keys(keyed), signature, at);
   return { by, values: keys.map((key) => keyed[key]) };
 }
 

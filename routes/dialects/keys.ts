@@ -59,7 +59,8 @@ export function matchKeys(
       throw new BadInput(`${showName(feature)} is a part of ${showName(input)}: give one of the two`);
   }
   const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2 && !given.includes(input);
-  const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}`;
+  const rows = 'of a data frame send the rows, to_json(orient="records")';
+  const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}; ${rows}`;
   return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };
 }
 
