@@ -465,13 +465,8 @@ describe('POST /v2/models/:name/infer', () => {
   });
 
   test.each<[string, object, string]>([
-    ['no datatype', { inputs: [{ ...x, datatype: undefined }] }, 'objects with name, datatype'],
+    ['no datatype', { inputs: [{ ...x, datatype: undefined }] }, 'x must be an array of shape [N,2]'],
     ['no inputs', { inputs: [] }, 'missing input'],
-    [
-      'no datatype, beside outputs',
-      { inputs: [{ ...x, datatype: undefined }], outputs: [{ name: 'y' }] },
-      'objects with name, datatype',
-    ],
     ['another input', { inputs: [{ ...x, name: 'z' }] }, 'z'],
     ['the same input twice', { inputs: [x, x] }, 'x'],
     ['input-0 beside the input itself', { inputs: [{ ...x, name: 'input-0' }, x] }, 'input-0'],

@@ -1,11 +1,8 @@
 import { BadInput, type Path, showPath } from '../../model/errors';
 import { type Signature, wrappers } from '../../model/signature';
-import { isObject } from './dialect';
 
-/** Keys of other protocols that may stand beside a wrapper. */
+/** Keys of other protocols that may stand beside any wrapper. */
 const companions = ['signature_name', 'id', 'parameters', 'params'];
-/** Keys of the Open Inference Protocol that may stand beside a list of inputs, too. */
-const inferCompanions = ['outputs', 'model_name', 'model_version'];
 
 /** A name as a message shows it. */
 export function showName(name: string): string {
@@ -64,13 +61,12 @@ export function matchKeys(
   return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };
 }
 
-/** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that may not stand beside it. */
-export function readWrapper(body: Record<string, unknown>): string | undefined {
+/** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that may not stand beside it, as these others may. */
+export function readWrapper(body: Record<string, unknown>, others: string[] = []): string | undefined {
   const found = wrappers.filter((name) => Object.hasOwn(body, name));
   if (found.length === 0) return undefined;
   if (found.length > 1) throw new BadInput(`a body has one of ${found.join(' and ')}, not both`);
-  const isInfer = Array.isArray(body.inputs) && body.inputs.every(isObject);
-  const known = [...found, ...companions, ...(isInfer ? inferCompanions : [])];
+  const known = [...found, ...companions, ...others];
   const unknown = Object.keys(body).find((key) => !known.includes(key));
   if (unknown !== undefined) throw new BadInput(`unknown key ${showName(unknown)} beside ${found[0]}`);
   if (typeof (body.signature_name ?? '') !== 'string') throw new BadInput('signature_name must be a string');

@@ -28,7 +28,7 @@ export function isInferRequest(body: unknown): body is InferBody {
 
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */
 export function readInferRequest(body: InferBody, signature: Signature, binary?: Uint8Array): Query {
-  readWrapper(body);
+  readWrapper(body, ['outputs', 'model_name', 'model_version']);
   const { inputs } = signature;
   const { outputs, parameters } = body;
   const id = body.id ?? undefined;

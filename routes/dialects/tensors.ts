@@ -1,21 +1,16 @@
-import { BadInput } from '../../model/errors';
 import { type Input, type Kind, type Signature, tensorDims } from '../../model/signature';
-import { isBase64 } from '../../model/values/base64';
 import { Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
 import { encodeValue } from '../../model/values/encode';
 import { byName, checkRows } from '../../model/values/names';
 import type { Tensor } from '../../model/values/tensor';
-import { isObject, type Query } from './dialect';
+import type { Query } from './dialect';
 import { type Instance, readInstance } from './instances';
 
 // Whole tensors, all rows in one piece.
 
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
-  // One that names no datatype, or rows in place of tensors.
-  if (Array.isArray(value) && isObject(value[0]) && !isBase64(value[0]))
-    throw new BadInput('must be tensors, or objects with name, datatype, shape and data', ['inputs']);
   const { by, values } = readInstance(value, signature, ['inputs']);
   const read = (input: Input, i: number) => {
     const dims = tensorDims(input);
