@@ -5,10 +5,9 @@ import { readBase64 } from '../../model/values/bytes';
 import type { Columns } from '../../model/values/column';
 import { byName, checkRows } from '../../model/values/names';
 import { arrayAt, type Body, isObject, type Query } from './dialect';
-import { readRecords, readSplit } from './frames';
-import { isBare, readInstance, readRows } from './instances';
 import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';
+import { isBare, readInstance, readRecords, readRows, readSplit } from './rows';
 import { inputColumn, readTensors } from './tensors';
 
 /** How the value of each wrapper is read. A new one goes here, and its name into model/signature.ts. */

@@ -5,7 +5,7 @@ import { encodeValue } from '../../model/values/encode';
 import { byName, checkRows } from '../../model/values/names';
 import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
-import { type Instance, readInstance } from './instances';
+import { type Instance, readInstance } from './rows';
 
 // Whole tensors, all rows in one piece.
 

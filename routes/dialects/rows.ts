@@ -1,11 +1,12 @@
 import { BadInput, type Path } from '../../model/errors';
-import type { Signature } from '../../model/signature';
+import { instanceDims, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { byName, hasJust } from '../../model/values/names';
+import { completeShape, measure } from '../../model/values/shapes';
 import { arrayAt, isObject, objectAt, type Query } from './dialect';
-import { matchKeys } from './keys';
+import { matchKeys, showName } from './keys';
 
-// Instances, made into columns.
+// Instances, and the rows of data frames as pandas and MLflow write them.
 
 /** The value of each input or, where these name them, of each feature of the one input. */
 export interface Instance {
@@ -56,7 +57,7 @@ function pathIn(
 
 /** The values of inputs or of features, by their names; for a one-input model also its bare value. Throws BadInput. */
 export function readInstance(value: unknown, signature: Signature, at: Path): Instance {
-  if (isBare(value, signature)) return unnamed(value);
+  if (isBare(value, signature)) return { by: 'nothing', values: [value] };
   const { inputs } = signature;
   const keyed = objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
   if (hasJust(keyed, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
@@ -64,13 +65,53 @@ export function readInstance(value: unknown, signature: Signature, at: Path): In
   return { by, values: keys.map((key) => keyed[key]) };
 }
 
-/** An instance without names: the value of the one input. */
-export function unnamed(value: unknown): Instance {
-  return { by: 'nothing', values: [value] };
-}
-
 /** Whether this is the value of a one-input model, and not an object keyed by names; bytes are an object in place of arrays. */
 export function isBare(value: unknown, { inputs, features }: Signature): boolean {
   if (inputs.length !== 1) return false;
   return !isObject(value) || (isBase64(value) && inputs[0].name !== 'b64' && !features?.includes('b64'));
+}
+
+export function readRecords(records: unknown, signature: Signature): Query {
+  return readRows(records, signature, ['dataframe_records'], (record, _, at) => {
+    const keyed = objectAt(record, at);
+    const isUnnamed = areUnnamed(Object.keys(keyed), signature);
+    return isUnnamed ? readUnnamed(Object.values(keyed), signature) : readInstance(keyed, signature, at);
+  });
+}
+
+export function readSplit(split: unknown, signature: Signature): Query {
+  const frame = ['dataframe_split'];
+  const { columns, data, index, ...rest } = objectAt(split, frame);
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw new BadInput(`has an unknown key ${showName(unknown)}`, frame);
+  const list = [...frame, 'data'];
+  if (areUnnamed(columns, signature)) return readRows(data, signature, list, readUnnamed);
+  const at = [...frame, 'columns'];
+  if (!Array.isArray(columns) || columns.some((name) => typeof name === 'object'))
+    throw new BadInput('must be an array of names', at);
+  const names = columns.map(String);
+  const { by, keys } = matchKeys(names, signature, at);
+  const places = keys.map((key) => names.indexOf(key));
+  return readRows(data, signature, list, (row, _, at) => {
+    if (!Array.isArray(row) || row.length !== names.length)
+      throw new BadInput(`must be an array of ${names.length} values`, at);
+    return { by, values: places.map((place) => row[place]) };
+  });
+}
+
+/** A row whose columns are unnamed: the value of the one input, which may lie in one of them. */
+function readUnnamed(row: unknown, { inputs: [input], kind }: Signature): Instance {
+  const dims = instanceDims(input, kind);
+  const isOne = dims && Array.isArray(row) && row.length === 1 && completeShape(measure(row[0]), dims);
+  return { by: 'nothing', values: [isOne ? row[0] : row] };
+}
+
+/**
+ * Whether the columns of a frame are read by position: pandas numbers unnamed ones from 0 to k−1, and MLflow's serving_input
+ * leaves them out.
+ */
+function areUnnamed(columns: unknown, { inputs, features }: Signature): boolean {
+  if (inputs.length !== 1 || features) return false;
+  if (!Array.isArray(columns)) return columns === undefined;
+  return columns.length > 0 && columns.every((name, i) => name === i || name === String(i));
 }
