@@ -1,7 +1,6 @@
 import { BadInput, type Path } from '../../model/errors';
 import { decodeText } from '../../model/values/base64';
 import type { Tensor } from '../../model/values/tensor';
-import { isObject } from './dialect';
 
 // Tensors as bytes behind the JSON, Triton's binary tensor data extension of the Open Inference Protocol:
 // https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -15,7 +14,7 @@ export interface InferInput extends Record<string, unknown> {
 export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
   let end = 0;
   const chunks = inputs.map(({ parameters, data }, i) => {
-    const size = parameter(parameters, 'binary_data_size');
+    const size: unknown = Object(parameters).binary_data_size;
     if (size === undefined) return undefined;
     const at = ['inputs', i];
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
@@ -31,10 +30,6 @@ export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (U
     );
   }
   return chunks;
-}
-
-export function parameter(parameters: unknown, name: string): unknown {
-  return isObject(parameters) ? parameters[name] : undefined;
 }
 
 /** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */

@@ -7,7 +7,7 @@ import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, fitShape, isShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
-import { bytesOfTensor, cutBinary, type InferInput, parameter, readTexts } from './binary-tensors';
+import { bytesOfTensor, cutBinary, type InferInput, readTexts } from './binary-tensors';
 import { arrayAt, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
 import { matchKeys, readWrapper } from './keys';
 import { tensorColumns } from './tensors';
@@ -30,7 +30,6 @@ export function isInferRequest(body: unknown): body is InferBody {
 export function readInferRequest(body: InferBody, signature: Signature, binary?: Uint8Array): Query {
   readWrapper(body, ['outputs', 'model_name', 'model_version']);
   const { inputs } = signature;
-  const { outputs, parameters } = body;
   const id = body.id ?? undefined;
   if (id !== undefined && typeof id !== 'string') throw new BadInput('must be a string', ['id']);
   const names = body.inputs.map(({ name }) => name);
@@ -43,10 +42,9 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
     const place = names.indexOf(keys[i]);
     return readTensor(body.inputs[place], input, ['inputs', place], chunks[place]);
   };
-  const isBinary = parameter(parameters, 'binary_data_output') === true;
   return {
     columns: tensorColumns(by, signature, read),
-    reply: { id, outputs: readOutputs(outputs, signature, isBinary) },
+    reply: { id, outputs: readOutputs(body, signature) },
   };
 }
 
@@ -68,21 +66,23 @@ function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array
   return { ...encodeValue(values, { ...input, dims: nests }, place), shape };
 }
 
-function readOutputs(wanted: unknown, { outputs }: Signature, binary: boolean): Wanted['outputs'] {
-  const asked = arrayAt(wanted ?? [], ['outputs']);
+function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs'] {
+  const asked = arrayAt(body.outputs ?? [], ['outputs']);
+  const binary = Object(body.parameters).binary_data_output === true;
   if (asked.length === 0) return outputs.map((output) => ({ output, binary }));
   const left = new Set(outputs);
   return asked.map((one, i) => {
     const at = ['outputs', i];
     const { name, parameters } = objectAt(one, at);
+    const { classification, binary_data = binary } = Object(parameters);
     const output = outputs.find((output) => output.name === name);
     if (!output || !left.delete(output)) {
       const names = outputs.map(({ name }) => name);
       throw new BadInput(`must be one of ${names.join(', ')}, each once`, [...at, 'name']);
     }
-    if (parameter(parameters, 'classification') !== undefined)
+    if (classification !== undefined)
       throw new BadInput('has a classification, which is not supported', [...at, 'parameters']);
-    return { output, binary: (parameter(parameters, 'binary_data') ?? binary) === true };
+    return { output, binary: binary_data === true };
   });
 }
 
