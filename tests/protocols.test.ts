@@ -434,7 +434,7 @@ describe('POST /v2/models/:name/infer', () => {
         { name: 'a', shape: [1], data: [1] },
         { name: 'x', shape: [1, 2], data: [1, 2] },
       ],
-      '"a" is a part of "x"',
+      'unknown input "a"',
     ],
   ])('names what does not fit in columns by feature: %j', async (columns, words) => {
     const inputs = columns.map((column) => ({ datatype: 'FP32', ...column }));

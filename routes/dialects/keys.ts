@@ -48,13 +48,8 @@ export function matchKeys(
 ): { by: 'features' | 'inputs'; keys: readonly string[] } {
   const names = inputs.map(({ name }) => name);
   const [input] = names;
-  if (features) {
-    const own = given.find((name) => plain(name) === plain(input) && !features.includes(name));
-    if (own === undefined) return { by: 'features', keys: matchNames(given, features, at) };
-    const feature = given.find((name) => features.includes(name));
-    if (feature !== undefined)
-      throw new BadInput(`${showName(feature)} is a part of ${showName(input)}: give one of the two`);
-  }
+  if (features && !given.some((name) => plain(name) === plain(input) && !features.includes(name)))
+    return { by: 'features', keys: matchNames(given, features, at) };
   const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2 && !given.includes(input);
   const rows = 'of a data frame send the rows, to_json(orient="records")';
   const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}; ${rows}`;
