@@ -32,12 +32,9 @@ function bodyOf(req: Request, signature: Signature): Body {
   const header = req.headers['inference-header-content-length'];
   if (typeof header !== 'string') return { json: jsonOf(req, signature) };
   const bytes = takeBytes(req);
-  if (!/^\d{1,15}$/.test(header) || Number(header) > bytes.length) {
-    throw new BadInput(
-      `Inference-Header-Content-Length must be a number of bytes within the body's ${bytes.length}`,
-    );
-  }
-  const length = Number(header);
+  const length = /^\d{1,15}$/.test(header) ? Number(header) : Number.POSITIVE_INFINITY;
+  if (length > bytes.length)
+    throw new BadInput(`Inference-Header-Content-Length must be a number up to the body's ${bytes.length}`);
   return { json: parseJson(bytes.subarray(0, length), signature), binary: bytes.subarray(length) };
 }
 
@@ -122,19 +119,16 @@ const readColon: RequestHandler = (req, _res, next) => {
   next();
 };
 
-/** Answers with what there is to say of the server, or of the model that is asked. */
 const sendInfo =
   (info: object | ((model: Model, req: Request) => object)): RequestHandler =>
   (req, res) =>
     sendJson(res, 200, typeof info === 'function' ? info(res.locals.model, req) : info);
 
-/** Lets pass as long as requests are taken: 503 where the process drains. */
 const checkHealth: RequestHandler = (_req, res, next) => {
   if (res.app.locals.draining) throw new HttpError(503, 'the server is shutting down');
   next();
 };
 
-/** Answers with a body that the model takes, to be piped to where it is predict. */
 const sendExample: RequestHandler = (_req, res) => {
   const example = exampleOf(res.locals.model.signature);
   if (example === undefined) throw new HttpError(404, 'no example is known for this model');

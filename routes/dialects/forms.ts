@@ -39,11 +39,8 @@ function readValues(body: unknown, signature: Signature): Query {
   if (batches.length === 0) return readRows([body], signature, undefined, () => instance);
   const [{ name: first }] = batches;
   const other = inputs.find((input) => !batches.includes(input));
-  if (other) {
-    throw new BadInput(
-      `${first} holds a batch but ${other.name} one instance: send both as batches or both as single instances`,
-    );
-  }
+  if (other)
+    throw new BadInput(`${first} holds a batch but ${other.name} one instance: send both the same way`);
   const columns = byName(inputs, (input, i) => readColumn(values[i], input, signature));
   const rows = columns[first].length;
   for (const { name } of inputs) checkRows(name, columns[name].length, first, rows);
@@ -57,7 +54,6 @@ function readColumn(value: unknown, input: Input, signature: Signature): Columns
   return runsTogether(signature) ? column : [...column];
 }
 
-/** Whether a value for an input of a batched model holds a batch, told by its rank. */
 function holdsBatch(value: unknown, { type, dims }: Input): boolean {
   // An empty array is a batch of no rows, unless an instance can be empty.
   if (Array.isArray(value) && value.length === 0)

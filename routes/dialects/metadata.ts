@@ -3,8 +3,6 @@ import type { Dim, Input, Output } from '../../model/signature';
 import { elementOf } from '../../model/values/elements';
 import { byName } from '../../model/values/names';
 
-// How each protocol describes a model.
-
 /** KServe v1 and TensorFlow Serving: whether it is there. */
 export function modelStatus({ name }: Model): object {
   const status = { error_code: 'OK', error_message: '' };

@@ -26,7 +26,6 @@ interface AnsweredOutput {
   readonly declared: Output | undefined;
 }
 
-/** A dialect that shows rows so, and whole tensors under this key. */
 function dialect(tensorsKey: string, show: typeof showBeside): Dialect {
   return (answer, { reply, rows }, model) => {
     if (typeof reply === 'object') return writeInferReply(answer, reply, model.name);
@@ -69,7 +68,6 @@ function showBeside(
   return shown;
 }
 
-/** The only output, or all of them in an object a row, under the reply's key. */
 function showTogether(outputs: readonly AnsweredOutput[], reply: ReplyToRows): Map<string, unknown> {
   const [{ column: first }] = outputs;
   if (outputs.length === 1) return new Map([[reply, showRows(first, reply)]]);

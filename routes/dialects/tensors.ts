@@ -7,8 +7,6 @@ import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
 import { type Instance, readInstance } from './rows';
 
-// Whole tensors, all rows in one piece.
-
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
   const { by, values } = readInstance(value, signature, ['inputs']);
