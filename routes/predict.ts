@@ -3,7 +3,7 @@ import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import type { Signature } from '../model/signature';
 import { bytesOfColumns } from '../model/values/column';
-import type { Body, Dialect, Query } from './dialects/dialect';
+import type { Dialect, Query } from './dialects/dialect';
 import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
@@ -18,7 +18,7 @@ const answer =
   (req, res) => {
     const { model, signal } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
-    const { columns, ...query } = readForm(bodyOf(req, model.signature), model.signature); // parses JSON,
+    const { columns, ...query } = readQuery(req, model.signature); // parses JSON,
     return model
       .predict(columns, signal) // runs the model,
       .then(
@@ -27,15 +27,15 @@ const answer =
       );
   };
 
-/** Of Triton's binary tensor data, a header says how many bytes are JSON. Throws BadInput or HttpError. */
-function bodyOf(req: Request, signature: Signature): Body {
+/** What a body asks; of Triton's binary tensor data, a header says how many bytes are JSON. Throws BadInput or HttpError. */
+function readQuery(req: Request, signature: Signature): Query {
   const header = req.headers['inference-header-content-length'];
-  if (typeof header !== 'string') return { json: jsonOf(req, signature) };
+  if (typeof header !== 'string') return readForm(jsonOf(req, signature), signature);
   const bytes = takeBytes(req);
   const length = /^\d{1,15}$/.test(header) ? Number(header) : Number.POSITIVE_INFINITY;
   if (length > bytes.length)
     throw new BadInput(`Inference-Header-Content-Length must be a number up to the body's ${bytes.length}`);
-  return { json: parseJson(bytes.subarray(0, length), signature), binary: bytes.subarray(length) };
+  return readForm(parseJson(bytes.subarray(0, length), signature), signature, bytes.subarray(length));
 }
 
 /** Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. */

@@ -6,12 +6,6 @@ import type { Columns } from '../../model/values/column';
 /** How the clients of one tradition are answered. */
 export type Dialect = (answer: Columns, query: Omit<Query, 'columns'>, model: Model) => Reply;
 
-/** The JSON of a request and, in the Open Inference Protocol, the bytes behind it. */
-export interface Body {
-  readonly json: unknown;
-  readonly binary?: Uint8Array;
-}
-
 /** What a body asks. But for its columns it holds nothing of the body, which may be large. */
 export interface Query {
   readonly columns: Columns;

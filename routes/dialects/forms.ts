@@ -4,7 +4,7 @@ import { isBase64 } from '../../model/values/base64';
 import { readBase64 } from '../../model/values/bytes';
 import type { Columns } from '../../model/values/column';
 import { byName, checkRows } from '../../model/values/names';
-import { arrayAt, type Body, isObject, type Query } from './dialect';
+import { arrayAt, isObject, type Query } from './dialect';
 import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { isBare, readInstance, readRecords, readRows, readSplit } from './rows';
@@ -19,7 +19,7 @@ const readers: Record<string, (value: unknown, signature: Signature) => Query> =
 };
 
 /** Reads a body of any form, the first that fits: whole tensors with their values, of rows the keys only. Throws BadInput. */
-export function readForm({ json, binary }: Body, signature: Signature): Query {
+export function readForm(json: unknown, signature: Signature, binary?: Uint8Array): Query {
   if (isInferRequest(json)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
   const wrapper = isObject(json) && readWrapper(json);

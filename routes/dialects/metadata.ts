@@ -17,11 +17,8 @@ export function servingMetadata({ name, signature: { inputs, outputs } }: Model)
       const shape = { dim, unknown_rank: dims.length === 0 };
       return { dtype: tensorflowTypes[type] ?? `DT_${type.toUpperCase()}`, tensor_shape: shape, name };
     });
-  const served = {
-    inputs: describe(inputs),
-    outputs: describe(outputs),
-    method_name: 'tensorflow/serving/predict',
-  };
+  const method_name = 'tensorflow/serving/predict';
+  const served = { inputs: describe(inputs), outputs: describe(outputs), method_name };
   return {
     model_spec: { name, signature_name: '', version: '1' },
     metadata: { signature_def: { signature_def: { serving_default: served } } },
@@ -41,13 +38,8 @@ export function inferMetadata({ name, signature: { inputs, outputs } }: Model): 
     datatype: elementOf(type).datatype,
     shape: dims.map(protocolDim),
   });
-  return {
-    name,
-    versions: ['1'],
-    platform: 'onnx_onnxv1',
-    inputs: inputs.map(describe),
-    outputs: outputs.map(describe),
-  };
+  const described = { inputs: inputs.map(describe), outputs: outputs.map(describe) };
+  return { name, versions: ['1'], platform: 'onnx_onnxv1', ...described };
 }
 
 function protocolDim(dim: Dim): number {

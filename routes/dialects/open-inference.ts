@@ -104,12 +104,8 @@ export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted
       ['data', bytes ? undefined : Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rowsJson()],
     ]);
   });
-  const json = new Map<string, unknown>([
-    ['model_name', modelName],
-    ['id', id],
-    ['outputs', new JsonText(writeList(outputs.length, (i) => outputs[i]))],
-  ]);
-  return { json, binary };
+  const list = new JsonText(writeList(outputs.length, (i) => outputs[i]));
+  return { json: new Map(Object.entries({ model_name: modelName, id, outputs: list })), binary };
 }
 
 /** An output's tensor; a wrapper's list becomes one of the output's declared type. */

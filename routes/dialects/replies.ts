@@ -52,11 +52,7 @@ function checkRowCount(outputs: readonly AnsweredOutput[], rows: number | undefi
   if (misfit) throw new RunError(`the output ${misfit.name} has ${misfit.column.length} rows for ${rows}`);
 }
 
-function showBeside(
-  outputs: readonly AnsweredOutput[],
-  reply: ReplyToRows,
-  { prediction }: Signature,
-): Map<string, unknown> {
+function showBeside(outputs: readonly AnsweredOutput[], reply: ReplyToRows, { prediction }: Signature) {
   const primary = outputs.find(({ name }) => name === prediction) ?? outputs[0];
   const others = outputs.filter((output) => output !== primary);
   // What an output is called whose name is the reply's key.
@@ -68,7 +64,7 @@ function showBeside(
   return shown;
 }
 
-function showTogether(outputs: readonly AnsweredOutput[], reply: ReplyToRows): Map<string, unknown> {
+function showTogether(outputs: readonly AnsweredOutput[], reply: ReplyToRows) {
   const [{ column: first }] = outputs;
   if (outputs.length === 1) return new Map([[reply, showRows(first, reply)]]);
   const rowOf = (row: number) => new Map(outputs.map(({ name, column }) => [name, showRow(column, row)]));

@@ -40,11 +40,8 @@ export function readRows(list: unknown, signature: Signature, at?: Path, read = 
 }
 
 /** Made apart, since functions that one makes share what they capture: this would keep the body while the model runs. */
-function pathIn(
-  list: Path | undefined,
-  namedBy: readonly Instance['by'][],
-  { inputs, features = [] }: Signature,
-): Query['pathOf'] {
+function pathIn(list: Path | undefined, namedBy: Instance['by'][], signature: Signature): Query['pathOf'] {
+  const { inputs, features = [] } = signature;
   return (place) => {
     const [input, row = 0, ...inner] = place;
     // A column that only a wrapper gives is not in the body.
