@@ -52,15 +52,13 @@ export function predictRoutes(
 ): void {
   const modelsByName = new Map(models.map((model) => [model.name, model]));
   const served = `${[...modelsByName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
-  const findModel: RequestHandler = ({ params: { name, version } }, res, next) => {
+  const findModel: RequestHandler = ({ params: { name, version = '1' } }, res, next) => {
     const model = name === undefined ? models[0] : modelsByName.get(String(name));
     // A 404 shows how to ask the first.
     res.locals.model = model ?? models[0];
     if (!model) throw new HttpError(404, `no model has this name: ${served} served`);
     // TorchServe calls the first version 1.0.
-    if (version !== undefined && version !== '1' && version !== '1.0') {
-      throw new HttpError(404, `${model.name} has one version, 1`);
-    }
+    if (version !== '1' && version !== '1.0') throw new HttpError(404, `${model.name} has one version, 1`);
     next();
   };
   const serve = (path: string, handlers: Partial<Record<Method, RequestHandler[]>>) => {

@@ -14,21 +14,16 @@ export interface InferInput extends Record<string, unknown> {
 export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
   let end = 0;
   const chunks = inputs.map(({ parameters, data }, i) => {
-    const size: unknown = Object(parameters).binary_data_size;
+    const size = Object(parameters).binary_data_size;
     if (size === undefined) return undefined;
-    const at = ['inputs', i];
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
-      throw new BadInput('must be a whole number of bytes', [...at, 'parameters', 'binary_data_size']);
     // Clients of MLServer write null for what they leave out.
-    if ((data ?? null) !== null) throw new BadInput('has both data and binary_data_size', at);
+    if (!Number.isSafeInteger(size) || size < 0 || (data ?? null) !== null)
+      throw new BadInput('must have either data or a number of bytes as binary_data_size', ['inputs', i]);
     end += size;
     return binary.subarray(end - size, end);
   });
-  if (end !== binary.length) {
-    throw new BadInput(
-      `the inputs' binary_data_size sum up to ${end} bytes, but ${binary.length} follow the JSON`,
-    );
-  }
+  if (end !== binary.length)
+    throw new BadInput(`${binary.length} bytes follow the JSON, where the binary_data_size sum up to ${end}`);
   return chunks;
 }
 
