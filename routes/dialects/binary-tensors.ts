@@ -5,13 +5,8 @@ import type { Tensor } from '../../model/values/tensor';
 // Tensors as bytes behind the JSON, Triton's binary tensor data extension of the Open Inference Protocol:
 // https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
-export interface InferInput extends Record<string, unknown> {
-  name: string;
-  datatype: string;
-}
-
 /** The bytes of each input that has some. */
-export function cutBinary(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
+export function cutBinary(inputs: Record<string, unknown>[], binary: Uint8Array): (Uint8Array | undefined)[] {
   let end = 0;
   const chunks = inputs.map(({ parameters, data }, i) => {
     const size = Object(parameters).binary_data_size;

@@ -17,10 +17,7 @@ function plain(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9_]/gu, '_').replace(/^_(?=\d)/, '');
 }
 
-/**
- * For each known name the given one that stands for it: itself, or one with the same plain name. Throws BadInput for a name
- * that is unknown, missing, or there twice.
- */
+/** For each known name the given one that stands for it: itself, or one with the same plain name. */
 function matchNames(given: string[], known: readonly string[], at: Path, hint = ''): readonly string[] {
   const names = new Set(given);
   if (given.length === known.length && known.every((name) => names.has(name))) return known;

@@ -7,16 +7,14 @@ import { encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, fitShape, isShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
-import { bytesOfTensor, cutBinary, type InferInput, readTexts } from './binary-tensors';
+import { bytesOfTensor, cutBinary, readTexts } from './binary-tensors';
 import { arrayAt, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
 import { matchKeys, readWrapper } from './keys';
 import { tensorColumns } from './tensors';
 
 // Open Inference Protocol v2: https://github.com/kserve/open-inference-protocol
 
-interface InferBody extends Record<string, unknown> {
-  inputs: InferInput[];
-}
+type InferBody = Record<string, unknown> & { inputs: (Record<string, unknown> & { name: string })[] };
 
 /** Whether a body is in the protocol's form: `inputs` is a list whose elements name themselves and their datatype. */
 export function isInferRequest(body: unknown): body is InferBody {
@@ -34,21 +32,18 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
   if (id !== undefined && typeof id !== 'string') throw new BadInput('must be a string', ['id']);
   const names = body.inputs.map(({ name }) => name);
   // In KServe's documented requests, and of MLServer's codecs, for the one input of any name.
-  const isDocumented = inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0]);
-  if (isDocumented) names[0] = inputs[0].name;
+  if (inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0])) names[0] = inputs[0].name;
   const { by, keys } = matchKeys(names, signature, ['inputs']);
   const chunks = cutBinary(body.inputs, binary ?? new Uint8Array());
   const read = (input: Input, i: number) => {
     const place = names.indexOf(keys[i]);
     return readTensor(body.inputs[place], input, ['inputs', place], chunks[place]);
   };
-  return {
-    columns: tensorColumns(by, signature, read),
-    reply: { id, outputs: readOutputs(body, signature) },
-  };
+  const outputs = readOutputs(body, signature);
+  return { columns: tensorColumns(by, signature, read), reply: { id, outputs } };
 }
 
-function readTensor(given: InferInput, input: Input, at: Path, bytes: Uint8Array | undefined): Tensor {
+function readTensor(given: Record<string, unknown>, input: Input, at: Path, bytes?: Uint8Array): Tensor {
   const { type, name } = input;
   const { datatype, shape: stated, data } = given;
   const expected = elementOf(type).datatype;

@@ -61,8 +61,8 @@ function showTogether(outputs: Outputs, reply: ReplyToRows): Map<string, unknown
   const [[, first]] = outputs;
   if (outputs.length === 1) return new Map([[reply, showRows(first, reply)]]);
   const rowOf = (row: number) => new Map(outputs.map(([name, column]) => [name, showRow(column, row)]));
-  const rows = () => new JsonText(writeList(first.length, rowOf));
-  return new Map([[reply, reply === 'prediction' ? rowOf(0) : rows()]]);
+  if (reply === 'prediction') return new Map([[reply, rowOf(0)]]);
+  return new Map([[reply, new JsonText(writeList(first.length, rowOf))]]);
 }
 
 /** A column whose rows are lists of a single value, without the lists; an object by a single label stays one. */

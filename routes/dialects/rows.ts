@@ -103,10 +103,7 @@ function readUnnamed(row: unknown, { inputs: [input], kind }: Signature): Instan
   return { by: 'nothing', values: [isOne ? row[0] : row] };
 }
 
-/**
- * Whether the columns of a frame are read by position: pandas numbers unnamed ones from 0 to k−1, and MLflow's serving_input
- * leaves them out.
- */
+/** pandas numbers unnamed columns from 0 to k−1, and MLflow's serving_input leaves them out. */
 function areUnnamed(columns: unknown, { inputs, features }: Signature): boolean {
   if (inputs.length !== 1 || features) return false;
   if (!Array.isArray(columns)) return columns === undefined;

@@ -10,10 +10,8 @@ import { type Instance, readInstance } from './rows';
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
   const { by, values } = readInstance(value, signature, ['inputs']);
-  const read = (input: Input, i: number) => {
-    const dims = tensorDims(input);
-    return encodeValue(values[i], { ...input, dims }, [input.name]);
-  };
+  const read = (input: Input, i: number) =>
+    encodeValue(values[i], { ...input, dims: tensorDims(input) }, [input.name]);
   return { columns: tensorColumns(by, signature, read), reply: 'tensors' };
 }
 

@@ -1,8 +1,6 @@
 import type { Model } from '../../model/model';
 import { type Signature, showValue, wrappers } from '../../model/signature';
 
-// How to ask a model: in messages, and in the boot log in place of a page of documentation.
-
 const mostNamed = 6;
 /** Characters of an example in a message. */
 const longestExample = 300;
