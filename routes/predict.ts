@@ -1,7 +1,6 @@
 import type { Express, Request, RequestHandler } from 'express';
 import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
-import type { Signature } from '../model/signature';
 import { bytesOfColumns } from '../model/values/column';
 import type { Dialect, Query } from './dialects/dialect';
 import { readForm } from './dialects/forms';
@@ -18,7 +17,7 @@ const answer =
   (req, res) => {
     const { model, signal } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
-    const { columns, ...query } = readQuery(req, model.signature); // parses JSON,
+    const { columns, ...query } = readQuery(req, model); // parses JSON,
     return model
       .predict(columns, signal) // runs the model,
       .then(
@@ -28,7 +27,7 @@ const answer =
   };
 
 /** What a body asks; of Triton's binary tensor data, a header says how many bytes are JSON. Throws BadInput or HttpError. */
-function readQuery(req: Request, signature: Signature): Query {
+function readQuery(req: Request, { signature }: Model): Query {
   const header = req.headers['inference-header-content-length'];
   if (typeof header !== 'string') return readForm(jsonOf(req, signature), signature);
   const bytes = takeBytes(req);

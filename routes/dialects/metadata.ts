@@ -15,7 +15,7 @@ export function servingMetadata({ name, signature: { inputs, outputs } }: Model)
     byName(values, ({ name, type, dims }) => {
       const dim = dims.map((length) => ({ size: String(protocolDim(length)), name: '' }));
       const shape = { dim, unknown_rank: dims.length === 0 };
-      return { dtype: tensorflowTypes[type] ?? `DT_${type.toUpperCase()}`, tensor_shape: shape, name };
+      return { dtype: dtypes[type] ?? `DT_${type.toUpperCase()}`, tensor_shape: shape, name };
     });
   const method_name = 'tensorflow/serving/predict';
   const served = { inputs: describe(inputs), outputs: describe(outputs), method_name };
@@ -25,11 +25,7 @@ export function servingMetadata({ name, signature: { inputs, outputs } }: Model)
   };
 }
 
-const tensorflowTypes: Record<string, string> = {
-  float16: 'DT_HALF',
-  float32: 'DT_FLOAT',
-  float64: 'DT_DOUBLE',
-};
+const dtypes: Record<string, string> = { float16: 'DT_HALF', float32: 'DT_FLOAT', float64: 'DT_DOUBLE' };
 
 /** The Open Inference Protocol's metadata. */
 export function inferMetadata({ name, signature: { inputs, outputs } }: Model): object {

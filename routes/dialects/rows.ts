@@ -25,10 +25,8 @@ export function readRows(list: unknown, signature: Signature, at?: Path, read = 
     const { by, values } = read(instance, signature, place);
     namedBy.push(by);
     const misfit = by === 'features' ? values.findIndex(Array.isArray) : -1;
-    if (misfit >= 0) {
-      const hint = 'to send whole columns, use {"inputs": …}';
-      throw new BadInput(`must be one value, not an array; ${hint}`, [...place, features[misfit]]);
-    }
+    if (misfit >= 0)
+      throw new BadInput('must be one value, not an array as in {"inputs": …}', [...place, features[misfit]]);
     for (let i = 0; i < columns.length; i++) columns[i].push(by === 'features' ? values : values[i]);
   }
   return {
