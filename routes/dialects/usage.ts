@@ -35,16 +35,15 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
   return `curl${key} -d ${quote(body)} ${at}`;
 }
 
-const examples = new WeakMap<Signature, string>();
+const examples = new WeakMap<Signature, string | undefined>();
 
 /** A line of JSON that the model is known to take, undefined where there is none; made once, for all replies to share. */
 export function exampleOf(signature: Signature): string | undefined {
-  const body = examples.has(signature) ? undefined : exampleBody(signature);
-  if (body) examples.set(signature, `${body}\n`);
+  if (!examples.has(signature)) examples.set(signature, exampleLine(signature));
   return examples.get(signature);
 }
 
-function exampleBody({ inputs, features }: Signature): string | undefined {
+function exampleLine({ inputs, features }: Signature): string | undefined {
   const texts = inputs.flatMap(({ example }) => example ?? []);
   if (texts.length < inputs.length) return undefined;
   const names = features ?? inputs.map(({ name }) => name);
@@ -52,7 +51,7 @@ function exampleBody({ inputs, features }: Signature): string | undefined {
   const values = features?.map((_, i) => JSON.stringify(row[i % row.length])) ?? texts;
   const body = `{${names.map((name, i) => `${JSON.stringify(name)}:${values[i]}`).join()}}`;
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
-  return names.some((name) => wrappers.includes(name)) ? `{"instances":[${body}]}` : body;
+  return names.some((name) => wrappers.includes(name)) ? `{"instances":[${body}]}\n` : `${body}\n`;
 }
 
 function quote(text: string): string {
