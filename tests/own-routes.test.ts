@@ -658,6 +658,25 @@ describe('a wrapped model', () => {
     expect(reply.body).toEqual({ predictions: [{ same: row }, { note: 'b', same: row }] });
   });
 
+  test('may give a column of any name beside one that gives way to the reply’s key', async () => {
+    const model = await openModel(modelPath('named-predictions'));
+    const more: Model = {
+      ...model,
+      predict: async (columns, signal) => ({
+        ...(await model.predict(columns, signal)),
+        predictions_output: ['mine'],
+      }),
+    };
+    const reply = await request(createApp(more, off))
+      .post('/predict')
+      .send({ instances: [[4, 3]] });
+    expect(reply.body).toEqual({
+      predictions: [4],
+      predictions_output: ['mine'],
+      predictions_output_output: [0],
+    });
+  });
+
   test('has a signal that it can listen to', async () => {
     const model = await openModel(modelPath('add'));
     let reason: unknown;

@@ -48,11 +48,14 @@ function checkRowCount(outputs: Outputs, rows: number): void {
 
 function showBeside(outputs: Outputs, reply: ReplyToRows, signature: Signature): Map<string, unknown> {
   const primary = outputs.find(([name]) => name === signature.prediction) ?? outputs[0];
+  // What an output is called whose name is the reply's key.
+  let free = `${reply}_output`;
+  while (outputs.some(([name]) => name === free)) free += '_output';
   const shown = new Map([[reply as string, showRows(bareRows(primary, signature), reply)]]);
   for (const output of outputs) {
     if (output === primary) continue;
     const [name] = output;
-    shown.set(name === reply ? `${reply}_output` : name, showRows(bareRows(output, signature), reply));
+    shown.set(name === reply ? free : name, showRows(bareRows(output, signature), reply));
   }
   return shown;
 }
