@@ -1,6 +1,5 @@
 import { bytesIn, rowsOf, splitRows, stack, type Tensor, withSharedTexts } from './values/tensor';
 
-/** A request that waits for its run. */
 interface Entry {
   readonly feeds: Tensor[];
   readonly signal?: AbortSignal;
@@ -41,13 +40,9 @@ export class Batcher {
    */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
-    const rows = this.sharesRuns ? rowCount(feeds) : 0;
+    const rows = this.maxBatch > 1 ? rowCount(feeds) : 0;
     const most = Math.max(leastRows, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
-  }
-
-  private get sharesRuns(): boolean {
-    return this.maxBatch > 1;
   }
 
   /** Resolves when nothing waits or runs any more; who awaits a run comes first, and may ask for another. */
@@ -88,7 +83,6 @@ export class Batcher {
   }
 
   private async runAll(): Promise<void> {
-    const { sharesRuns, maxBatch } = this;
     while (this.queue.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
       // others it is worth another.
@@ -96,10 +90,11 @@ export class Batcher {
       do {
         queued = this.queue.length;
         await nextTurn();
-      } while (sharesRuns && this.queue.length > queued && queued < maxBatch);
+      } while (this.queue.length > queued && queued < this.maxBatch);
       const entries = this.dequeue();
       if (entries.length > 1) {
-        await this.runTogether(entries);
+        // Where that fails, each alone, so that only the guilty one fails.
+        await this.runTogether(entries).catch(() => this.runEach(entries));
         // Clients that were answered together come back together.
         await nextTurn();
       } else await this.runEach(entries);
@@ -110,7 +105,7 @@ export class Batcher {
   /** The first that waits, if there still is one, and, where runs are shared, as many behind it as a run takes. */
   private dequeue(): Entry[] {
     this.sweep();
-    if (!this.sharesRuns) return this.queue.splice(0, 1);
+    if (this.maxBatch === 1) return this.queue.splice(0, 1);
     const entries: Entry[] = [];
     const others: Entry[] = [];
     let rows = 0;
@@ -125,15 +120,10 @@ export class Batcher {
   }
 
   private async runTogether(entries: readonly Entry[]): Promise<void> {
-    try {
-      const feeds = entries[0].feeds.map((_, i) => stack(entries.map((entry) => entry.feeds[i])));
-      const rows = entries.map((entry) => rowCount(entry.feeds));
-      const answers = splitRows(await this.runOnce(feeds), rows);
-      for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
-    } catch {
-      // Each alone, so that only the guilty one fails.
-      await this.runEach(entries);
-    }
+    const feeds = entries[0].feeds.map((_, i) => stack(entries.map((entry) => entry.feeds[i])));
+    const rows = entries.map((entry) => rowCount(entry.feeds));
+    const answers = splitRows(await this.runOnce(feeds), rows);
+    for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
   }
 
   private async runEach(entries: readonly Entry[]): Promise<void> {
