@@ -8,12 +8,11 @@ import { type Input, type Kind, type Output, showDims, wrappers } from './signat
 import { isElementType } from './values/elements';
 
 /** An output with the name of the tensor that the runtime is asked for. */
-export type DeclaredOutput = Output & { fetch: string };
+export type DeclaredOutput = Output & Pick<Fetch, 'tensor'>;
 
-/** What a model's file declares and its user chose, before any run shows more. */
 export type Declared = ReturnType<typeof readDeclared>;
 
-/** Reads the declarations. Throws BootError for what cannot be served, or does not fit the model. */
+/** What a model's file declares and its user chose. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
   file: OnnxFile,
@@ -38,7 +37,7 @@ export function readDeclared(
     const value = runner.outputs.find((value) => value.name === tensor);
     if (value?.isTensor && isElementType(value.type)) {
       const dims = labels ? [value.shape[0] ?? '', labels.length] : value.shape;
-      return [{ name, type: value.type, dims, batch: false, fetch: tensor, labels }];
+      return [{ name, type: value.type, dims, batch: false, tensor, labels }];
     }
     notes.push(`the output ${name} is a sequence or a map and is left out`);
     return [];
@@ -48,7 +47,7 @@ export function readDeclared(
   }
   const outputNames = outputs.map(({ name }) => name);
 
-  /** What the user chose or, where it fits, what the model's metadata say, which may be somebody else's. */
+  /** What the user chose or, where it fits, what the metadata say, which may be somebody else's. */
   const choose = (
     key: 'features' | 'outputs',
     whyUnfit: (names: readonly string[]) => string | undefined,
@@ -63,7 +62,11 @@ export function readDeclared(
     notes.push(`${key} in the metadata are not used: the list ${fault}`);
     return undefined;
   };
-  const chosen = choose('outputs', (names) => whyNotOutputs(names, outputNames));
+  const chosen = choose('outputs', (names) => {
+    const unknown = names.find((name) => !outputNames.includes(name));
+    if (unknown === undefined) return undefined;
+    return `names ${unknown}, which the model does not give: it gives ${outputNames.join(', ')}`;
+  });
   const features = choose('features', (names) => whyNotFeatures(names, inputs));
   const kind = declaredKind(inputs);
   return {
@@ -107,14 +110,6 @@ function namesIn(text: string): string[] | undefined {
   return fieldsOf(text);
 }
 
-/** Why outputs of these names cannot be given. */
-function whyNotOutputs(names: readonly string[], outputs: readonly string[]): string | undefined {
-  const unknown = names.find((name) => !outputs.includes(name));
-  if (unknown === undefined) return undefined;
-  return `names ${unknown}, which the model does not give: it gives ${outputs.join(', ')}`;
-}
-
-/** Why these cannot be the names of a model's columns. */
 function whyNotFeatures(names: readonly string[], inputs: readonly Input[]): string | undefined {
   const [{ name, dims } = { name: '', dims: [] }] = inputs;
   const [rows, width] = dims;

@@ -11,7 +11,9 @@ import { callersFault, loadFault } from './runtime/faults';
 import { inlineRunner, mayRunInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
+import { Sampler } from './samples';
 import type { Signature } from './signature';
+import { findQuickFeeds } from './timing';
 import type { Column, Columns } from './values/column';
 import { decode } from './values/decode';
 import { type Encoded, encode } from './values/encode';
@@ -74,10 +76,12 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   });
   try {
     const declared = readDeclared(runner, file, fetches, options);
-    const tensors = declared.outputs.map(({ fetch }) => fetch);
-    const run = (feeds: Tensor[]) => runner.run(feeds, tensors);
-    const seen = await observe(run, file, declared, maxBatch);
-    const placed = mayBeInline ? await inlineRunner(runner, source, await seen.findQuickFeeds()) : runner;
+    const tensors = declared.outputs.map(({ tensor }) => tensor);
+    const sampler = new Sampler(declared, (feeds) => runner.run(feeds, tensors));
+    const seen = await observe(sampler, file, declared, maxBatch);
+    const placed = mayBeInline
+      ? await inlineRunner(runner, source, await findQuickFeeds(sampler, maxBatch))
+      : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
     return serveRunner(placed, tensors, { name, path, signature: seen.signature, notes }, seen.maxBatch);

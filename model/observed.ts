@@ -1,11 +1,11 @@
 import type { Declared, DeclaredOutput } from './declared';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
-import { type SampleRun, Sampler } from './samples';
+import type { SampleRun, Sampler } from './samples';
 import type { Dim, Input, Kind, Output, Signature } from './signature';
-import { findQuickFeeds, whyNoGain } from './timing';
+import { whyNoGain } from './timing';
 import { Column } from './values/column';
-import { type ElementType, elementOf } from './values/elements';
+import { elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
@@ -16,27 +16,21 @@ const firstRows = [0, 1];
 /** An output with what the graph tells of it, and what runs of made-up rows gave. */
 interface SeenOutput extends DeclaredOutput {
   readonly fact: Fact;
-  readonly runs: readonly { rows: readonly number[]; size: number; tensor: Tensor }[];
+  readonly runs: readonly { rows: readonly number[]; size: number; output: Tensor }[];
 }
 
 /**
  * Runs one made-up row and then others, of a batched model together and alone, to see the model's kind, and which outputs
  * follow the rows where the graph does not tell. What is not seen is believed as declared.
  */
-export async function observe(
-  run: (feeds: Tensor[]) => Promise<Tensor[]>,
-  file: OnnxFile,
-  declared: Declared,
-  maxBatch: number,
-) {
+export async function observe(sampler: Sampler, file: OnnxFile, declared: Declared, maxBatch: number) {
   const { inputs, prediction, features } = declared;
-  const sampler = new Sampler(declared, run);
   const runs = await runSamples(sampler, declared);
   const [first] = runs;
   const factOf = followRows(file, inputs);
   const outputs = declared.outputs.map((output, o): SeenOutput => {
-    const seen = runs.map(({ rows, size, outputs }) => ({ rows, size, tensor: outputs[o] }));
-    return { ...output, fact: factOf(output.fetch), runs: seen };
+    const seen = runs.map(({ rows, size, outputs }) => ({ rows, size, output: outputs[o] }));
+    return { ...output, fact: factOf(output.tensor), runs: seen };
   });
   const kind = seenKind(declared, outputs);
   // Once more: a run may have taken over the first ones' memory.
@@ -49,18 +43,11 @@ export async function observe(
     features,
   };
   const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
-  const reason =
-    maxBatch > 1 ? (whyNotShared(inputs, outputs) ?? (await whyNoGain(sampler, first))) : undefined;
+  const reason = maxBatch > 1 ? (whyNotShared(inputs, outputs) ?? (await whyNoGain(sampler))) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
-  const rows = kind === 'batched' ? maxBatch : 1;
-  return {
-    signature,
-    /** Most rows of several requests in one run; 1 where they share none. */
-    maxBatch: reason === undefined ? maxBatch : 1,
-    /** Looks for the feeds of the largest run that is quick. */
-    findQuickFeeds: async () => first && findQuickFeeds(sampler, rows, first),
-    notes,
-  };
+  /** Of several requests in one run; 1 where they share none. */
+  const mostRows = reason === undefined ? maxBatch : 1;
+  return { signature, maxBatch: mostRows, notes };
 }
 
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
@@ -103,33 +90,32 @@ export function isRows(fact: Fact): boolean {
 }
 
 function countsRows({ runs }: SeenOutput): boolean {
-  return runs.every(({ rows, tensor }) => tensor.shape[0] === rows.length);
+  return runs.every(({ rows, output }) => output.shape[0] === rows.length);
 }
 
 /** Whether three rows gave a row each, and together what they gave alone; undefined where that was not seen. */
-function keepsRows(output: SeenOutput): boolean | undefined {
-  if (!countsRows(output)) return false;
-  const { runs } = output;
-  const together = runs.find(({ rows }) => rows.length === 3);
-  const alone = together?.rows.map((row) => runs.find(({ rows }) => rows.length === 1 && rows[0] === row));
-  if (!together || !alone?.every((run) => run !== undefined)) return undefined;
-  return alone.every(({ tensor }, row) => isClose(tensor, rowsOf(together.tensor, row, row + 1)));
+function keepsRows(seen: SeenOutput): boolean | undefined {
+  if (!countsRows(seen)) return false;
+  const together = seen.runs.find(({ rows }) => rows.length === 3);
+  const alone = seen.runs.filter(({ rows, size }) => rows.length === 1 && size === together?.size);
+  if (!together || alone.length < 3) return undefined;
+  return alone.every(({ output }, row) => isClose(output, rowsOf(together.output, row, row + 1)));
 }
 
-/** How far values that are computed in another order may lie apart, as a share of the largest; float16 has eleven bits. */
-const rounding: Partial<Record<ElementType, number>> = { float16: 4e-3, float32: 1e-4, float64: 1e-4 };
+/** How far floats that are computed in another order may lie apart, as a share of the largest: float16 has eleven bits. */
+const rounding = 4e-3;
 
-/** Whether tensors of one shape are the same but for rounding, measured by the largest value. */
+/** Whether tensors hold the same but for rounding. */
 function isClose(one: Tensor, other: Tensor): boolean {
   if (!sameShape(one.shape, other.shape)) return false;
   const { get } = elementOf(one.type);
-  const share = rounding[one.type] ?? 0;
   const [values, others] = [one, other].map(({ data }) => [...data.keys()].map((i) => get(data, i)));
   const sizes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
   const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
-  const isNear = (a: unknown, b: unknown) =>
-    Object.is(a, b) || Math.abs(Number(a) - Number(b)) <= share * largest;
-  return values.every((value, i) => isNear(value, others[i]));
+  const most = one.type.startsWith('float') ? rounding * largest : 0;
+  return values.every(
+    (value, i) => value === others[i] || Math.abs(Number(value) - Number(others[i])) <= most,
+  );
 }
 
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */
@@ -169,7 +155,7 @@ function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Declare
   const sawRows = runs.some(({ rows }) => kind !== 'batched' || rows.length > 1);
   const isBatch = sawRows ? countsRows(seen) : isDeclared || isRows(fact);
   const output = { name, type, dims, labels, batch: kind !== 'unbatched' && isBatch };
-  const shapes = runs.map(({ tensor }) => tensor.shape);
+  const shapes = runs.map(({ output }) => output.shape);
   const [first] = shapes;
   if (!first || shapes.some(({ length }) => length !== first.length)) return output;
   const sawLengths = !hasOpenLength || runs.some(({ size }) => size !== runs[0].size);

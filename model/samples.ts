@@ -22,7 +22,9 @@ const timeLimitMs = 2000;
 
 /** Runs made-up rows, as long as the runs at boot may take. */
 export class Sampler {
-  private end: number | undefined;
+  /** The first run that fits the model. */
+  first: SampleRun | undefined;
+  private end = 0;
 
   constructor(
     private readonly declared: Declared,
@@ -31,10 +33,10 @@ export class Sampler {
 
   /** Runs rows of these numbers; undefined where they do not fit the model, or the time is over. */
   async run(rows: readonly number[], size: number): Promise<SampleRun | undefined> {
-    if (this.end === undefined) {
-      const first = await this.attempt(rows, size);
-      if (first) this.end = performance.now() + timeLimitMs;
-      return first;
+    if (!this.first) {
+      this.first = await this.attempt(rows, size);
+      this.end = performance.now() + timeLimitMs;
+      return this.first;
     }
     const left = this.end - performance.now();
     if (left <= 0) return undefined;
@@ -82,7 +84,7 @@ export class Sampler {
     });
   }
 
-  /** The values that fill a made-up row, again and again: other ones for each of three, as far as its type, its words and its categories have as many. */
+  /** What fills a made-up row, again and again: other values for each of three, as far as there are as many. */
   private row({ name, type, dims: [, width = 1] }: Input, row: number, size: number): unknown[] {
     const { categories, hasOpenLength } = this.declared;
     const repeats = hasOpenLength ? 1 : size;

@@ -69,7 +69,7 @@ const elements = {
   bool: element('BOOL', Uint8Array, bit()),
   string: element('BYTES', Array, text()),
   // A new type also goes into routes/README.md, and its number into graph/servable.ts; a float's shortest digits are in
-  // digits.ts, its rounding in observed.ts.
+  // digits.ts.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;
