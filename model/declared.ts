@@ -1,10 +1,10 @@
 import { BootError } from './errors';
 import { findCategories, findWords } from './graph/categories';
-import type { Fetch } from './graph/edits';
+import { type Fetch, fetchesOf } from './graph/edits';
 import { findEmptyAxes } from './graph/empty-axes';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner } from './runtime/session';
-import { type Input, type Kind, type Output, showDims, wrappers } from './signature';
+import { type Input, instanceDims, type Kind, type Output, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
 
 /** An output with the name of the tensor that the runtime is asked for. */
@@ -16,7 +16,6 @@ export type Declared = ReturnType<typeof readDeclared>;
 export function readDeclared(
   runner: Pick<Runner, 'inputs' | 'outputs'>,
   file: OnnxFile,
-  fetches: readonly Fetch[],
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ) {
   const { path, metadata } = file;
@@ -33,7 +32,7 @@ export function readDeclared(
     );
   });
 
-  const outputs = fetches.flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
+  const outputs = fetchesOf(file).flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
     const value = runner.outputs.find((value) => value.name === tensor);
     if (value?.isTensor && isElementType(value.type)) {
       const dims = labels ? [value.shape[0] ?? '', labels.length] : value.shape;
@@ -72,9 +71,7 @@ export function readDeclared(
   return {
     kind,
     inputs,
-    hasOpenLength: inputs.some(({ dims }) =>
-      dims.slice(kind === 'unbatched' ? 0 : 1).some((dim) => typeof dim === 'string'),
-    ),
+    hasOpenLength: inputs.some((input) => instanceDims(input, kind)?.some((dim) => typeof dim === 'string')),
     outputs: chosen?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs,
     prediction: chosen?.[0] ?? outputNames.find((name) => name === 'prediction') ?? outputNames[0],
     features,

@@ -68,23 +68,22 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const { maxBatch = 32, threads = 1 } = options;
   const file = readOnnx(path);
   checkTypes(file);
-  const fetches = fetchesOf(file);
   const mayBeInline = mayRunInline(file, file.size + externalBytes(file));
-  const source: Source = { path, changed: file.changed, edits: editsFor(file, fetches), threads };
+  const source: Source = { path, changed: file.changed, edits: editsFor(file, fetchesOf(file)), threads };
   const runner = await (mayBeInline ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
   try {
-    const declared = readDeclared(runner, file, fetches, options);
-    const tensors = declared.outputs.map(({ tensor }) => tensor);
-    const sampler = new Sampler(declared, (feeds) => runner.run(feeds, tensors));
+    const declared = readDeclared(runner, file, options);
+    const fetches = declared.outputs.map(({ tensor }) => tensor);
+    const sampler = new Sampler(declared, (feeds) => runner.run(feeds, fetches));
     const seen = await observe(sampler, file, declared, maxBatch);
     const placed = mayBeInline
       ? await inlineRunner(runner, source, await findQuickFeeds(sampler, maxBatch))
       : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
-    return serveRunner(placed, tensors, { name, path, signature: seen.signature, notes }, seen.maxBatch);
+    return serveRunner(placed, fetches, { name, path, signature: seen.signature, notes }, seen.maxBatch);
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;

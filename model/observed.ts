@@ -2,7 +2,7 @@ import type { Declared, DeclaredOutput } from './declared';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import type { SampleRun, Sampler } from './samples';
-import type { Dim, Input, Kind, Output, Signature } from './signature';
+import { type Dim, type Input, instanceDims, type Kind, type Output, type Signature } from './signature';
 import { whyNoGain } from './timing';
 import { Column } from './values/column';
 import { elementOf } from './values/elements';
@@ -13,7 +13,6 @@ const sizes = [1, 8, 32, 224, 400];
 /** Rows that are tried first: all numbers of row 0 are 0, and some models divide by their inputs. */
 const firstRows = [0, 1];
 
-/** An output with what the graph tells of it, and what runs of made-up rows gave. */
 interface SeenOutput extends DeclaredOutput {
   readonly fact: Fact;
   readonly runs: readonly { rows: readonly number[]; size: number; output: Tensor }[];
@@ -45,9 +44,7 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
   const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
   const reason = maxBatch > 1 ? (whyNotShared(inputs, outputs) ?? (await whyNoGain(sampler))) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
-  /** Of several requests in one run; 1 where they share none. */
-  const mostRows = reason === undefined ? maxBatch : 1;
-  return { signature, maxBatch: mostRows, notes };
+  return { signature, maxBatch: reason === undefined ? maxBatch : 1, notes };
 }
 
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
@@ -63,17 +60,15 @@ async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): 
   const later = { batched: [[one, two, three], [two], [three]], single: [[two]], unbatched: [[two, three]] };
   const runs: (SampleRun | undefined)[] = [first];
   for (const rows of later[kind]) runs.push(await sampler.run(rows, firstSize));
-  const others = kind === 'unbatched' ? [one, one] : [one];
   let longer: SampleRun | undefined;
-  for (const size of lengths.filter((size) => size > firstSize)) longer ??= await sampler.run(others, size);
+  for (const size of lengths.filter((size) => size > firstSize)) longer ??= await sampler.run([one], size);
   return [...runs, longer].filter((run) => run !== undefined);
 }
 
 /** The JSON of the one instance in a feed, without the dimensions that are always 1 at its end, which may be left out. */
-function exampleJson(feed: Tensor, { dims }: Input, kind: Kind): string {
-  const first = kind === 'unbatched' ? 0 : 1;
-  const shape = feed.shape.slice(first);
-  while (shape.length > 0 && dims[first + shape.length - 1] === 1) shape.pop();
+function exampleJson(feed: Tensor, input: Input, kind: Kind): string {
+  const shape = feed.shape.slice(kind === 'unbatched' ? 0 : 1);
+  while (instanceDims(input, kind)?.[shape.length - 1] === 1) shape.pop();
   return JSON.stringify(Column.ofValues([{ ...feed, shape }]).at(0));
 }
 
@@ -105,7 +100,6 @@ function keepsRows(seen: SeenOutput): boolean | undefined {
 /** How far floats that are computed in another order may lie apart, as a share of the largest: float16 has eleven bits. */
 const rounding = 4e-3;
 
-/** Whether tensors hold the same but for rounding. */
 function isClose(one: Tensor, other: Tensor): boolean {
   if (!sameShape(one.shape, other.shape)) return false;
   const { get } = elementOf(one.type);
@@ -124,7 +118,6 @@ function followsRows(output: SeenOutput): boolean {
   return whyAlone(output) === undefined || (isUnknown && keepsRows(output) === true);
 }
 
-/** What keeps requests from sharing runs. */
 function whyNotShared(inputs: readonly Input[], outputs: readonly SeenOutput[]): string | undefined {
   const closed = inputs.find(({ dims }) => typeof dims[0] !== 'string');
   if (closed)

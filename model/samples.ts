@@ -57,10 +57,7 @@ export class Sampler {
     }
   }
 
-  /**
-   * Feeds of made-up rows of these numbers. A dimension that bears the batch's name is the rows, wherever it stands. Throws
-   * RangeError for too many values.
-   */
+  /** Feeds of such rows. A dimension that bears the batch's name is the rows. Throws RangeError for too many values. */
   feeds(rows: readonly number[], size: number): Tensor[] {
     const { inputs, kind } = this.declared;
     const batch = inputs[0]?.dims[0] || undefined;
