@@ -34,10 +34,7 @@ export class Batcher {
     private readonly maxBatch: number,
   ) {}
 
-  /**
-   * Waits for the outputs of a run, or of several where there are many rows that do not depend on each other. Rejects with
-   * the signal's reason where it is aborted before the run begins.
-   */
+  /** The outputs of a run, or of several for many rows. Rejects with the signal's reason where it is aborted before. */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
     const rows = this.maxBatch > 1 ? rowCount(feeds) : 0;
@@ -72,7 +69,6 @@ export class Batcher {
     });
   }
 
-  /** Rejects those for which nobody waits any more. */
   private sweep(): void {
     this.queue = this.queue.filter(({ signal, reject }) => {
       if (!signal?.aborted) return true;

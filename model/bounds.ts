@@ -1,9 +1,8 @@
-import { BadInput } from './errors';
-import type { Input, Signature } from './signature';
+import { BadInput, type Path } from './errors';
+import type { Dim, Input, Signature } from './signature';
 import { elementOf } from './values/elements';
 import { bytesIn, sizeOf, type Tensor } from './values/tensor';
 
-/** Bytes of the outputs of one request: more cannot be answered. */
 const mostAnswerBytes = 256 * 2 ** 20;
 
 /**
@@ -13,7 +12,7 @@ const mostAnswerBytes = 256 * 2 ** 20;
 export function boundedBytes(runs: readonly Tensor[][], signature: Signature): number {
   let [given, expected] = [0, 0];
   for (const [row, feeds] of runs.entries()) {
-    checkLengths(feeds, signature, runs.length > 1 ? row : undefined);
+    checkLengths(feeds, signature, runs.length > 1 ? [row] : []);
     given += bytesIn(feeds);
     expected += answerBytes(feeds, signature);
     checkAnswerBytes(expected);
@@ -30,32 +29,28 @@ export function checkAnswerBytes(bytes: number): void {
 
 /** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */
 function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
-  const bytes = outputs.map(({ type, dims, batch }) => {
-    const lengths = dims.map((dim, axis) => {
-      if (axis === 0 && batch) return feeds[0].shape[0];
-      return typeof dim === 'number' ? dim : lengthOf(dim, feeds, inputs);
-    });
-    return elementOf(type).bytes * sizeOf(lengths);
-  });
-  return bytes.reduce((sum, more) => sum + more, 0);
-}
-
-/** The length of an open dimension in these feeds; 1 where they do not tell. */
-function lengthOf(name: string, feeds: readonly Tensor[], inputs: readonly Input[]): number {
-  const place = name === '' ? -1 : inputs.findIndex(({ dims }) => dims.includes(name));
-  return place < 0 ? 1 : feeds[place].shape[inputs[place].dims.indexOf(name)];
-}
-
-/**
- * Throws BadInput where an open dimension has the length 0 and the graph does not show that it may: many operators end the
- * process then, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
- */
-function checkLengths(feeds: readonly Tensor[], { inputs }: Signature, row?: number): void {
-  for (const [i, { dims, name, emptyAxes = [] }] of inputs.entries()) {
-    const isMisfit = (length: number, axis: number) =>
-      length === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis);
-    if (!feeds[i].shape.some(isMisfit)) continue;
-    const place = row === undefined ? [name] : [name, row];
-    throw new BadInput('has a dimension of length 0, which this model does not take', place);
+  let bytes = 0;
+  for (const { type, dims, batch } of outputs) {
+    const lengths = dims.map((dim, axis) =>
+      axis === 0 && batch ? feeds[0].shape[0] : lengthOf(dim, feeds, inputs),
+    );
+    bytes += elementOf(type).bytes * sizeOf(lengths);
   }
+  return bytes;
+}
+
+/** The length of a dimension in these feeds; 1 where they do not tell. */
+function lengthOf(dim: Dim, feeds: readonly Tensor[], inputs: readonly Input[]): number {
+  if (typeof dim === 'number') return dim;
+  const place = dim === '' ? -1 : inputs.findIndex(({ dims }) => dims.includes(dim));
+  return place < 0 ? 1 : feeds[place].shape[inputs[place].dims.indexOf(dim)];
+}
+
+// Many operators end the process on a length of 0, such as GRU, InstanceNormalization, ConvTranspose, Einsum and TopK.
+function checkLengths(feeds: readonly Tensor[], { inputs }: Signature, row: Path): void {
+  const misfit = inputs.find(({ dims, emptyAxes = [] }, i) =>
+    feeds[i].shape.some((length, axis) => length === 0 && dims[axis] !== 0 && !emptyAxes.includes(axis)),
+  );
+  if (misfit)
+    throw new BadInput('has a dimension of length 0, which this model does not take', [misfit.name, ...row]);
 }
