@@ -11,10 +11,8 @@ interface Entry {
 const sweepBytes = 2 ** 24;
 const leastBytes = sweepBytes / 64;
 
-/** Bytes that rows which do not depend on each other bring to one run: more are run in parts, each soon over and small. */
+/** Bytes that more than `maxBatch` rows bring to one run: the others are run in parts, each soon over and small. */
 const mostRunBytes = 1 << 19;
-/** Rows that are run together all the same. */
-const leastRows = 16;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -38,7 +36,7 @@ export class Batcher {
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
     const rows = this.maxBatch > 1 ? rowCount(feeds) : 0;
-    const most = Math.max(leastRows, Math.floor((mostRunBytes * rows) / bytes));
+    const most = Math.max(this.maxBatch, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
 
