@@ -5,7 +5,7 @@ import type { SampleRun, Sampler } from './samples';
 import { type Dim, type Input, instanceDims, type Kind, type Output, type Signature } from './signature';
 import { whyNoGain } from './timing';
 import { Column } from './values/column';
-import { elementOf } from './values/elements';
+import { type ElementType, elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
@@ -97,8 +97,8 @@ function keepsRows(seen: SeenOutput): boolean | undefined {
   return alone.every(({ output }, row) => isClose(output, rowsOf(together.output, row, row + 1)));
 }
 
-/** How far floats that are computed in another order may lie apart, as a share of the largest: float16 has eleven bits. */
-const rounding = 4e-3;
+/** How far values that are computed in another order may lie apart, as a share of the largest; float16 has eleven bits. */
+const rounding: Partial<Record<ElementType, number>> = { float16: 4e-3, float32: 1e-4, float64: 1e-4 };
 
 function isClose(one: Tensor, other: Tensor): boolean {
   if (!sameShape(one.shape, other.shape)) return false;
@@ -106,7 +106,7 @@ function isClose(one: Tensor, other: Tensor): boolean {
   const [values, others] = [one, other].map(({ data }) => [...data.keys()].map((i) => get(data, i)));
   const sizes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
   const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
-  const most = one.type.startsWith('float') ? rounding * largest : 0;
+  const most = largest * (rounding[one.type] ?? 0);
   return values.every(
     (value, i) => value === others[i] || Math.abs(Number(value) - Number(others[i])) <= most,
   );
