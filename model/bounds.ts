@@ -5,10 +5,7 @@ import { bytesIn, sizeOf, type Tensor } from './values/tensor';
 
 const mostAnswerBytes = 256 * 2 ** 20;
 
-/**
- * Bytes of the feeds of a request's runs and, as far as their shapes tell, of the outputs. Throws BadInput for what would
- * end the process, or bring more than can be answered.
- */
+/** Bytes of a request's feeds and, as far as shapes tell, of its outputs. Throws BadInput for too many, or a length of 0. */
 export function boundedBytes(runs: readonly Tensor[][], signature: Signature): number {
   let [given, expected] = [0, 0];
   for (const [row, feeds] of runs.entries()) {

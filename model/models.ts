@@ -3,10 +3,7 @@ import { join } from 'node:path';
 import { BootError } from './errors';
 import { type LoadedModel, loadModel, type Model, type ModelOptions } from './model';
 
-/**
- * Loads the models of files and folders, in their order; in a folder, by name. Throws BootError for a folder without
- * models, or options that are for one model only.
- */
+/** Loads the models of files and, by name, of folders. Throws BootError for an empty one, or options that are for one model. */
 export async function loadModels(
   paths: readonly string[],
   options: ModelOptions = {},

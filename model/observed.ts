@@ -18,10 +18,7 @@ interface SeenOutput extends DeclaredOutput {
   readonly runs: readonly { rows: readonly number[]; size: number; output: Tensor }[];
 }
 
-/**
- * Runs one made-up row and then others, of a batched model together and alone, to see the model's kind, and which outputs
- * follow the rows where the graph does not tell. What is not seen is believed as declared.
- */
+/** Sees what a model takes and gives, by its graph and by runs of made-up rows; else its declarations are believed. */
 export async function observe(sampler: Sampler, file: OnnxFile, declared: Declared, maxBatch: number) {
   const { inputs, prediction, features } = declared;
   const runs = await runSamples(sampler, declared);
@@ -137,10 +134,7 @@ function whyAlone(output: SeenOutput): string | undefined {
     : undefined;
 }
 
-/**
- * An output as runs showed it, else as declared. Lengths that were the same at all sizes are fixed, but where they follow
- * the values; the declared names of others are kept where an input bears them too.
- */
+/** An output as runs showed it: lengths that never differed are fixed, names of others kept where an input bears them. */
 function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Declared): Output {
   const { name, type, dims, labels, fact, runs } = seen;
   if ('why' in fact && fact.isLoose) return { name, type, dims: dims.map(() => ''), labels, batch: false };
