@@ -22,7 +22,7 @@ interface SeenOutput extends DeclaredOutput {
 export async function observe(sampler: Sampler, file: OnnxFile, declared: Declared, maxBatch: number) {
   const { inputs, prediction, features } = declared;
   const runs = await runSamples(sampler, declared);
-  const [first] = runs;
+  const { first } = sampler;
   const factOf = followRows(file, inputs);
   const outputs = declared.outputs.map((output, o): SeenOutput => {
     const seen = runs.map(({ rows, size, outputs }) => ({ rows, size, output: outputs[o] }));
@@ -47,18 +47,17 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
 async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): Promise<SampleRun[]> {
   const lengths = hasOpenLength ? sizes : [1];
-  let first: SampleRun | undefined;
-  for (const row of firstRows) for (const size of lengths) first ??= await sampler.run([row], size);
+  for (const row of firstRows) for (const size of lengths) if (!sampler.first) await sampler.run([row], size);
+  const { first } = sampler;
   if (!first) return [];
-  const { size: firstSize } = first;
   const [one] = first.rows;
   const [two, three] = [one + 1, one + 2];
   // What the first dimension of an unbatched model counts is a length like others, along which values differ, too.
   const later = { batched: [[one, two, three], [two], [three]], single: [[two]], unbatched: [[two, three]] };
   const runs: (SampleRun | undefined)[] = [first];
-  for (const rows of later[kind]) runs.push(await sampler.run(rows, firstSize));
+  for (const rows of later[kind]) runs.push(await sampler.run(rows, first.size));
   let longer: SampleRun | undefined;
-  for (const size of lengths.filter((size) => size > firstSize)) longer ??= await sampler.run([one], size);
+  for (const size of lengths.filter((size) => size > first.size)) longer ??= await sampler.run([one], size);
   return [...runs, longer].filter((run) => run !== undefined);
 }
 
