@@ -423,18 +423,6 @@ describe('files written for a test', () => {
     expect(error.message).not.toContain('\n');
   });
 
-  test.each([
-    ['a Git LFS pointer', pointer, 'git lfs pull'],
-    ['a web page', page, 'download'],
-  ])('weights that are %s do not boot: one line says what to do', async (_what, bytes, remedy) => {
-    write('external.onnx.data', bytes);
-    const path = write('odd.onnx', readFileSync(modelPath('external')));
-    const error = await openModel(path).catch((error) => error);
-    expect(error).toBeInstanceOf(BootError);
-    expect(error.message).toContain('external.onnx.data');
-    expect(error.message).toContain(remedy);
-  });
-
   // onnx.proto: ModelProto.ir_version is 1 and .opset_import 8, whose version is 2; of two, the last one counts.
   const identity = readFileSync(modelPath('identity-float32'));
   test.each([

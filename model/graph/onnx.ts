@@ -1,7 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
-import { formatAt } from './mistaken';
+import { formatOf } from './mistaken';
 import { FileWindow, Message } from './protobuf';
 
 // A model file as plain data. Nothing here judges it. The numbers are those of the fields in
@@ -44,12 +44,13 @@ export function readOnnx(path: string): OnnxFile {
   }
   const { size, mtimeMs: changed } = stat;
   const file = openSync(path, 'r');
+  const window = new FileWindow(file);
   try {
     const whole = { number: 0, start: 0, from: 0, to: size };
-    return { path, size, changed, ...readModel(new Message(new FileWindow(file), [whole])) };
+    return { path, size, changed, ...readModel(new Message(window, [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const format = formatAt(path);
+    const format = formatOf(window.bytes(0, 64));
     throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format}` : ''}.`);
   } finally {
     closeSync(file);

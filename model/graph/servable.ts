@@ -1,7 +1,6 @@
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
-import { placeholderAt } from './mistaken';
 import type { OnnxFile } from './onnx';
 
 /** The last TensorProto.DataType, uint64, but for those that the runtime cannot load, cannot run, or dies of. */
@@ -17,15 +16,13 @@ export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void
 }
 
 /** Bytes of the files beside the model that hold its weights. Throws BootError where one is missing. */
-export function externalBytes({ path: modelPath, graph }: OnnxFile): number {
+export function externalBytes({ path, graph }: OnnxFile): number {
   const locations = new Set(graph.initializers.flatMap(({ location }) => location ?? []));
   let bytes = 0;
   for (const location of locations) {
-    const path = join(dirname(modelPath), location);
-    const stat = statSync(path, { throwIfNoEntry: false });
-    const fault = stat ? placeholderAt(path) : 'missing: put that file beside it';
-    if (fault) throw new BootError(`${modelPath} keeps its weights in ${location}, which is ${fault}.`);
-    bytes += stat?.size ?? 0;
+    const stat = statSync(join(dirname(path), location), { throwIfNoEntry: false });
+    if (!stat) throw new BootError(`${path} keeps its weights in ${location}: put that file beside it.`);
+    bytes += stat.size;
   }
   return bytes;
 }
