@@ -82,16 +82,14 @@ export class Sampler {
   }
 
   /** What fills a made-up row, again and again: other values for each of three, as far as there are as many. */
-  private row({ name, type, dims: [, width = 1] }: Input, row: number, size: number): unknown[] {
+  private row({ name, type }: Input, row: number, size: number): unknown[] {
     const { categories, hasOpenLength } = this.declared;
     const repeats = hasOpenLength ? 1 : size;
     const words = this.declared.words.length > 0 ? this.declared.words : ['a', 'b', 'c'];
     const text = words.slice(0, (row % 3) + 1).join(' ');
     const value = type === 'string' ? text : type === 'bool' ? row % 2 === 1 : row % 3;
-    const known = categories.get(name) ?? [];
-    const columns = known.length > 0 && typeof width === 'number' ? width : 1;
-    return Array.from({ length: columns }, (_, place) => {
-      const one = typeof known[place] === typeof value ? known[place] : value;
+    return (categories.get(name) ?? [{}]).map(({ category }) => {
+      const one = typeof category === typeof value ? category : value;
       return typeof one === 'string' ? Array(repeats).fill(one).join(' ') : one;
     });
   }

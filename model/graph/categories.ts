@@ -1,33 +1,27 @@
 import { allNodes, type Node, type OnnxFile } from './onnx';
 
-/** For the columns of an input, by their place, a category that the encoder which reads the column knows. */
-type Categories = Map<string, (string | number)[]>;
-
-interface InputColumn {
-  input: string;
-  place: number;
+/** A column of an input, with a category that the encoder which reads it knows. */
+export interface InputColumn {
+  category?: string | number;
 }
 
 const encoders = /^(OneHotEncoder|LabelEncoder|CategoryMapper)$/;
 
-/** Follows the columns of the inputs to the encoders that read them, through nodes that hand on, pick or join columns. */
-export function findCategories({ graph }: OnnxFile): Categories {
-  const categories: Categories = new Map();
-  const columns = new Map(graph.inputs.map(({ name, dims }) => [name, columnsOf(name, dims)]));
+/**
+ * The columns of the inputs of which some are read by encoders, to which they are followed through nodes that hand on, pick
+ * or join columns. A list is one column, a matrix as many as it is wide; nothing is told of other inputs.
+ */
+export function findCategories({ graph }: OnnxFile): Map<string, InputColumn[]> {
+  const inputs = graph.inputs.map(({ name, dims }): [string, InputColumn[]] => [name, columnsOf(dims)]);
+  const columns = new Map(inputs);
   const constants = new Map(graph.initializers.map(({ name, integers = [] }) => [name, integers]));
   for (const node of graph.nodes) {
     const operands = node.inputs.map((tensor) => columns.get(tensor) ?? []);
-    const picked = constants.get(node.inputs[1]) ?? [];
-    columns.set(node.outputs[0], columnsBehind(node.op, operands, picked));
+    columns.set(node.outputs[0], columnsBehind(node.op, operands, constants.get(node.inputs[1])));
     const [first = []] = operands;
-    const category = encoders.test(node.op) ? firstCategory(node) : undefined;
-    if (category === undefined || first.length !== 1) continue;
-    const [{ input, place }] = first;
-    const ofInput = categories.get(input) ?? [];
-    ofInput[place] ??= category;
-    categories.set(input, ofInput);
+    if (first.length === 1 && encoders.test(node.op)) first[0].category ??= firstCategory(node);
   }
-  return categories;
+  return new Map(inputs.filter(([, columns]) => columns.some(({ category }) => category !== undefined)));
 }
 
 /** The strings that a model knows, from the tables of its encoders and vocabularies. */
@@ -36,14 +30,13 @@ export function findWords(file: OnnxFile): string[] {
   return tables.flatMap(({ attributes }) => [...attributes.values()].flatMap(({ strings }) => strings));
 }
 
-/** A list is one column, a matrix as many as it is wide; nothing is told of other inputs. */
-function columnsOf(input: string, dims: readonly number[] = []): InputColumn[] {
-  const length = dims.length === 1 ? 1 : dims.length === 2 && dims[1] > 0 ? dims[1] : 0;
-  return Array.from({ length }, (_, place) => ({ input, place }));
+function columnsOf([, width = 1, ...rest]: readonly number[] = []): InputColumn[] {
+  const length = rest.length === 0 && width > 0 ? width : 0;
+  return Array.from({ length }, () => ({}));
 }
 
 /** The columns that a node gives, none where they are not followed. */
-function columnsBehind(op: string, operands: readonly InputColumn[][], picked: readonly number[]) {
+function columnsBehind(op: string, operands: readonly InputColumn[][], picked: readonly number[] = []) {
   const [first = []] = operands;
   if (/^(Cast|Identity|Imputer)$/.test(op)) return first;
   if (/^(Gather|ArrayFeatureExtractor)$/.test(op)) return picked.flatMap((place) => first.at(place) ?? []);
@@ -53,5 +46,5 @@ function columnsBehind(op: string, operands: readonly InputColumn[][], picked: r
 function firstCategory({ attributes }: Node): string | number | undefined {
   const lists = ['cats_strings', 'keys_strings', 'cats_int64s', 'keys_int64s'];
   const [found] = lists.flatMap((name) => attributes.get(name) ?? []);
-  return found?.strings[0] ?? (found?.ints.length ? Number(found.ints[0]) : undefined);
+  return found && [...found.strings, ...found.ints.map(Number)][0];
 }
