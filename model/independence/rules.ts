@@ -32,22 +32,6 @@ function knownLength(length = Number.NaN): number {
   return length;
 }
 
-/** As many entries of an axis as an operand says; and their places. */
-const topK = ofOne((x, call) => {
-  const [count] = call.integers('k');
-  const best = alongAxes(x, [call.int('axis', -1)], [knownLength(count)]);
-  return [best, best];
-});
-
-/** Parts of given lengths, or else all of one length. */
-const split = ofOne((x, call) => {
-  const axis = call.int('axis', 0);
-  const { outputs } = call.node;
-  const equal = x.shape[notRowAxis(x, axis)] / outputs.length;
-  const lengths = call.integers('split');
-  return outputs.map((_, i) => alongAxes(x, [axis], [knownLength(lengths.length > 0 ? lengths[i] : equal)]));
-});
-
 function reduced(x: Known, axes: readonly number[], call: Call): Known {
   return alongAxes(x, axes, call.int('keepdims', 1) === 1 ? [1] : []);
 }
@@ -202,8 +186,6 @@ const groups: readonly [rule: Rule, operators: string][] = [
   [ofOne((x, call) => alongAxes(x, [call.int('axis', -1)])), 'LpNormalization'],
   [ofOne((x, call) => alongAxes(x, [call.integers('axis')[0]])), 'CumSum'],
   [layerNormalization, 'LayerNormalization RMSNormalization'],
-  [topK, 'TopK'],
-  [split, 'Split'],
   // Of images and the like, which the first axis counts. MaxPool's second output, which counts over all, is not given.
   [
     ofOne((x) => alongAxes(x, axesFrom(x, 1), [Number.NaN])),

@@ -13,7 +13,7 @@ export type Fact = Known | Unknown;
 /** Operators whose outputs are as long as the values say. */
 const loose = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
 /** Operators with a rule whose outputs are not as long as their operands. */
-const counting = /^(Reduce.*|Arg.*|TopK)$/;
+const counting = /^(Reduce|Arg)/;
 /** Operators without a rule whose outputs are as long as their operands. */
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
 
