@@ -83,10 +83,11 @@ const unproved: Record<string, string> = {
   zeros_of_batch: 'Shape',
   // Of these operators only some uses have a rule.
   flatten0_back: 'Flatten in a goes across rows',
-  reduce_noop: 'ReduceSum in m goes across rows',
+  turn_and_back: 'Softmax in b goes across rows',
+  reduce_noop: 'ReduceSum in m is given no axes, and goes over all',
   reverse_columns: 'Slice in y leaves entries out',
   // Lengths behind a convolution or a pool are not followed.
-  conv: 'Reshape in y makes an unknown number of rows',
+  conv: 'Reshape in y makes a fixed or unknown number of rows',
   conv_odd: 'Reshape',
 };
 
@@ -120,7 +121,7 @@ test.each([
   ['four-rows', 'Slice in y goes across rows'],
   ['random', 'RandomNormalLike in noise is not known to keep rows apart'],
   ['dynamic-quant', 'DynamicQuantizeLinear in quantized is not known to keep rows apart'],
-  ['squeeze', 'Squeeze in y drops all axes of length 1, that of a single row too'],
+  ['squeeze', 'Squeeze in y is given no axes, and goes over all'],
   ['similarity', 'MatMul in y goes across rows'],
   ['drops-rows', 'ReduceSum in count goes across rows'],
   ['one-each', 'loose: NonZero in nz gives as many entries as the values say'],

@@ -16,12 +16,8 @@ export interface Known {
 export const rowAxis = ({ shape }: Known) => shape.findIndex((length) => length < 0);
 export const hasRows = (x: Known) => rowAxis(x) >= 0;
 
-/** What a node does that keeps rows from being told apart. */
-export class Mixes extends Error {
-  constructor(what = 'goes across rows') {
-    super(what);
-  }
-}
+/** What a node does that keeps rows from being told apart; by default, it goes across them. */
+export class Mixes extends Error {}
 
 /** An operand that is left out. */
 export const omitted: Known = { shape: [], integers: [] };
@@ -30,8 +26,6 @@ export const omitted: Known = { shape: [], integers: [] };
 export class Call {
   constructor(
     readonly node: Node,
-    /** The version of its domain's operators. */
-    readonly opset: number,
     readonly operands: readonly Known[],
   ) {}
 
@@ -53,31 +47,11 @@ export class Call {
   }
 }
 
-/** What a node gives: its first output, or a list of the first ones. Throws Mixes where it goes across rows, or may. */
-export type Rule = (call: Call) => Known | readonly Known[];
-
-/** The rule of an operator whose first operand is `x`, and whose others are constants. */
-export const ofOne =
-  (rule: (x: Known, call: Call) => Known | readonly Known[]): Rule =>
-  (call) => {
-    const [x, ...others] = call.operands;
-    if (others.some(hasRows)) throw new Mixes('takes rows beside rows');
-    return rule(x, call);
-  };
-
-/** An axis, counted from the start, that is not the rows'. */
-export function notRowAxis(x: Known, axis: number): number {
-  const place = axis < 0 ? axis + x.shape.length : axis;
-  if (x.shape[place] === undefined || place === rowAxis(x)) throw new Mixes();
-  return place;
-}
-
 /** Other values, made along some axes that are not the rows'; where others are given, these stand in the place of each. */
-export function alongAxes(x: Known, axes: readonly number[], others?: Shape): Known {
-  const places = axes.map((axis) => notRowAxis(x, axis));
-  return {
-    shape: x.shape.flatMap((length, place) => (places.includes(place) ? (others ?? length) : length)),
-  };
+export function alongAxes({ shape }: Known, axes: readonly number[], others?: Shape): Known {
+  const places = axes.map((axis) => (axis < 0 ? axis + shape.length : axis));
+  if (places.some((place) => shape[place] === undefined || shape[place] < 0)) throw new Mixes();
+  return { shape: shape.flatMap((length, place) => (places.includes(place) ? (others ?? length) : length)) };
 }
 
 /** Operands aligned from the right: https://onnx.ai/onnx/repo-docs/Broadcasting.html */

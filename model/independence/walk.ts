@@ -17,31 +17,23 @@ const counting = /^(Reduce|Arg)/;
 /** Operators without a rule whose outputs are as long as their operands. */
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
 
-/** Operators of earlier versions broadcast otherwise. */
-const oldestOpset = 7;
-
 /** Follows the rows of the inputs whose first dimension is open through the graph; gives what it tells of a tensor. */
 export function followRows(
   file: OnnxFile,
   inputs: readonly { name: string; dims: readonly (number | string)[] }[],
 ): (tensor: string) => Fact {
   const { initializers, sparseInitializers, nodes } = file.graph;
-  const names = [
-    ...initializers.map(({ name }) => name),
-    ...sparseInitializers,
-    ...nodes.flatMap(({ outputs }) => outputs.filter((tensor) => tensor !== '')),
-  ];
-  // Of constants of one name, the runtime takes the last for all who read it.
-  const twice = names.toSorted().find((name, i, sorted) => name === sorted[i + 1]);
-  if (twice !== undefined) return () => ({ why: `${twice} in the graph is given twice` });
   const facts = new Map<string, Fact>();
   const factOf = (tensor: string) => facts.get(tensor) ?? { why: `${tensor} is not in the graph` };
   for (const { name, dims, integers } of initializers) facts.set(name, { shape: dims, integers });
+  for (const name of sparseInitializers) facts.set(name, { why: `${name} is sparse` });
   for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
   for (const node of nodes) {
     const operands = node.inputs.map((tensor) => (tensor === '' ? omitted : factOf(tensor)));
     const found = follow(node, file, operands);
     for (const [i, tensor] of node.outputs.entries()) {
+      // Of constants of one name, the runtime takes the last for all who read it.
+      if (facts.has(tensor)) return () => ({ why: `${tensor} in the graph is given twice` });
       const fact = Array.isArray(found) ? found[i] : found;
       if (tensor !== '') facts.set(tensor, fact ?? unknown(node, 'is followed to its first outputs only'));
     }
@@ -57,14 +49,12 @@ function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]
 /** What a node gives: one fact for all of its outputs, or a list for the first ones. */
 function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | readonly Known[] {
   const known = operands.filter((fact) => 'shape' in fact);
-  const isConstant = known.length === operands.length && !known.some(hasRows);
+  const unknowns = operands.filter((fact) => 'why' in fact);
+  const isConstant = unknowns.length === 0 && !known.some(hasRows);
   if (loose.test(node.op) || node.attributes.has('stopwords'))
     return { ...unknown(node, 'gives as many entries as the values say'), isLoose: !isConstant };
-  const name = nameOf(node.domain, node.op);
-  const opset = opsetOf(node, file);
-  const rule = opset > 0 && !isInTraining(node) ? rules.get(name) : undefined;
-  const unknowns = operands.filter((fact) => 'why' in fact);
-  const [first] = [...unknowns.filter(({ isLoose }) => isLoose), ...unknowns];
+  const rule = mayMix(node, file) ? undefined : rules.get(nameOf(node.domain, node.op));
+  const first = unknowns.find(({ isLoose }) => isLoose) ?? unknowns[0];
   if (first) {
     const isAsLong = (rule && !counting.test(node.op)) || picking.test(node.op);
     return { ...first, isLoose: first.isLoose && isAsLong };
@@ -74,7 +64,7 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   if (padding !== undefined && isRead(padding, node.outputs[0], file.graph))
     return unknown(node, 'fills texts up to the longest of a run');
   try {
-    const outputs = [rule(new Call(node, opset, known))].flat();
+    const outputs = [rule(known[0] ?? omitted, new Call(node, known))].flat();
     for (const { shape } of outputs) {
       // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
       if (!isConstant && shape.includes(0)) throw new Mixes('gives an empty tensor');
@@ -82,7 +72,7 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
     }
     return outputs;
   } catch (error) {
-    if (error instanceof Mixes) return unknown(node, error.message);
+    if (error instanceof Mixes) return unknown(node, error.message || 'goes across rows');
     throw error;
   }
 }
@@ -102,19 +92,18 @@ function isRead(padding: string, tensor: string, graph: OnnxFile['graph']): bool
   });
 }
 
-/** Dropout's third operand says whether it trains; before opset 14, BatchNormalization's other outputs do. */
-function isInTraining({ op, inputs, outputs, attributes }: Node): boolean {
-  if (attributes.get('training_mode')?.i) return true;
-  return (op === 'Dropout' && Boolean(inputs[2])) || (op === 'BatchNormalization' && outputs.length > 1);
-}
-
-/** The version of a node's operator; 0 where it is not followed, or the file names two. */
-function opsetOf({ op, domain }: Node, { opsets, functions }: OnnxFile): number {
-  const isFunction = functions.some((one) => nameOf(one.domain, one.name) === nameOf(domain, op));
-  const versions = opsets.filter((one) => nameOf(one.domain) === nameOf(domain)).map((one) => one.version);
+/** Whether a node's operator may go across rows whatever its rule says. */
+function mayMix({ op, domain, inputs, outputs, attributes }: Node, { opsets, functions }: OnnxFile): boolean {
+  const versions = opsets
+    .filter((one) => nameOf(one.domain) === nameOf(domain))
+    .map(({ version }) => version);
   const [version = 0] = versions;
-  const isOld = nameOf(domain) === '' && version < oldestOpset;
-  return isFunction || isOld || versions.some((other) => other !== version) ? 0 : version;
+  // Operators of versions before 7 broadcast otherwise.
+  if (version < (nameOf(domain) === '' ? 7 : 1) || versions.some((other) => other !== version)) return true;
+  if (functions.some((one) => nameOf(one.domain, one.name) === nameOf(domain, op))) return true;
+  // Dropout's third operand says whether it trains; before opset 14, BatchNormalization's other outputs do.
+  const trains = (op === 'Dropout' && inputs[2]) || (op === 'BatchNormalization' && outputs.length > 1);
+  return Boolean(trains || attributes.get('training_mode')?.i);
 }
 
 /** An operator as the rules name it. */
