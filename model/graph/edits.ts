@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import type { Node, OnnxFile } from './onnx';
-import { integerField, messageField, readInto } from './protobuf';
+import { integerField, messageField } from './protobuf';
 
 /** What the runtime needs changed in a file, to serve it. */
 export interface Edits {
@@ -58,23 +58,23 @@ export function editsFor(file: OnnxFile, fetches: readonly Fetch[]): Edits | und
 }
 
 function withLocale(path: string, { field: { from, to } }: Node): Buffer {
-  const bytes = Buffer.alloc(to - from);
-  readInto(bytes, path, from);
+  const bytes = readFileSync(path).subarray(from, to);
   // NodeProto.attribute is 5; AttributeProto.name 1, .s 4, and .type 20, of which 3 is STRING.
-  return messageField(
-    1,
-    bytes,
-    messageField(5, messageField(1, 'locale'), messageField(4, 'C.UTF-8'), integerField(20, 3)),
-  );
+  const locale = [messageField(1, 'locale'), messageField(4, 'C.UTF-8'), integerField(20, 3)];
+  return messageField(1, bytes, messageField(5, ...locale));
 }
 
 /** The bytes of a file after its edits. */
 export function applyEdits(path: string, { dropped, added }: Edits): Buffer {
   const { size } = statSync(path);
-  const result = Buffer.allocUnsafe(size + added.length);
-  if (readInto(result.subarray(0, size), path, 0) < size) throw new RangeError('the file ended early');
+  // Read into its place: joined to what is added, a file of 300 MB makes the boot's peak 935 MB in place of 648.
+  const bytes = Buffer.allocUnsafe(size + added.length);
+  const file = openSync(path, 'r');
+  const read = readSync(file, bytes, 0, size, 0);
+  closeSync(file);
+  if (read < size) throw new RangeError('the file ended early');
   // GraphProto has no field 3, so that whatever has a length is skipped under that number.
-  for (const start of dropped) result[start] = 3 * 8 + 2;
-  result.set(added, size);
-  return result;
+  for (const start of dropped) bytes[start] = 3 * 8 + 2;
+  bytes.set(added, size);
+  return bytes;
 }

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 
 // Encoding: https://protobuf.dev/programming-guides/encoding/
 
@@ -130,16 +130,6 @@ export class Message {
     if (wire !== 2) throw new RangeError('not protobuf');
     const length = this.file.varint(end);
     return { number, start, from: length.end, to: length.end + Number(length.value) };
-  }
-}
-
-/** Fills a buffer with what stands in a file from some byte on; gives how many bytes there were. */
-export function readInto(buffer: Buffer, path: string, from: number): number {
-  const file = openSync(path, 'r');
-  try {
-    return readSync(file, buffer, 0, buffer.length, from);
-  } finally {
-    closeSync(file);
   }
 }
 

@@ -14,7 +14,7 @@ const since: Record<number, string> = {
   9: 'Acosh Asinh Atanh ConstantOfShape Cosh Erf IsNaN Shrink Sign Sinh TfIdfVectorizer Where NonZero',
   11: 'BitShift CumSum Mod Round StringNormalizer IsInf ml.CategoryMapper',
   13: 'Celu GreaterOrEqual LessOrEqual',
-  17: 'HardSwish LayerNormalization Trilu CastLike',
+  17: 'HardSwish LayerNormalization Trilu',
   18: 'BitwiseAnd BitwiseNot BitwiseOr BitwiseXor GroupNormalization Mish',
   20: 'Gelu RegexFullMatch StringConcat',
   24: 'RMSNormalization Swish',

@@ -137,31 +137,6 @@ const slice: Maker = (g, op) => {
   return nodeOf(op, [x.name, ...by.inputs], [x.type], by.attributes);
 };
 
-const split: Maker = (g, op) => {
-  const x = g.pick([float, int64, string]);
-  if (!x) return undefined;
-  const axis = anyAxis(g, rankOf(x));
-  const length = lengthsOf(x).at(axis) ?? 1;
-  const isEven = length % 2 === 0 && (g.opset < 18 || g.chance(0.5));
-  const by = isEven
-    ? { inputs: [], attributes: g.opset >= 18 ? { num_outputs: 2 } : {} }
-    : lists(g, 13, { split: [1, length - 1] });
-  return nodeOf(op, [x.name, ...by.inputs], [x.type, x.type], { ...by.attributes, axis });
-};
-
-const topK: Maker = (g, op) => {
-  const x = g.pick([float]);
-  if (!x) return undefined;
-  const axis = anyAxis(g, rankOf(x));
-  const k = 1 + g.below(lengthsOf(x).at(axis) ?? 1);
-  const attributes = {
-    axis,
-    ...(g.opset < 10 ? { k } : {}),
-    ...(g.opset >= 11 && { largest: g.below(2), sorted: g.below(2) }),
-  };
-  return nodeOf(op, [x.name, ...(g.opset < 10 ? [] : [g.integers(k)])], [float, int64], attributes);
-};
-
 const layerNorm: Maker = (g, op) => {
   const x = g.pick([float], rank(2, 3, 4));
   if (!x) return undefined;
@@ -379,13 +354,7 @@ const where: Maker = (g, op) => {
 const cast: Maker = (g, op) => {
   const x = g.pick([g.oneOf([float, int64, bool, string]), float]);
   const to = g.oneOf(x?.type === string ? [string] : [float, int64, bool, double, int32, uint8]);
-  return (
-    x && [
-      op === 'CastLike'
-        ? { op, inputs: [x.name, g.constant(to, [1])], types: [to] }
-        : { op, inputs: [x.name], types: [to], attributes: { to } },
-    ]
-  );
+  return x && [{ op, inputs: [x.name], types: [to], attributes: { to } }];
 };
 
 /** A constant, and what reads it. */
@@ -438,8 +407,6 @@ export const makersOfTensors: readonly [Maker, string][] = [
   [clip, 'Clip'],
   [dropout, 'Dropout'],
   [cumSum, 'CumSum'],
-  [topK, 'TopK'],
-  [split, 'Split'],
   [
     onAxis([float], (g, _, axis) => ({ axis: g.chance(0.2) ? undefined : axis })),
     'Softmax LogSoftmax Hardmax',
@@ -480,6 +447,6 @@ export const makersOfTensors: readonly [Maker, string][] = [
   [reshape, 'Reshape'],
   [multiply, 'MatMul Gemm'],
   [gather, 'Gather ml.ArrayFeatureExtractor'],
-  [cast, 'Cast CastLike'],
+  [cast, 'Cast'],
   [constant, 'Constant ConstantOfShape'],
 ];
