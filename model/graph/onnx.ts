@@ -65,7 +65,6 @@ export function* allNodes({ graph, functions }: Pick<OnnxFile, 'graph' | 'functi
   }
 }
 
-/** With the functions that it brings, and its own `metadata_props`. */
 function readModel(model: Message) {
   const graph = model.message(7);
   if (!graph) throw new RangeError('a model without a graph');
@@ -107,13 +106,12 @@ function readNode(node: Message) {
 }
 
 function readAttribute(attribute: Message) {
-  const [tensor, graph] = [attribute.message(5), attribute.message(6)];
   return {
     name: attribute.text(1),
     i: attribute.integer(3),
     s: attribute.text(4),
-    tensor: tensor && readTensor(tensor),
-    graph: graph && readGraph(graph),
+    tensor: attribute.messages(5).map(readTensor).at(-1),
+    graph: attribute.messages(6).map(readGraph).at(-1),
     ints: attribute.integers(8, mostIntegers),
     strings: attribute.texts(9),
   };
@@ -121,7 +119,10 @@ function readAttribute(attribute: Message) {
 
 function readTensor(tensor: Message) {
   const [dims, int32s, int64s] = [1, 5, 7].map((list) => tensor.integers(list, smallTensorBytes).map(Number));
-  const integers = integersIn(tensor.bytes(9, smallTensorBytes), tensor.integer(2))?.concat(int32s, int64s);
+  const { buffer } = tensor.bytes(9, smallTensorBytes);
+  // TensorProto.DataType: 6 is int32, 7 int64.
+  const Integers = { 6: Int32Array, 7: BigInt64Array }[tensor.integer(2)];
+  const integers = Integers && [...new Integers(buffer)].map(Number).concat(int32s, int64s);
   return {
     name: tensor.text(8),
     dims,
@@ -130,12 +131,6 @@ function readTensor(tensor: Message) {
     /** The file that holds its values, where that is another. */
     location: readTexts(tensor.messages(13)).get('location'),
   };
-}
-
-/** The values of a tensor whose TensorProto.DataType is int32 or int64. */
-function integersIn({ buffer }: Uint8Array<ArrayBuffer>, type: number): number[] | undefined {
-  if (type === 6) return Array.from(new Int32Array(buffer));
-  return type === 7 ? Array.from(new BigInt64Array(buffer), Number) : undefined;
 }
 
 /**

@@ -45,20 +45,20 @@ export class FileWindow {
   }
 }
 
-/** How many fields of a number are enough: lists of a million are not walked. */
-type Most = Readonly<Record<number, number>>;
-
 /** What a message holds, by the numbers of its fields. */
 export class Message {
   /** The first, if it occurs twice. */
   readonly field: Field;
   private readonly parts = new Map<number, Field[]>();
 
-  /** Ends where there are as many fields of a number as `most` says. Throws RangeError for what is no message. */
+  /**
+   * Ends where there are as many fields of a number as `most` says: lists of a million are not walked. Throws RangeError for
+   * what is no message.
+   */
   constructor(
     private readonly file: FileWindow,
     fields: readonly Field[],
-    most: Most = {},
+    most: Readonly<Record<number, number>> = {},
   ) {
     [this.field] = fields;
     for (const { from, to } of fields) {
@@ -77,7 +77,7 @@ export class Message {
     return this.parts.get(number) ?? [];
   }
 
-  messages(number: number, most?: Most): Message[] {
+  messages(number: number, most?: Record<number, number>): Message[] {
     return this.fields(number).map((field) => new Message(this.file, [field], most));
   }
 
