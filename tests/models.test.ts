@@ -327,7 +327,7 @@ describe('files written for a test', () => {
 
   test.each<[string, Buffer, RegExp]>([
     ['bfloat16 inside', oneNode('Relu', 1, 2, inside('Relu', 16)), /no Relu for .* in float32/],
-    ['bfloat16 where it is unknown', oneNode('Sin', 1, 2, inside('Sin', 16)), /no bfloat16s.* in float32/],
+    ['bfloat16 where it is unknown', oneNode('Sin', 1, 2, inside('Sin', 16)), /no Sin for .* in float32/],
     ['a double inside', oneNode('Erf', 1, 2, inside('Erf', 11)), /no Erf for .* in float32/],
     [
       'an old opset',
@@ -389,7 +389,7 @@ describe('files written for a test', () => {
   test('a model with an operator that takes no doubles does not boot: one line says what to do', async () => {
     const error = await openModel(write('odd.onnx', oneNode('Not', 11, 2))).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
-    expect(error.message).toMatch(/odd\.onnx cannot be loaded: its Not takes no doubles: .*float32/);
+    expect(error.message).toMatch(/odd\.onnx cannot be loaded: .* no Not for values of this type: .*float32/);
   });
 
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5000\n`;

@@ -6,10 +6,7 @@ const formats: [RegExp, string][] = [
   // A ModelProto begins with its ir_version.
   [/^0x08/, 'cut short or damaged: copy it again'],
   // joblib compresses as zlib does.
-  [
-    /^0x(80|78(01|5e|9c|da))/,
-    'a pickle, as joblib writes it: python model/convert.py makes an ONNX model of it',
-  ],
+  [/^0x(80|78(01|5e|9c|da))/, 'a pickle (joblib): python model/convert.py makes an ONNX model of it'],
   [/^0x1f8b/, 'compressed by gzip: gunzip it'],
 ];
 

@@ -1,14 +1,9 @@
 import { BadInput } from '../errors';
 
-// ONNX Runtime gives its errors no code, so their text decides. The texts stand in onnxruntime/core.
-
-// The first pattern that matches decides: put a narrow one before a broad one. The texts may echo the caller's values, so
-// the words are ours.
+// ONNX Runtime gives its errors no code, so their text, which stands in onnxruntime/core, decides: the first pattern that
+// matches, so put a narrow one before a broad one. It may echo the caller's values, so the words are ours.
 const faults: [pattern: RegExp, words: string][] = [
-  [
-    /Got invalid dimensions for input|Invalid rank for input/,
-    'an input has a shape that the model does not take',
-  ],
+  [/Got invalid dimensions for input|Invalid rank for input/, 'an input has a shape that it does not take'],
   [
     /out of (data )?bounds|out of range|(invalid|sequence) ind(ex|ice)|index \S+ must be/i,
     'an index is out of range',
@@ -35,29 +30,16 @@ export function callersFault(reason: string): BadInput | undefined {
   return new BadInput(`the model rejects these values: ${fault[1]}`, undefined, { cause });
 }
 
-const inFloat32 = 'in float32 (PyTorch: model.float(); skl2onnx: X.astype("float32"))';
-
 const loadFaults: [RegExp, string][] = [
   [
-    /([\w.]*:?\w+)\(-?\d+\) is not a registered function/,
-    'the runtime has no operator $1: export it without.',
+    /No Op registered for (\S+)|([\w.]*:?\w+)\(-?\d+\) is not a registered function/,
+    'the runtime has no operator $1$2: export it without, or with opset_version=17.',
   ],
   [
-    /No Op registered for (\S+) with domain_version of (\d+)/,
-    'the runtime has no operator $1 in opset $2: export it without, or with opset_version=17.',
+    /(?:Could not find an implementation for |Type 'tensor\(\w+\)' of input parameter .* of operator \()(\w+)/,
+    'the runtime has no $1 for values of this type: export it with opset_version=17, in float32 (PyTorch: model.float(); skl2onnx: X.astype("float32")).',
   ],
-  [
-    /Could not find an implementation for (\w+)\(/,
-    `the runtime has no $1 for values of this type: export it ${inFloat32}, with opset_version=17.`,
-  ],
-  [
-    /Type 'tensor\((\w+)\)' of input parameter .* of operator \((\w+)\)/,
-    `its $2 takes no $1s: export it ${inFloat32}.`,
-  ],
-  [
-    /out of bounds or can not be read in full/,
-    'its weights file is shorter than the model says: copy it again.',
-  ],
+  [/out of bounds or can not be read in full/, 'its weights file is too short: copy it again.'],
 ];
 
 /** Why a model cannot be loaded and, for what happens most, what to do, given the runtime's reason. */
