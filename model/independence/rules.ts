@@ -85,11 +85,6 @@ function ofRank(rank: 1 | 2, x: Known): Known {
 
 const classify: Rule = (x) => [alongAxes(ofRank(2, x), [1], []), alongAxes(x, [1], [Number.NaN])];
 
-const regress: Rule = (x, call) => {
-  const width = call.node.op === 'LinearRegressor' ? 'targets' : 'n_targets';
-  return alongAxes(ofRank(2, x), [1], [call.int(width, 1)]);
-};
-
 const encode: Rule = ({ shape }, { node: { attributes } }) => {
   const [list] = ['cats_strings', 'cats_int64s'].flatMap((name) => attributes.get(name) ?? []);
   const isWhole = list && list.ints.length < mostIntegers && list.strings.length < mostStrings;
@@ -169,7 +164,10 @@ const ofOne: readonly [rule: Rule, operators: string][] = [
   [flatten, 'Flatten'],
   [(x) => alongAxes(ofRank(2, x), []), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
   [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
-  [regress, 'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor'],
+  [
+    (x, call) => alongAxes(ofRank(2, x), [1], [call.int('targets', call.int('n_targets', 1))]),
+    'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor',
+  ],
   [encode, 'ml.OneHotEncoder'],
   [(x) => alongAxes(ofRank(1, x), []), 'StringNormalizer'],
   [(x) => ({ shape: [...ofRank(1, x).shape, Number.NaN] }), 'ms.Tokenizer'],
