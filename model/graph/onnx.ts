@@ -22,8 +22,6 @@ interface Graph {
   /** In the order in which they may run. */
   readonly nodes: Node[];
   readonly initializers: ReturnType<typeof readTensor>[];
-  /** Names of those of whose values most are zero. */
-  readonly sparseInitializers: string[];
 }
 
 export interface Node extends ReturnType<typeof readNode> {}
@@ -83,7 +81,6 @@ function readGraph(graph: Message): Graph {
   return {
     nodes: graph.messages(1).map(readNode),
     initializers: graph.messages(5).map(readTensor),
-    sparseInitializers: graph.messages(15).map((sparse) => sparse.message(1)?.text(8) ?? ''),
     inputs: graph.messages(11).map(readValueInfo),
     outputs: graph.messages(12).map(readValueInfo),
   };

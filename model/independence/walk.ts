@@ -22,11 +22,10 @@ export function followRows(
   file: OnnxFile,
   inputs: readonly { name: string; dims: readonly (number | string)[] }[],
 ): (tensor: string) => Fact {
-  const { initializers, sparseInitializers, nodes } = file.graph;
+  const { initializers, nodes } = file.graph;
   const facts = new Map<string, Fact>();
   const factOf = (tensor: string) => facts.get(tensor) ?? { why: `${tensor} is not in the graph` };
   for (const { name, dims, integers } of initializers) facts.set(name, { shape: dims, integers });
-  for (const name of sparseInitializers) facts.set(name, { why: `${name} is sparse` });
   for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
   for (const node of nodes) {
     const operands = node.inputs.map((tensor) => (tensor === '' ? omitted : factOf(tensor)));
