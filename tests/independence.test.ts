@@ -15,7 +15,7 @@ function whyNotProved(path: string): string | undefined {
   const constants = new Set(initializers.map(({ name }) => name));
   const given = inputs
     .filter(({ name }) => !constants.has(name))
-    .map(({ name, dims = [] }) => ({ name, dims: dims.map((dim) => (Number.isNaN(dim) ? 'open' : dim)) }));
+    .map(({ name, dims = [] }) => ({ name, dims: dims.map((dim) => (dim < 0 ? 'open' : dim)) }));
   return why(followRows(file, given)(outputs[0].name));
 }
 

@@ -130,24 +130,17 @@ function readTensor(tensor: Message) {
   };
 }
 
-/**
- * What is declared of an input or output: no type, a TensorProto.DataType, where it is not a tensor, and no dimensions where
- * its rank is unknown.
- */
+/** No type, a TensorProto.DataType, where it is not a tensor; no dimensions where its rank is unknown. */
 function readValueInfo(value: Message) {
   const tensor = value.message(2)?.message(1);
+  const lengths = tensor?.message(2)?.messages(1);
   return {
     name: value.text(1),
     type: tensor?.integer(1),
-    dims: tensor?.message(2)?.messages(1).map(readLength),
+    /** Below 0 where they are open. */
+    dims: lengths?.map((length) => Number(length.integers(1).at(-1) ?? -1)),
     field: value.field,
   };
-}
-
-/** NaN where it is open, which some exporters write as -1. */
-function readLength(dimension: Message): number {
-  const length = Number(dimension.integers(1).at(-1) ?? -1);
-  return length < 0 ? Number.NaN : length;
 }
 
 function readTexts(entries: readonly Message[]): Map<string, string> {

@@ -135,11 +135,8 @@ export class Message {
 
 /** A number as protobuf's variable-length integer. */
 export function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return Buffer.from([...bytes, rest]);
-    bytes.push((rest % 128) | 128);
-  }
+  if (value < 128) return Buffer.from([value]);
+  return Buffer.concat([Buffer.from([(value % 128) | 128]), varint(Math.floor(value / 128))]);
 }
 
 /** A field with a length: a message, a string or bytes. */

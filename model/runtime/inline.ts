@@ -12,7 +12,9 @@ const slow =
 /** Whether a model of so many bytes is small, and neither values nor open lengths decide how much it computes for a row. */
 export function mayRunInline(file: OnnxFile, bytes: number): boolean {
   if (bytes > inlineModelBytes) return false;
-  const hasOpenRow = file.graph.inputs.some(({ dims }) => !dims || dims.slice(1).some(Number.isNaN));
+  const hasOpenRow = file.graph.inputs.some(
+    ({ dims }) => !dims || dims.slice(1).some((length) => length < 0),
+  );
   return !hasOpenRow && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
