@@ -1,4 +1,5 @@
 import { mostStrings, type Node, type OnnxFile } from '../graph/onnx';
+import type { Input } from '../signature';
 import { Call, hasRows, type Known, Mixes, omitted } from './known';
 import { rules } from './rules';
 
@@ -18,15 +19,17 @@ const counting = /^(Reduce|Arg)/;
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
 
 /** Follows the rows of the inputs whose first dimension is open through the graph; gives what it tells of a tensor. */
-export function followRows(
-  file: OnnxFile,
-  inputs: readonly { name: string; dims: readonly (number | string)[] }[],
-): (tensor: string) => Fact {
+export function followRows(file: OnnxFile, inputs: Pick<Input, 'name' | 'dims'>[]): (tensor: string) => Fact {
   const { initializers, nodes } = file.graph;
   const facts = new Map<string, Fact>();
   const factOf = (tensor: string) => facts.get(tensor) ?? { why: `${tensor} is not in the graph` };
   for (const { name, dims, integers } of initializers) facts.set(name, { shape: dims, integers });
-  for (const { name, dims } of inputs) facts.set(name, rowsOfInput(name, dims));
+  for (const { name, dims } of inputs) {
+    const [first, ...row] = dims;
+    const shape = [-1, ...row.map((dim) => (typeof dim === 'number' ? dim : Number.NaN))];
+    const noRows = { why: `${name} has no first dimension that counts rows` };
+    facts.set(name, typeof first === 'string' ? { shape } : noRows);
+  }
   for (const node of nodes) {
     const operands = node.inputs.map((tensor) => (tensor === '' ? omitted : factOf(tensor)));
     const found = follow(node, file, operands);
@@ -38,11 +41,6 @@ export function followRows(
     }
   }
   return factOf;
-}
-
-function rowsOfInput(name: string, [first, ...row]: readonly (number | string)[]): Fact {
-  if (typeof first !== 'string') return { why: `${name} has no first dimension that counts rows` };
-  return { shape: [-1, ...row.map((dim) => (typeof dim === 'number' ? dim : Number.NaN))] };
 }
 
 /** What a node gives: one fact for all of its outputs, or a list for the first ones. */
