@@ -8,11 +8,10 @@ const lastServable = 13;
 
 /** Throws BootError where the type of an input or output cannot be served. */
 export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {
-  const unservable = [...inputs, ...outputs].find(({ type = 0 }) => type > lastServable);
-  if (!unservable) return;
-  throw new BootError(
-    `${path}: ${unservable.name} is of a type that cannot be served, as bfloat16, float8 and int4 are: export the model with float32 or int8.`,
-  );
+  for (const { name, type = 0 } of [...inputs, ...outputs]) {
+    const problem = `${name} is of a type that cannot be served, as bfloat16, float8 and int4 are`;
+    if (type > lastServable) throw new BootError(`${path}: ${problem}: export it with float32 or int8.`);
+  }
 }
 
 /** Bytes of the files beside the model that hold its weights. Throws BootError where one is missing. */
