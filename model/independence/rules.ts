@@ -41,13 +41,11 @@ const slice: Rule = (x, call) => {
   const axes = given.length > 0 ? given : [...starts.keys()];
   if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
   const cut = (part: Known, axis: number, i: number): Known => {
-    const [start, end] = [starts[i], ends[i]];
-    if (start === 0 && end >= endless) return part;
+    if (starts[i] === 0 && ends[i] >= endless) return part;
     const length = part.shape.at(axis) ?? Number.NaN;
-    const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
-    const left = alongAxes(part, [axis], [Math.max(0, within(end) - within(start))]);
     if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
-    return left;
+    const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
+    return alongAxes(part, [axis], [Math.max(0, within(ends[i]) - within(starts[i]))]);
   };
   return axes.reduce(cut, alongAxes(x, []));
 };
