@@ -31,25 +31,6 @@ const transpose: Rule = ({ shape }, { node }) => {
   return { shape: order.map((place) => shape[place]) };
 };
 
-/** "To the end" is written as this or more; no run has so many rows. */
-const endless = 1e9;
-
-const slice: Rule = (x, call) => {
-  const [starts, ends, given, steps] = ['starts', 'ends', 'axes', 'steps'].map((name, i) =>
-    call.integers(name, i + 1),
-  );
-  const axes = given.length > 0 ? given : [...starts.keys()];
-  if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
-  const cut = (part: Known, axis: number, i: number): Known => {
-    if (starts[i] === 0 && ends[i] >= endless) return part;
-    const length = part.shape.at(axis) ?? Number.NaN;
-    if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
-    const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
-    return alongAxes(part, [axis], [Math.max(0, within(ends[i]) - within(starts[i]))]);
-  };
-  return axes.reduce(cut, alongAxes(x, []));
-};
-
 /** What stands before the rows, and what is in each, is regrouped by itself. */
 function regroup(x: Known, target: readonly number[]): Known {
   const copied = target.map((length, place) => (length === 0 ? x.shape[place] : length));
@@ -157,7 +138,6 @@ const ofOne: readonly [rule: Rule, operators: string][] = [
   [(x, call) => collapse(x, call.integers('axes'), 0), 'Squeeze'],
   [unsqueeze, 'Unsqueeze'],
   [transpose, 'Transpose'],
-  [slice, 'Slice'],
   [reshape, 'Reshape'],
   [flatten, 'Flatten'],
   [(x) => alongAxes(ofRank(2, x), []), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
