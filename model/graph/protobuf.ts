@@ -45,7 +45,7 @@ export class FileWindow {
   }
 }
 
-/** What a message holds, by the numbers of its fields. */
+/** What a message holds, by the numbers of its fields. Of those that are no list, the last counts. */
 export class Message {
   /** The first, if it occurs twice. */
   readonly field: Field;
@@ -98,13 +98,11 @@ export class Message {
     });
   }
 
-  /** One in which those that occur are merged. */
+  /** One in which all that occur are merged. */
   message(number: number): Message | undefined {
     const fields = this.fields(number);
     return fields.length > 0 ? new Message(this.file, fields) : undefined;
   }
-
-  // Of other fields that are no list, the last one counts.
 
   text(number: number): string {
     return this.texts(number).at(-1) ?? '';

@@ -29,7 +29,6 @@ export class Call {
     readonly operands: readonly Known[],
   ) {}
 
-  /** An attribute that is an integer. */
   int(name: string, otherwise: number): number {
     return this.node.attributes.get(name)?.i ?? otherwise;
   }

@@ -44,11 +44,8 @@ const loadFaults: [RegExp, string][] = [
 
 /** Why a model cannot be loaded and, for what happens most, what to do, given the runtime's reason. */
 export function loadFault(reason: string): string {
-  for (const [pattern, words] of loadFaults) {
-    const [found] = pattern.exec(reason) ?? [];
-    if (found) return found.replace(pattern, words);
-  }
-  return withoutSource(reason);
+  const told = loadFaults.map(([pattern, words]) => pattern.exec(reason)?.[0].replace(pattern, words));
+  return told.find(Boolean) ?? withoutSource(reason);
 }
 
 /** What is before the last of its source lines and signatures tells a user nothing. */
