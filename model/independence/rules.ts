@@ -171,20 +171,13 @@ const ofSeveral: typeof ofOne = [
   [(_, { operands }) => alongAxes(ofRank(2, join(operands, 1)), [1], [Number.NaN]), 'ml.FeatureVectorizer'],
 ];
 
-/** The rule of an operator whose operands but the first are constants. */
-const besideConstants =
-  (rule: Rule): Rule =>
-  (x, call) => {
-    if (call.operands.slice(1).some(hasRows)) throw new Mixes('takes rows beside rows');
-    return rule(x, call);
-  };
+const byName = (groups: typeof ofOne) =>
+  new Map(groups.flatMap(([rule, operators]) => operators.split(/\s+/).map((name) => [name, rule] as const)));
 
 /**
  * What operators do with the rows of a batch: https://onnx.ai/onnx/operators/. Whatever has no rule may mix them. Names of
  * ai.onnx.ml begin with `ml.`, those of com.microsoft with `ms.`. One that counts or drops entries is named in walk.ts, too.
  */
-export const rules: ReadonlyMap<string, Rule> = new Map(
-  [...ofSeveral, ...ofOne.map(([rule, operators]) => [besideConstants(rule), operators] as const)].flatMap(
-    ([rule, operators]) => operators.split(/\s+/).map((name) => [name, rule] as const),
-  ),
-);
+export const rules = byName([...ofOne, ...ofSeveral]);
+/** Operators that take rows beside rows. */
+export const takeSeveral = [...byName(ofSeveral).keys()];

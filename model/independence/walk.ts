@@ -1,7 +1,7 @@
 import { mostStrings, type Node, type OnnxFile } from '../graph/onnx';
 import type { Input } from '../signature';
 import { Call, hasRows, type Known, Mixes, omitted } from './known';
-import { rules } from './rules';
+import { rules, takeSeveral } from './rules';
 
 /** Why nothing is known of a tensor: an operator. It may be loose: its length follows the values, as that of a list of hits. */
 export interface Unknown {
@@ -50,7 +50,8 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   const isConstant = unknowns.length === 0 && !known.some(hasRows);
   if (loose.test(node.op) || node.attributes.has('stopwords'))
     return { ...unknown(node, 'gives as many entries as the values say'), isLoose: !isConstant };
-  const rule = mayMix(node, file) ? undefined : rules.get(nameOf(node.domain, node.op));
+  const name = nameOf(node.domain, node.op);
+  const rule = mayMix(node, file) ? undefined : rules.get(name);
   const first = unknowns.find(({ isLoose }) => isLoose) ?? unknowns[0];
   if (first) {
     const isAsLong = (rule && !counting.test(node.op)) || picking.test(node.op);
@@ -61,7 +62,9 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   if (padding !== undefined && isRead(padding, node.outputs[0], file.graph))
     return unknown(node, 'fills texts up to the longest of a run');
   try {
-    const outputs = [rule(known[0] ?? omitted, new Call(node, known))].flat();
+    const [x = omitted, ...others] = known;
+    if (others.some(hasRows) && !takeSeveral.includes(name)) throw new Mixes('takes rows beside rows');
+    const outputs = [rule(x, new Call(node, known))].flat();
     for (const { shape } of outputs) {
       // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
       if (!isConstant && shape.includes(0)) throw new Mixes('gives an empty tensor');

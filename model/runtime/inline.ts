@@ -12,26 +12,21 @@ const slow =
 /** Whether a model of so many bytes is small, and neither values nor open lengths decide how much it computes for a row. */
 export function mayRunInline(file: OnnxFile, bytes: number): boolean {
   if (bytes > inlineModelBytes) return false;
-  const hasOpenRow = file.graph.inputs.some(
-    ({ dims }) => !dims || dims.slice(1).some((length) => length < 0),
-  );
-  return !hasOpenRow && ![...allNodes(file)].some(({ op }) => slow.test(op));
+  // Of an unknown rank, all lengths are open.
+  const lengths = file.graph.inputs.flatMap(({ dims: [, ...row] = [-1, -1] }) => row);
+  return lengths.every((length) => length >= 0) && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
 /**
  * A runner that keeps runs here which are no larger than made-up ones that were quick, and gives the others to a thread,
  * started when first needed: crossing to a thread costs a tiny model as much as its run.
  */
-export async function inlineRunner(
-  here: Runner,
-  source: Source,
-  quickFeeds: readonly Tensor[] | undefined,
-): Promise<Runner> {
-  if (!quickFeeds) {
+export async function inlineRunner(here: Runner, source: Source, quick?: readonly Tensor[]): Promise<Runner> {
+  if (!quick) {
     await here.close();
     return startThread(source);
   }
-  const [values, bytes] = [valuesIn(quickFeeds), bytesIn(quickFeeds)];
+  const [values, bytes] = [valuesIn(quick), bytesIn(quick)];
   const thread = threadFor(source);
   return {
     ...here,
