@@ -85,7 +85,7 @@ const unproved: Record<string, string> = {
   width_in_arithmetic: 'Shape',
   zeros_of_batch: 'Shape',
   // Of these operators only some uses have a rule.
-  flatten0_back: 'Flatten in a goes across rows',
+  flatten0_back: 'Flatten in a makes a fixed or unknown number of rows',
   turn_and_back: 'Softmax in b goes across rows',
   reduce_noop: 'ReduceSum in m is given no axes, and goes over all',
   // Lengths behind a convolution or a pool are not followed.

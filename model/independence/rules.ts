@@ -50,11 +50,6 @@ const reshape: Rule = (x, call) => {
   return regroup(x, target);
 };
 
-const flatten: Rule = (x, call) => {
-  if (call.int('axis', 1) !== 1) throw new Mixes();
-  return regroup(x, [0, -1]);
-};
-
 /** A list or a matrix of rows, and no other tensor: operators make one row of a list, say. */
 function ofRank(rank: 1 | 2, x: Known): Known {
   if (x.shape.length !== rank) throw new Mixes(`is given a tensor of another rank than ${rank}`);
@@ -139,7 +134,8 @@ const ofOne: readonly [rule: Rule, operators: string][] = [
   [unsqueeze, 'Unsqueeze'],
   [transpose, 'Transpose'],
   [reshape, 'Reshape'],
-  [flatten, 'Flatten'],
+  // At another axis than that behind the first, it is not followed.
+  [(x, call) => regroup(x, call.int('axis', 1) === 1 ? [0, -1] : [Number.NaN, Number.NaN]), 'Flatten'],
   [(x) => alongAxes(ofRank(2, x), []), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
   [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [
@@ -179,5 +175,4 @@ const byName = (groups: typeof ofOne) =>
  * ai.onnx.ml begin with `ml.`, those of com.microsoft with `ms.`. One that counts or drops entries is named in walk.ts, too.
  */
 export const rules = byName([...ofOne, ...ofSeveral]);
-/** Operators that take rows beside rows. */
 export const takeSeveral = [...byName(ofSeveral).keys()];

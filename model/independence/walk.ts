@@ -94,9 +94,7 @@ function isRead(padding: string, tensor: string, graph: OnnxFile['graph']): bool
 
 /** Whether a node's operator may go across rows whatever its rule says. */
 function mayMix({ op, domain, inputs, outputs, attributes }: Node, { opsets, functions }: OnnxFile): boolean {
-  const versions = opsets
-    .filter((one) => nameOf(one.domain) === nameOf(domain))
-    .map(({ version }) => version);
+  const versions = opsets.flatMap((one) => (nameOf(one.domain) === nameOf(domain) ? one.version : []));
   const [version = 0] = versions;
   // Operators of versions before 7 broadcast otherwise.
   if (version < (nameOf(domain) === '' ? 7 : 1) || versions.some((other) => other !== version)) return true;
