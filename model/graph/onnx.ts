@@ -16,13 +16,7 @@ export interface OnnxFile extends ReturnType<typeof readModel> {
   readonly changed: number;
 }
 
-interface Graph {
-  readonly inputs: ReturnType<typeof readValueInfo>[];
-  readonly outputs: ReturnType<typeof readValueInfo>[];
-  /** In the order in which they may run. */
-  readonly nodes: Node[];
-  readonly initializers: ReturnType<typeof readTensor>[];
-}
+interface Graph extends ReturnType<typeof readGraph> {}
 
 export interface Node extends ReturnType<typeof readNode> {}
 
@@ -77,8 +71,9 @@ function readModel(model: Message) {
   };
 }
 
-function readGraph(graph: Message): Graph {
+function readGraph(graph: Message) {
   return {
+    /** In the order in which they may run. */
     nodes: graph.messages(1).map(readNode),
     initializers: graph.messages(5).map(readTensor),
     inputs: graph.messages(11).map(readValueInfo),
@@ -108,7 +103,10 @@ function readAttribute(attribute: Message) {
     i: attribute.integer(3),
     s: attribute.text(4),
     tensor: attribute.messages(5).map(readTensor).at(-1),
-    graph: attribute.messages(6).map(readGraph).at(-1),
+    graph: attribute
+      .messages(6)
+      .map((body): Graph => readGraph(body))
+      .at(-1),
     ints: attribute.integers(8, mostIntegers),
     strings: attribute.texts(9),
   };
