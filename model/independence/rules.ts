@@ -31,6 +31,25 @@ const transpose: Rule = ({ shape }, { node }) => {
   return { shape: order.map((place) => shape[place]) };
 };
 
+/** "To the end" is written as this or more; no run has so many rows. */
+const endless = 1e9;
+
+const slice: Rule = (x, call) => {
+  const [starts, ends, given, steps] = ['starts', 'ends', 'axes', 'steps'].map((name, i) =>
+    call.integers(name, i + 1),
+  );
+  const axes = given.length > 0 ? given : [...starts.keys()];
+  if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
+  const cut = (part: Known, axis: number, i: number): Known => {
+    if (starts[i] === 0 && ends[i] >= endless) return part;
+    const length = part.shape.at(axis) ?? Number.NaN;
+    if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+    const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
+    return alongAxes(part, [axis], [Math.max(0, within(ends[i]) - within(starts[i]))]);
+  };
+  return axes.reduce(cut, alongAxes(x, []));
+};
+
 /** What stands before the rows, and what is in each, is regrouped by itself. */
 function regroup(x: Known, target: readonly number[]): Known {
   const copied = target.map((length, place) => (length === 0 ? x.shape[place] : length));
@@ -133,6 +152,7 @@ const ofOne: readonly [rule: Rule, operators: string][] = [
   [(x, call) => collapse(x, call.integers('axes'), 0), 'Squeeze'],
   [unsqueeze, 'Unsqueeze'],
   [transpose, 'Transpose'],
+  [slice, 'Slice'],
   [reshape, 'Reshape'],
   // At another axis than that behind the first, it is not followed.
   [(x, call) => regroup(x, call.int('axis', 1) === 1 ? [0, -1] : [Number.NaN, Number.NaN]), 'Flatten'],

@@ -31,7 +31,7 @@ export type Rows = Record<string, { type: Tensor.Type; dims: number[]; data: (nu
 const words = ['', 'a', 'bb', 'a bb', 'A b', '#', 'c a a'];
 /** What moves rows to other places, after which rules are hardest. */
 const regrouping =
-  'Reshape Transpose Transpose Flatten Squeeze Unsqueeze Gather Concat MatMul Gemm Softmax ReduceMax ArgMax Add Where'.split(
+  'Reshape Transpose Transpose Flatten Squeeze Unsqueeze Gather Slice Concat MatMul Gemm Softmax ReduceMax ArgMax Add Where'.split(
     ' ',
   );
 /** Operators of tensors of rank 3 or 4. */

@@ -119,6 +119,24 @@ const unsqueeze: Maker = (g, op) => {
   return nodeOf(op, [x.name, ...by.inputs], [x.type], by.attributes);
 };
 
+const slice: Maker = (g, op) => {
+  const x = g.pick([float, int64, string]);
+  if (!x) return undefined;
+  const axis = anyAxis(g, rankOf(x));
+  const length = lengthsOf(x).at(axis) ?? 1;
+  const [start, end] = g.chance(0.3)
+    ? [0, g.oneOf([2 ** 31 - 1, 1e9, 2 ** 53])]
+    : [g.oneOf([0, 1, -length, -1]), g.oneOf([length, -1, 2 ** 31 - 1, 1, 2])];
+  const isBackwards = g.opset >= 10 && g.chance(0.2);
+  const by = lists(g, 10, {
+    starts: [isBackwards ? -1 : start],
+    ends: [isBackwards ? -1000 : end],
+    axes: axis === 0 && g.chance(0.5) ? undefined : [axis],
+    ...(g.opset >= 10 && { steps: [isBackwards ? -1 : g.oneOf([1, 1, 2])] }),
+  });
+  return nodeOf(op, [x.name, ...by.inputs], [x.type], by.attributes);
+};
+
 const layerNorm: Maker = (g, op) => {
   const x = g.pick([float], rank(2, 3, 4));
   if (!x) return undefined;
@@ -424,6 +442,7 @@ export const makersOfTensors: readonly [Maker, string][] = [
   [pool, 'AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool'],
   [conv, 'Conv'],
   [concat, 'Concat ml.FeatureVectorizer'],
+  [slice, 'Slice'],
   [transpose, 'Transpose'],
   [reshape, 'Reshape'],
   [multiply, 'MatMul Gemm'],
