@@ -71,7 +71,6 @@ const unproved: Record<string, string> = {
   scan_over_time: 'Scan',
   scatter_elements: 'ScatterElements',
   slice_to_n: 'Shape',
-  split_columns: 'Split',
   table_up_to_t: 'Shape',
   tile_columns: 'Tile',
   tile_constant_by_n: 'Shape',

@@ -31,6 +31,21 @@ const transpose: Rule = ({ shape }, { node }) => {
   return { shape: order.map((place) => shape[place]) };
 };
 
+/** A length that must be known, since what is cut may be empty. */
+function knownLength(length = Number.NaN): number {
+  if (!Number.isInteger(length)) throw new Mixes('cuts to a length that is not known');
+  return length;
+}
+
+/** Parts of given lengths, or else all of one length. */
+const split: Rule = (x, call) => {
+  const axis = call.int('axis', 0);
+  const { outputs } = call.node;
+  const equal = knownLength(x.shape.at(axis)) / outputs.length;
+  const lengths = call.integers('split');
+  return outputs.map((_, i) => alongAxes(x, [axis], [knownLength(lengths.length > 0 ? lengths[i] : equal)]));
+};
+
 /** "To the end" is written as this or more; no run has so many rows. */
 const endless = 1e9;
 
@@ -42,8 +57,7 @@ const slice: Rule = (x, call) => {
   if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
   const cut = (part: Known, axis: number, i: number): Known => {
     if (starts[i] === 0 && ends[i] >= endless) return part;
-    const length = part.shape.at(axis) ?? Number.NaN;
-    if (Number.isNaN(length)) throw new Mixes('cuts to a length that is not known');
+    const length = knownLength(part.shape.at(axis));
     const within = (index: number) => Math.min(Math.max(index < 0 ? index + length : index, 0), length);
     return alongAxes(part, [axis], [Math.max(0, within(ends[i]) - within(starts[i]))]);
   };
@@ -150,6 +164,7 @@ const ofOne: readonly [rule: Rule, operators: string][] = [
   ],
   [(x, call) => collapse(x, [call.int('axis', 0)], call.int('keepdims', 1)), 'ArgMax ArgMin'],
   [(x, call) => collapse(x, call.integers('axes'), 0), 'Squeeze'],
+  [split, 'Split'],
   [unsqueeze, 'Unsqueeze'],
   [transpose, 'Transpose'],
   [slice, 'Slice'],
