@@ -137,6 +137,18 @@ const slice: Maker = (g, op) => {
   return nodeOf(op, [x.name, ...by.inputs], [x.type], by.attributes);
 };
 
+const split: Maker = (g, op) => {
+  const x = g.pick([float, int64, string]);
+  if (!x) return undefined;
+  const axis = anyAxis(g, rankOf(x));
+  const length = lengthsOf(x).at(axis) ?? 1;
+  const isEven = length % 2 === 0 && (g.opset < 18 || g.chance(0.5));
+  const by = isEven
+    ? { inputs: [], attributes: g.opset >= 18 ? { num_outputs: 2 } : {} }
+    : lists(g, 13, { split: [1, length - 1] });
+  return nodeOf(op, [x.name, ...by.inputs], [x.type, x.type], { ...by.attributes, axis });
+};
+
 const layerNorm: Maker = (g, op) => {
   const x = g.pick([float], rank(2, 3, 4));
   if (!x) return undefined;
@@ -407,6 +419,7 @@ export const makersOfTensors: readonly [Maker, string][] = [
   [clip, 'Clip'],
   [dropout, 'Dropout'],
   [cumSum, 'CumSum'],
+  [split, 'Split'],
   [
     onAxis([float], (g, _, axis) => ({ axis: g.chance(0.2) ? undefined : axis })),
     'Softmax LogSoftmax Hardmax',
