@@ -1,12 +1,11 @@
 import { BadInput, kindOf, type Path } from '../errors';
 import { type Input, instanceDims, type Kind, runsTogether, type Signature, showDims } from '../signature';
-import { isBase64 } from './base64';
-import { readBase64 } from './bytes';
+import { type Base64, decodeBase64, isBase64 } from './base64';
 import { Column, type Columns } from './column';
-import { type Data, type Element, type ElementType, elementOf, type TypedData } from './elements';
+import { type Data, type ElementType, elementOf, type TypedData } from './elements';
 import { checkNames, checkRows } from './names';
 import { completeShape, type Expected, findUneven, fitFlat, fitShape, measure } from './shapes';
-import { copyOf, rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
+import { rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /** The feeds of the runs that answer so many rows: in one run, or each in its own; none for no rows. */
 export interface Encoded {
@@ -65,10 +64,10 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const lengths = measure(rows);
   const shape = completeShape(lengths, dims);
   const plain = shape && encodeNested(rows, type, lengths, shape);
-  if (plain && 'data' in plain) return [plain];
+  if (plain && !Array.isArray(plain)) return [plain];
   const expected = { type, dims: rowDims, kind, missingText };
   // The first row that is not like those before: most often the mistake.
-  const [odd] = plain?.misfit ?? [0];
+  const [odd] = plain ?? [0];
   encodeValue(rows[odd], expected, [name, odd]);
   if (rows.length > mostOddRows)
     throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostOddRows} at once`);
@@ -100,18 +99,17 @@ function stackedOf(column: Columns[string]): Tensor | undefined {
 function encodeStacked(tensor: Tensor, expected: Expected, place: Path): Tensor {
   const { type } = expected;
   if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
-  return { ...copyOf(tensor), shape: fitShape(tensor.shape, expected, place) };
+  return { type, shape: fitShape(tensor.shape, expected, place), data: tensor.data.slice() };
 }
 
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
 export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
   const { type } = expected;
-  if (isBase64(value) && type !== 'string') return readBase64(value, expected, place);
+  if (isBase64(value) && type !== 'string') return encodeBase64(value, expected, place);
   const lengths = isTyped(value) ? [value.length] : measure(value);
   const shape = isTyped(value) ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
-  const tensor = encodeNested(value, type, lengths, shape);
-  if ('data' in tensor) return tensor;
-  const { misfit } = tensor;
+  const misfit = encodeNested(value, type, lengths, shape);
+  if (!Array.isArray(misfit)) return misfit;
   const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
   const inner = lengths.slice(misfit.length);
   const takes =
@@ -121,37 +119,61 @@ export function encodeValue(value: unknown, expected: Expected, place: Path): Te
   throw new BadInput(problem, [...place, ...misfit]);
 }
 
-/** The tensor of arrays that nest as `lengths`, else the path to the first that does not, or to a value that does not fit. */
-function encodeNested(
-  value: unknown,
-  type: ElementType,
-  lengths: Shape,
-  shape: Shape,
-): Tensor | { misfit: number[] } {
-  // Before memory is allocated for what the first of each would tell.
-  const uneven = isTyped(value) ? undefined : findUneven(value, lengths);
-  if (uneven) return { misfit: uneven };
-  const element = elementOf(type);
-  const data = element.create(sizeOf(shape));
-  const misfit = fillNested(element, data, 0, [value], lengths)?.slice(1);
-  return misfit ? { misfit } : { type, shape, data };
+/** The tensor that base64 stands for. */
+function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
+  const { type } = expected;
+  const { b64, shape: stated = null, ...rest } = value;
+  const at = [...place, 'b64'];
+  const bytes = decodeBase64(b64);
+  if (!bytes) throw new BadInput('is not base64', at);
+  if (Object.keys(rest).length > 0) throw new BadInput('has an unknown key beside b64 and shape', place);
+  const shape =
+    stated === null
+      ? fitFlat(bytes.length / elementOf(type).bytes, expected, place)
+      : fitShape(stated, expected, place);
+  return { type, shape, data: readBytes(bytes, type, shape, at) };
 }
 
-/** Stores values that nest as `lengths` from `at` on; gives the path to the first that does not fit. */
-function fillNested(
-  element: Element,
-  data: Data,
-  at: number,
-  values: readonly unknown[],
-  lengths: Shape,
-): number[] | undefined {
+/** Little-endian bytes as the data of a tensor of this shape, in memory of its own. Throws BadInput. */
+export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
+  const { create, bytes: width } = elementOf(type);
+  const size = sizeOf(shape);
+  if (bytes.length !== size * width) {
+    throw new BadInput(
+      `must hold ${size * width} bytes for ${type}${showDims(shape)}, not ${bytes.length}`,
+      place,
+    );
+  }
+  if (type === 'bool' && bytes.some((byte) => byte > 1)) {
+    throw new BadInput('must hold only bytes 0 and 1 for bool', place);
+  }
+  const data = create(size);
+  if (!Array.isArray(data)) new Uint8Array(data.buffer).set(bytes);
+  return data;
+}
+
+/** The tensor of arrays that nest as `lengths`, else the path to the first that does not, or to a value that does not fit. */
+function encodeNested(value: unknown, type: ElementType, lengths: Shape, shape: Shape): Tensor | number[] {
+  // Before memory is allocated for what the first of each would tell.
+  const uneven = isTyped(value) ? undefined : findUneven(value, lengths);
+  if (uneven) return uneven;
+  const { create, fill } = elementOf(type);
+  const data = create(sizeOf(shape));
+  const misfit = fillNested((at, values) => fill(data, at, values), 0, [value], lengths)?.slice(1);
+  return misfit ?? { type, shape, data };
+}
+
+type Fill = (at: number, values: unknown[]) => number;
+
+/** Hands on the innermost of arrays that nest as `lengths`; gives the path to the first value that does not fit. */
+function fillNested(fill: Fill, at: number, values: unknown[], lengths: Shape): number[] | undefined {
   if (lengths.length === 0) {
-    const misfit = element.fill(data, at, values);
+    const misfit = fill(at, values);
     return misfit < 0 ? undefined : [misfit];
   }
   const [size, inner] = [sizeOf(lengths), lengths.slice(1)];
   for (let i = 0; i < values.length; i++) {
-    const path = fillNested(element, data, at + i * size, values[i] as unknown[], inner);
+    const path = fillNested(fill, at + i * size, values[i] as unknown[], inner);
     if (path) return [i, ...path];
   }
   return undefined;

@@ -16,19 +16,20 @@ export interface Expected {
   missingText?: string;
 }
 
-/** The shape of so many values in a typed array. Throws BadInput. */
+/** The shape of so many values in one piece, which may decide one open dimension. Throws BadInput. */
 export function fitFlat(length: number, { dims }: Expected, place: Path): Shape {
-  const shape = shapeFor(length, dims);
+  const known = sizeOf(dims?.filter((dim) => typeof dim === 'number') ?? []) || 1;
+  const shape = dims?.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
+  // Where several are open, there are more.
   if (shape && sizeOf(shape) === length) return shape;
-  const takes = dims ? `an array of shape ${showDims(dims)}` : 'nested arrays';
-  throw new BadInput(`must be ${takes}, not ${length} values in a typed array`, place);
+  const takes = dims ? `an array of shape ${showDims(dims)}` : 'an array of any shape';
+  throw new BadInput(`must be ${takes}, not ${length} values without a shape`, place);
 }
 
-/** The full shape of a value that nests as `lengths`, with what it may leave out. Throws BadInput. */
-export function fitShape(lengths: Shape, expected: Expected, place: Path): Shape {
+/** The full shape of a value that nests as `lengths`, or states them, with what it may leave out. Throws BadInput. */
+export function fitShape(lengths: unknown, expected: Expected, place: Path): Shape {
   const { dims, kind, type } = expected;
-  if (lengths.length > mostAxes) throw new BadInput('nests deeper than any tensor', place);
-  if (!isShape(lengths)) throw new BadInput('has too many empty rows', place);
+  if (!isShape(lengths)) throw new BadInput('must have a shape that a tensor can have', place);
   if (dims && kind === 'single' && lengths.length === dims.length + 1) {
     if (lengths[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
     return fitShape(lengths.slice(1), { type, dims }, place);
@@ -80,20 +81,13 @@ export function findUneven(value: unknown, lengths: Shape, axis = 0): number[] |
   return undefined;
 }
 
-/** The only shape of so many values, or undefined where more than one dimension is open. */
-export function shapeFor(length: number, dims: readonly Dim[] | undefined): number[] | undefined {
-  if (!dims || dims.filter((dim) => typeof dim === 'string').length > 1) return undefined;
-  const known = sizeOf(dims.filter((dim) => typeof dim === 'number')) || 1;
-  return dims.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
-}
-
 /** More dimensions than any tensor has. */
 const mostAxes = 64;
 /** Most rows without values that a shape may declare: they cost nothing to send, but time and memory to answer. */
 const mostEmptyRows = 1 << 16;
 
 /** Whether a JSON value is a shape that a tensor here can have. */
-export function isShape(value: unknown): value is number[] {
+function isShape(value: unknown): value is number[] {
   if (!Array.isArray(value) || value.length > mostAxes) return false;
   const isLength = (length: unknown) =>
     Number.isInteger(length) && Number(length) >= 0 && Number(length) < 2 ** 31;

@@ -34,11 +34,6 @@ export function valuesIn(tensors: readonly Tensor[]): number {
   return tensors.reduce((values, { data }) => values + data.length, 0);
 }
 
-/** The same values in memory of their own: a run may take over its feeds'. */
-export function copyOf(tensor: Tensor): Tensor {
-  return { ...tensor, data: tensor.data.slice() };
-}
-
 /** The same with equal texts in one piece of memory: the runtime makes each anew, and labels are few. */
 export function withSharedTexts(tensor: Tensor): Tensor {
   if (!Array.isArray(tensor.data)) return tensor;

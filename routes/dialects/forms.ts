@@ -1,8 +1,8 @@
 import { BadInput } from '../../model/errors';
 import { type Input, runsTogether, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
-import { readBase64 } from '../../model/values/bytes';
 import type { Columns } from '../../model/values/column';
+import { encodeValue } from '../../model/values/encode';
 import { byName, checkRows } from '../../model/values/names';
 import { arrayAt, isObject, type Query } from './dialect';
 import { readWrapper } from './keys';
@@ -50,7 +50,7 @@ function readValues(body: unknown, signature: Signature): Query {
 /** The rows of a batch: arrays as they are; bytes in one piece where rows may run together, else taken apart. */
 function readColumn(value: unknown, input: Input, signature: Signature): Columns[string] {
   if (!isBase64(value)) return arrayAt(value, [input.name]);
-  const column = inputColumn(readBase64(value, input, [input.name]), input, signature.kind);
+  const column = inputColumn(encodeValue(value, input, [input.name]), input, signature.kind);
   return runsTogether(signature) ? column : [...column];
 }
 

@@ -1,11 +1,10 @@
 import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
 import { type Input, type Output, type Signature, tensorDims } from '../../model/signature';
-import { readBytes } from '../../model/values/bytes';
 import { Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
-import { encodeValue } from '../../model/values/encode';
+import { encodeValue, readBytes } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
-import { completeShape, fitShape, isShape } from '../../model/values/shapes';
+import { completeShape, fitShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, readTexts } from './binary-tensors';
 import { arrayAt, isObject, objectAt, type Query, type Reply, type Wanted } from './dialect';
@@ -45,20 +44,18 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
 
 function readTensor(given: Record<string, unknown>, input: Input, at: Path, bytes?: Uint8Array): Tensor {
   const { type, name } = input;
-  const { datatype, shape: stated, data } = given;
+  const { datatype, data } = given;
   const expected = elementOf(type).datatype;
   // MLServer's codecs call every float FP64: JSON is checked value by value, whatever its datatype; bytes cannot be.
   if (bytes && datatype !== expected)
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
-  if (!isShape(stated))
-    throw new BadInput('must be an array of lengths that a tensor can have', [...at, 'shape']);
   // As [N] for [N,1].
-  const shape = fitShape(stated, { type, dims: tensorDims(input) }, at);
+  const shape = fitShape(given.shape, { type, dims: tensorDims(input) }, at);
   const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
   if (bytes && type !== 'string') return { type, shape, data: readBytes(bytes, type, shape, place) };
   const values = bytes ? readTexts(bytes, place) : arrayAt(data, place);
-  const nests = values.some(Array.isArray) ? stated : [sizeOf(shape)];
-  return { ...encodeValue(values, { ...input, dims: nests }, place), shape };
+  const dims = values.some(Array.isArray) ? shape : [sizeOf(shape)];
+  return { ...encodeValue(values, { ...input, dims }, place), shape };
 }
 
 function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs'] {
