@@ -10,9 +10,8 @@ import { bytesIn, type Shape, sameShape, sizeOf, stack, type Tensor } from './te
  */
 export type Columns = Record<string, readonly unknown[] | Column>;
 
-/** Values that are made into text at once: of texts, which may be long, fewer. */
-const numbersAtOnce = 1 << 13;
-const textsAtOnce = 1 << 6;
+/** Values that are made into text at once, of which texts may be long. */
+const valuesAtOnce = 1 << 9;
 
 /**
  * Values by row around a tensor, on the way in and out. What it gives is plain JSON, made when it is asked for: shortest
@@ -24,28 +23,30 @@ export class Column implements Iterable<unknown> {
 
   private constructor(
     readonly length: number,
-    /** One that holds all rows along its first dimension or, in a column of values, one for each row. */
-    private readonly tensors: readonly Tensor[],
-    private readonly labels: readonly string[] | undefined,
-    private readonly isStacked: boolean,
+    readonly tensors: readonly Tensor[],
+    private readonly labels?: readonly string[],
+    /** The only tensor, where its first dimension counts the rows; else there is a tensor for each row. */
+    readonly stacked?: Tensor,
   ) {
     this.keys = labels?.map((label, i) => `${i > 0 ? ',' : ''}${JSON.stringify(label)}:`);
   }
 
   /** The rows that a tensor's first dimension counts. Labels are the keys of the last dimension. */
   static ofRows(tensor: Tensor, labels?: readonly string[]): Column {
-    return new Column(tensor.shape[0], [tensor], labels, true);
+    return new Column(tensor.shape[0], [tensor], labels, tensor);
   }
 
   /** A tensor for each row: of one run that gave a whole value, or of several. */
   static ofValues(tensors: readonly Tensor[], labels?: readonly string[]): Column {
-    return new Column(tensors.length, tensors, labels, false);
+    return new Column(tensors.length, tensors, labels);
   }
 
   /** The value of a row, counted from the end where it is negative. */
   at(row: number): unknown {
     const place = row < 0 ? row + this.length : row;
-    return place >= 0 && place < this.length ? this.valueAt(...this.placeOf(place)) : undefined;
+    if (!(place >= 0 && place < this.length)) return undefined;
+    const value = this.placeOf(place);
+    return this.labels ? JSON.parse(this.text(...value)) : valueAt(...value);
   }
 
   *[Symbol.iterator](): Generator<unknown> {
@@ -54,16 +55,6 @@ export class Column implements Iterable<unknown> {
 
   toJSON(): unknown[] {
     return [...this];
-  }
-
-  /** What its tensors take in memory. */
-  get bytes(): number {
-    return bytesIn(this.tensors);
-  }
-
-  /** The tensor whose first dimension counts the rows; undefined for a column of values. */
-  get stacked(): Tensor | undefined {
-    return this.isStacked ? this.tensors[0] : undefined;
   }
 
   /** All of it as one tensor: what a run gave, or the values of several. Throws RunError where these differ in shape. */
@@ -80,12 +71,12 @@ export class Column implements Iterable<unknown> {
 
   /** The same rows, those that are `[x]` as `x`. */
   bare(): Column {
-    const rank = this.isStacked ? 2 : 1;
+    const rank = this.stacked ? 2 : 1;
     const isSingle = ({ shape }: Tensor) => shape.length === rank && shape[rank - 1] === 1;
     const tensors = this.tensors.map((tensor) =>
       isSingle(tensor) ? { ...tensor, shape: tensor.shape.slice(0, -1) } : tensor,
     );
-    return new Column(this.length, tensors, this.labels, this.isStacked);
+    return new Column(this.length, tensors, this.labels, this.stacked && tensors[0]);
   }
 
   /** The JSON of one row's value. */
@@ -95,46 +86,29 @@ export class Column implements Iterable<unknown> {
 
   /** The JSON of all rows, as a list. */
   rowsJson(): JsonText {
-    const [tensor] = this.tensors;
+    const { stacked } = this;
     return new JsonText(
-      this.isStacked
-        ? this.write(tensor, 0, tensor.shape)
-        : writeList(this.length, (row) => this.rowJson(row)),
+      stacked ? this.write(stacked, 0, stacked.shape) : writeList(this.length, (row) => this.rowJson(row)),
     );
   }
 
   /** The JSON of what a run gave or, of several, of the list of it. */
   json(): JsonText {
-    return this.isStacked || this.length > 1 ? this.rowsJson() : this.rowJson(0);
+    return this.stacked || this.length > 1 ? this.rowsJson() : this.rowJson(0);
   }
 
   private placeOf(row: number): [Tensor, from: number, Shape] {
-    const tensor = this.tensors[this.isStacked ? 0 : row];
-    if (!this.isStacked) return [tensor, 0, tensor.shape];
-    const shape = tensor.shape.slice(1);
-    return [tensor, row * sizeOf(shape), shape];
+    const { stacked, tensors } = this;
+    if (!stacked) return [tensors[row], 0, tensors[row].shape];
+    const shape = stacked.shape.slice(1);
+    return [stacked, row * sizeOf(shape), shape];
   }
 
-  /** The value of this shape that begins at a flat index. */
-  private valueAt(tensor: Tensor, from: number, [length, ...inner]: Shape): unknown {
-    const { get } = elementOf(tensor.type);
-    if (length === undefined) return get(tensor.data, from);
-    const { labels } = this;
-    const size = sizeOf(inner);
-    const values = new Array<unknown>(length);
-    for (let i = 0; i < length; i++)
-      values[i] =
-        inner.length === 0 ? get(tensor.data, from + i) : this.valueAt(tensor, from + i * size, inner);
-    return labels && inner.length === 0
-      ? Object.fromEntries(labels.map((label, i) => [label, values[i]]))
-      : values;
-  }
-
-  /** The JSON of the same, in pieces where it is long. */
+  /** The JSON of the value of this shape that begins at a flat index, in pieces where it is long. */
   private *write(tensor: Tensor, from: number, shape: Shape): Generator<string> {
-    const atOnce = tensor.type === 'string' ? textsAtOnce : numbersAtOnce;
-    const isObject = this.labels && shape.length === 1;
-    if (isObject || sizeOf(shape) <= atOnce) return void (yield this.text(tensor, from, shape));
+    // An object is one piece.
+    const atOnce = Math.max(valuesAtOnce, this.labels?.length ?? 0);
+    if (sizeOf(shape) <= atOnce) return void (yield this.text(tensor, from, shape));
     const [length, ...inner] = shape;
     const size = sizeOf(inner);
     const step = Math.max(1, Math.floor(atOnce / size));
@@ -149,7 +123,7 @@ export class Column implements Iterable<unknown> {
 
   private text(tensor: Tensor, from: number, shape: Shape): string {
     const { keys } = this;
-    if (!keys) return JSON.stringify(this.valueAt(tensor, from, shape));
+    if (!keys) return JSON.stringify(valueAt(tensor, from, shape));
     const [length, ...inner] = shape;
     if (inner.length > 0) {
       const size = sizeOf(inner);
@@ -165,9 +139,21 @@ export class Column implements Iterable<unknown> {
   }
 }
 
+/** The value of this shape that begins at a flat index. */
+function valueAt(tensor: Tensor, from: number, [length, ...inner]: Shape): unknown {
+  const { type, data } = tensor;
+  const { get } = elementOf(type);
+  if (length === undefined) return get(data, from);
+  const size = sizeOf(inner);
+  const values = new Array<unknown>(length);
+  for (let i = 0; i < length; i++)
+    values[i] = inner.length === 0 ? get(data, from + i) : valueAt(tensor, from + i * size, inner);
+  return values;
+}
+
 /** What the tensors of columns take in memory; a list counts for nothing. */
 export function bytesOfColumns(columns: Columns): number {
   let bytes = 0;
-  for (const column of Object.values(columns)) if (column instanceof Column) bytes += column.bytes;
+  for (const column of Object.values(columns)) if (column instanceof Column) bytes += bytesIn(column.tensors);
   return bytes;
 }
