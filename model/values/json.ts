@@ -6,10 +6,7 @@ export class JsonText {
 /** Characters of a piece of what is made in pieces, as columns are: no more wait for a reader to take them. */
 const pieceLength = 1 << 16;
 
-/**
- * The JSON of a value in pieces: what JSON.stringify gives, but that maps become objects with their keys in their order,
- * where an object would have those first that are like integers.
- */
+/** The JSON of a value in pieces; a map's keys stay in its order, where an object has those first that are like integers. */
 export function* writeJson(value: unknown): Generator<string, undefined> {
   let text = '';
   for (const piece of piecesOf(value)) {

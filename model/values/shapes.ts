@@ -3,8 +3,6 @@ import { type Dim, type Kind, showDims } from '../signature';
 import type { ElementType } from './elements';
 import { type Shape, sizeOf } from './tensor';
 
-// Which shape a value has, and whether an input takes it.
-
 /** What the values at one place must be. */
 export interface Expected {
   type: ElementType;
@@ -61,11 +59,9 @@ export function completeShape(lengths: Shape, dims: readonly Dim[] | undefined):
  * objects where `[0]` meets arrays of both, and then all of them where they are read.
  */
 export function measure(value: unknown): Shape {
-  if (!Array.isArray(value)) return [];
   const shape: number[] = [];
-  for (let inner = value; Array.isArray(inner) && shape.length <= mostAxes; inner = inner.at(0)) {
+  for (let inner = value; Array.isArray(inner) && shape.length <= mostAxes; inner = inner.at(0))
     shape.push(inner.length);
-  }
   return shape;
 }
 

@@ -36,14 +36,10 @@ export function valuesIn(tensors: readonly Tensor[]): number {
 
 /** The same with equal texts in one piece of memory: the runtime makes each anew, and labels are few. */
 export function withSharedTexts(tensor: Tensor): Tensor {
-  if (!Array.isArray(tensor.data)) return tensor;
-  const texts = new Map<string, string>();
-  const share = (text: string) => {
-    const first = texts.get(text);
-    if (first === undefined) texts.set(text, text);
-    return first ?? text;
-  };
-  return { ...tensor, data: tensor.data.map(share) };
+  const { data } = tensor;
+  if (!Array.isArray(data)) return tensor;
+  const texts = new Map(data.map((text) => [text, text]));
+  return { ...tensor, data: data.map((text) => texts.get(text) ?? text) };
 }
 
 /**
@@ -80,8 +76,7 @@ export function splitRows(tensors: readonly Tensor[], counts: readonly number[])
   if (misfit) throw new RunError(`an output has the shape ${showDims(misfit.shape)} for ${rows} rows`);
   let from = 0;
   return counts.map((count) => {
-    const start = from;
     from += count;
-    return tensors.map((tensor) => rowsOf(tensor, start, start + count));
+    return tensors.map((tensor) => rowsOf(tensor, from - count, from));
   });
 }
