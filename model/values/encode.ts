@@ -3,7 +3,6 @@ import { type Input, instanceDims, type Kind, runsTogether, type Signature, show
 import { type Base64, decodeBase64, isBase64 } from './base64';
 import { Column, type Columns } from './column';
 import { type Data, type ElementType, elementOf, type TypedData } from './elements';
-import { checkNames, checkRows } from './names';
 import { completeShape, type Expected, findUneven, fitFlat, fitShape, measure } from './shapes';
 import { rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
@@ -19,7 +18,8 @@ export interface Encoded {
 export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
-  const isOnePiece = kind !== 'unbatched' && inputs.some(({ name }) => stackedOf(columns[name]));
+  const isStacked = (column: Columns[string]) => column instanceof Column && column.stacked !== undefined;
+  const isOnePiece = kind !== 'unbatched' && Object.values(columns).some(isStacked);
   if (!isOnePiece) for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
   // Some operators end the process on no rows, of which a wrapper's list makes no tensor.
@@ -27,11 +27,8 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
   const isOneRun = (isOnePiece || runsTogether(signature)) && uneven < 0;
-  if (!isOneRun && rows > mostRuns) {
-    throw new BadInput(
-      `${rows} rows would need a run each, where ${mostRuns} may: send fewer at once, or rows of one shape`,
-    );
-  }
+  if (!isOneRun && rows > mostRuns)
+    throw new BadInput(`${rows} rows would need a run each: send at most ${mostRuns}, or rows of one shape`);
   const runs = isOneRun ? [tensors.map(([tensor]) => tensor)] : runsByRow(tensors, rows, kind);
   return { runs, rows, isOnePiece };
 }
@@ -57,8 +54,12 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const rowDims = instanceDims(input, kind);
   // Of whole values, one behind another.
   const dims = kind === 'unbatched' ? rowDims && ['', ...rowDims] : input.dims;
-  const stacked = stackedOf(column);
-  if (stacked) return [encodeStacked(stacked, { type, dims }, [name])];
+  if (column instanceof Column && column.stacked) {
+    const { type: given, shape, data } = column.stacked;
+    if (given !== type) throw new BadInput(`must be ${type}, not ${given}`, [name]);
+    // In memory of its own: a run may take over its feeds', and code may read a Column again.
+    return [{ type, shape: fitShape(shape, { type, dims }, [name]), data: data.slice() }];
+  }
   const rows = column instanceof Column ? [...column] : column;
   if (rows.length === 0) return [];
   const lengths = measure(rows);
@@ -78,28 +79,27 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
 }
 
+/** The rows of columns that are what they must be, one for each input; their lengths may still differ. Throws BadInput. */
 function countRows(columns: Columns, inputs: readonly Input[]): number {
-  if (inputs.length === 0) return Object.values(columns)[0]?.length ?? 1;
-  checkNames(columns, inputs);
+  const names = Object.keys(columns);
+  if (inputs.length === 0) return columns[names[0]]?.length ?? 1;
   for (const { name } of inputs) {
+    if (!Object.hasOwn(columns, name)) throw new BadInput(`missing input ${JSON.stringify(name)}`);
     const column = columns[name];
     // Code gives columns, too: a text has a length and would be read letter by letter.
     if (!Array.isArray(column) && !(column instanceof Column))
       throw new BadInput(`${name} must be an array of one value a row`);
   }
+  if (names.length > inputs.length) {
+    const unknown = names.find((key) => inputs.every(({ name }) => name !== key));
+    throw new BadInput(`unknown input ${JSON.stringify(unknown)}`);
+  }
   return columns[inputs[0].name].length;
 }
 
-/** The tensor of a column whose rows came in one piece. */
-function stackedOf(column: Columns[string]): Tensor | undefined {
-  return column instanceof Column ? column.stacked : undefined;
-}
-
-/** A tensor of all rows, checked, in memory of its own: a run may take over its feeds', and code may read a Column again. */
-function encodeStacked(tensor: Tensor, expected: Expected, place: Path): Tensor {
-  const { type } = expected;
-  if (tensor.type !== type) throw new BadInput(`must be ${type}, not ${tensor.type}`, place);
-  return { type, shape: fitShape(tensor.shape, expected, place), data: tensor.data.slice() };
+/** Throws BadInput where an input has another number of rows than the first. */
+export function checkRows(name: string, rows: number, first: string, expected: number): void {
+  if (rows !== expected) throw new BadInput(`${name} has ${rows} rows but ${first} has ${expected}`);
 }
 
 /** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
@@ -119,7 +119,6 @@ export function encodeValue(value: unknown, expected: Expected, place: Path): Te
   throw new BadInput(problem, [...place, ...misfit]);
 }
 
-/** The tensor that base64 stands for. */
 function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
   const { type } = expected;
   const { b64, shape: stated = null, ...rest } = value;
@@ -139,14 +138,11 @@ export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, pl
   const { create, bytes: width } = elementOf(type);
   const size = sizeOf(shape);
   if (bytes.length !== size * width) {
-    throw new BadInput(
-      `must hold ${size * width} bytes for ${type}${showDims(shape)}, not ${bytes.length}`,
-      place,
-    );
+    const takes = `${size * width} bytes for ${type}${showDims(shape)}`;
+    throw new BadInput(`must hold ${takes}, not ${bytes.length}`, place);
   }
-  if (type === 'bool' && bytes.some((byte) => byte > 1)) {
+  if (type === 'bool' && bytes.some((byte) => byte > 1))
     throw new BadInput('must hold only bytes 0 and 1 for bool', place);
-  }
   const data = create(size);
   if (!Array.isArray(data)) new Uint8Array(data.buffer).set(bytes);
   return data;

@@ -1,9 +1,8 @@
 import { BadInput } from '../../model/errors';
 import { type Input, runsTogether, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
-import type { Columns } from '../../model/values/column';
-import { encodeValue } from '../../model/values/encode';
-import { byName, checkRows } from '../../model/values/names';
+import { byName, type Columns } from '../../model/values/column';
+import { checkRows, encodeValue } from '../../model/values/encode';
 import { arrayAt, isObject, type Query } from './dialect';
 import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';

@@ -1,7 +1,7 @@
 import type { Model } from '../../model/model';
 import type { Dim, Input, Output } from '../../model/signature';
+import { byName } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
-import { byName } from '../../model/values/names';
 
 /** KServe v1 and TensorFlow Serving: whether it is there. */
 export function modelStatus({ name }: Model): object {

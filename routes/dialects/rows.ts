@@ -1,7 +1,7 @@
 import { BadInput, type Path } from '../../model/errors';
-import { instanceDims, type Signature } from '../../model/signature';
+import { type Input, instanceDims, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
-import { byName, hasJust } from '../../model/values/names';
+import { byName } from '../../model/values/column';
 import { completeShape, measure } from '../../model/values/shapes';
 import { arrayAt, isObject, objectAt, type Query } from './dialect';
 import { matchKeys, showName } from './keys';
@@ -58,6 +58,13 @@ export function readInstance(value: unknown, signature: Signature, at: Path): In
   if (hasJust(keyed, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
   const { by, keys } = matchKeys(Object.keys(keyed), signature, at);
   return { by, values: keys.map((key) => keyed[key]) };
+}
+
+/** Whether an object is keyed by the inputs' names and nothing else. */
+function hasJust(given: object, inputs: readonly Input[]): boolean {
+  return (
+    Object.keys(given).length === inputs.length && inputs.every(({ name }) => Object.hasOwn(given, name))
+  );
 }
 
 /** Whether this is the value of a one-input model, and not an object keyed by names; bytes are an object in place of arrays. */

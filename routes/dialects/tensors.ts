@@ -1,8 +1,7 @@
 import { type Input, type Kind, type Signature, tensorDims } from '../../model/signature';
-import { Column, type Columns } from '../../model/values/column';
+import { byName, Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
-import { encodeValue } from '../../model/values/encode';
-import { byName, checkRows } from '../../model/values/names';
+import { checkRows, encodeValue } from '../../model/values/encode';
 import type { Tensor } from '../../model/values/tensor';
 import type { Query } from './dialect';
 import { type Instance, readInstance } from './rows';
