@@ -9,7 +9,7 @@ import { flask, mlflow, tensorflow } from './dialects/replies';
 import { exampleOf, hintFor } from './dialects/usage';
 import { jsonOf, parseJson, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
-import { send, sendJson, sendOptions, sendText } from './http/send';
+import { send, sendJson, sendText } from './http/send';
 
 /** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
 const answer =
@@ -67,8 +67,8 @@ export function predictRoutes(
     for (const method of methods) route[method](...(handlers[method] ?? []));
     const allow = [...methods.flatMap((method) => allowed[method]), 'OPTIONS'].join(', ');
     route.all((req, res) => {
-      if (req.method === 'OPTIONS') return sendOptions(res, allow);
       res.setHeader('Allow', allow);
+      if (req.method === 'OPTIONS') return sendJson(res, 200, { allow });
       throw new HttpError(405, `${req.method} is not allowed at this path: use ${allow}`);
     });
   };

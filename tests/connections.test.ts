@@ -306,14 +306,13 @@ test.each([
   ['/health', ['GET', 'HEAD', 'OPTIONS']],
 ])('OPTIONS %s says what is allowed', async (path, allowed) => {
   const reply = await ask(server.port, path, undefined, { method: 'OPTIONS' });
-  expect([200, 204]).toContain(reply.status);
+  expect(reply.status).toBe(200);
   expect(reply.headers.allow?.split(', ').sort()).toEqual(allowed);
 });
 
 test('OPTIONS * is about the server', async () => {
   const [reply] = await replies(server.port, `OPTIONS * HTTP/1.1\r\nHost: x\r\n${last}\r\n`);
-  expect(reply.status).toBe(204);
-  expect(reply.head).toMatch(/^Allow: .*POST/m);
+  expect(reply).toMatchObject({ status: 200, json: { allow: expect.stringContaining('POST') } });
 });
 
 test.each(['DELETE', 'PUT', 'PATCH', 'PROPFIND'])(

@@ -3,7 +3,7 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
 import { hintFor } from '../dialects/usage';
 import { logError } from './log-lines';
-import { sendJson, sendOptions } from './send';
+import { sendJson } from './send';
 
 /** What went wrong, for the caller: `status` and `expose` as https://github.com/jshttp/http-errors has them. */
 export class HttpError extends Error {
@@ -28,7 +28,7 @@ export function tooLarge(bodyLimit: number): HttpError {
 
 /** A 404 for what no route has answered; OPTIONS of the whole server are answered. */
 export const notFound: RequestHandler = (req, res) => {
-  if (req.method === 'OPTIONS' && req.url === '*') return sendOptions(res, 'GET, HEAD, POST, PUT, OPTIONS');
+  if (req.method === 'OPTIONS' && req.url === '*') return sendJson(res, 200, { allow: 'GET, POST, PUT' });
   throw new HttpError(404, `nothing is served at this path: use POST ${req.baseUrl}/predict`);
 };
 

@@ -34,13 +34,6 @@ export function sendText(res: Response, status: number, type: string, body: stri
   res.req.once('end', () => res.end()).resume();
 }
 
-/** Ends a reply to OPTIONS. */
-export function sendOptions(res: Response, allow: string): void {
-  res.setHeader('Allow', allow);
-  closeIfDraining(res);
-  res.status(204).end();
-}
-
 /** Whether a body is still to come; a request without one is not complete yet when it is answered. */
 export function isArriving({ complete, headers }: Request): boolean {
   return !complete && ('transfer-encoding' in headers || Number(headers['content-length'] ?? 0) > 0);
@@ -57,13 +50,8 @@ function begin(res: Response, status: number, type: string, bytes: number): bool
     // Counted by the admission until its reader has it all.
     res.locals.pending?.hold(bytes);
   }
-  closeIfDraining(res);
+  if (res.app.locals.draining) res.setHeader('Connection', 'close');
   return true;
-}
-
-/** While the process drains, a connection ends with its reply; not before its request has been read. */
-function closeIfDraining(res: Response): void {
-  if (res.app.locals.draining && !isArriving(res.req)) res.setHeader('Connection', 'close');
 }
 
 /** Ends a reply of JSON with bytes behind it, as Triton's binary tensor data extension has it. */
