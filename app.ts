@@ -40,7 +40,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   app.use(requestLog(settings));
   app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
   predictRoutes(app, served, {
-    guarded: [guard, ...readBody(settings.bodyLimit)],
+    guarded: [guard, readBody(settings.bodyLimit)],
     metrics: [needsKey(settings.apiKeys, metrics.send)],
   });
   // Routes of your own go here.

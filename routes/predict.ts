@@ -7,19 +7,20 @@ import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
 import { exampleOf, hintFor } from './dialects/usage';
-import { jsonOf, parseJson, takeBytes } from './http/body';
+import { jsonOf, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
+import { parseJson } from './http/json-reader';
 import { send, sendJson, sendText } from './http/send';
 
 /** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
 const answer =
   (write: Dialect): RequestHandler =>
   (req, res) => {
-    const { model, signal } = res.locals;
+    const { model, pending } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
     const { columns, ...query } = readQuery(req, model); // parses JSON,
     return model
-      .predict(columns, signal) // runs the model,
+      .predict(columns, pending?.signal) // runs the model,
       .then(
         (outputs) => send(res, write(outputs, query, model), bytesOfColumns(outputs)), // returns JSON.
         (error) => rethrowWithBodyPlace(error, query.pathOf),

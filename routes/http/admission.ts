@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestHandler, Response } from 'express';
 import type { Model } from '../../model/model';
 import { onceClosed } from './closed';
@@ -8,6 +9,7 @@ import { isArriving } from './send';
 
 /** Bytes that an app may hold for requests, 256 MB at most: bodies as they arrive, tensors, and replies until they are taken. */
 const mostHeldBytes = Math.min(2 ** 31, process.constrainedMemory() || totalmem(), totalmem()) / 8;
+const roomCheckMs = 10;
 /** A body that announces no more counts from the start; a larger one as it arrives, since its client may send nothing. */
 const smallBodyBytes = 1 << 12;
 /** What a chunk of a body costs beside its bytes, as a Buffer of its own. */
@@ -15,7 +17,7 @@ const chunkBytes = 400;
 /** How many times its size a compressed body may become: https://zlib.net/zlib_tech.html. Other encodings know no bound. */
 const mostInflation = new Map(Object.entries({ identity: 1, gzip: 1032, 'x-gzip': 1032, deflate: 1032 }));
 
-/** Lets requests in while there is room. `res.locals.signal` aborts where the client disconnects, or the request is refused or too late. */
+/** Lets requests in while there is room. Throws HttpError. */
 export function createAdmission(options: Options, models: readonly Model[]): RequestHandler {
   const { bodyLimit, maxQueue } = options;
   const load = new Load(models);
@@ -31,10 +33,11 @@ export function createAdmission(options: Options, models: readonly Model[]): Req
     const isFull = load.bytes + bodyBytes > Math.max(mostHeldBytes, bodyBytes);
     if (isFull || load.requests >= maxQueue) throw busy();
     const pending = new PendingRequest(res, load, options);
+    res.locals.pending = pending;
     if (isCompressed || (bodyBytes <= smallBodyBytes && !isChunked)) pending.hold(bodyBytes);
     else pending.countBody();
     // Its client may have disconnected while an earlier middleware held the request.
-    if (!res.locals.signal?.aborted) next();
+    next(pending.signal.reason);
   };
 }
 
@@ -54,6 +57,8 @@ class Load {
 /** A request that was let in, until its reply is over. */
 export class PendingRequest {
   private readonly controller = new AbortController();
+  /** Aborts where the client disconnects, or the request is refused or too late. */
+  readonly signal: AbortSignal = this.controller.signal;
   private readonly timer: NodeJS.Timeout;
   private heldBytes = 0;
   private hasArrived = false;
@@ -65,8 +70,6 @@ export class PendingRequest {
     private readonly options: Options,
   ) {
     this.timer = setTimeout(() => this.expire(), options.timeout).unref();
-    res.locals.pending = this;
-    res.locals.signal = this.controller.signal;
     onceClosed(res, () => this.end());
     if (isArriving(res.req)) res.req.once('end', () => this.arrive());
     else this.arrive();
@@ -97,15 +100,14 @@ export class PendingRequest {
     req.once('resume', () => req.on('data', count));
   }
 
-  /** Whether the body may become tensors: not while too much is held for others. */
-  get hasRoom(): boolean {
-    return this.load.bytes - this.heldBytes <= mostHeldBytes;
+  /** Waits as long as too much is held for others for the body to become tensors, unless it is aborted. */
+  async waitForRoom(): Promise<void> {
+    while (!this.signal.aborted && this.load.bytes - this.heldBytes > mostHeldBytes) await wait(roomCheckMs);
   }
 
   private arrive(): void {
-    const { signal } = this.controller;
     if (this.res.headersSent) return;
-    if (signal.aborted) this.refuse(signal.reason);
+    if (this.signal.aborted) this.refuse(this.signal.reason);
     else if (this.load.requests >= this.options.maxQueue) this.refuse(busy());
     else {
       this.hasArrived = true;

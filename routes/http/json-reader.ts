@@ -1,30 +1,96 @@
+import { getHeapStatistics } from 'node:v8';
 import { parse, splitNumber } from 'lossless-json';
 import { BadInput } from '../../model/errors';
+import type { Signature } from '../../model/signature';
+import { decodeText } from '../../model/values/base64';
+import { elementOf } from '../../model/values/elements';
+import { HttpError } from './errors';
 
+/** From so many bytes on, to parse a body takes long. */
+export const largeBodyBytes = 1 << 18;
 /** Deeper than any tensor nests. */
-export const deepestNesting = 1000;
+const deepestNesting = 1000;
+/** Bytes that an array or object takes at least, once it is parsed. */
+const arrayBytes = 64;
+const mostArrays = getHeapStatistics().heap_size_limit / 4 / arrayBytes;
 
-export function nestsTooDeep(): BadInput {
+/**
+ * The value of JSON. A bigint stands for an integer that no double is, where an input takes it, and a symbol for another
+ * number that none is. Throws BadInput, with the place of what is not JSON, or HttpError for what would not fit in memory.
+ */
+export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
+  if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
+  checkNesting(bytes);
+  // Without a byte order mark.
+  const text = decodeText(bytes)?.replace(/^\uFEFF/, '');
+  if (text === undefined) throw new BadInput('the body is not UTF-8');
+  const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles) && /[\d.]{16}|\d[eE]/.test(text);
+  try {
+    if (!isExact) {
+      const value: unknown = JSON.parse(text);
+      if (!overflows(value)) return value;
+    }
+  } catch {
+    // It may be a literal that JSON.parse does not know; else readJson finds the place of the mistake.
+  }
+  return readJson(text, isExact);
+}
+
+/** Throws for arrays and objects that nest too deep, which take a hundred times their size, and for too many of them. */
+function checkNesting(bytes: Buffer): void {
+  if (bytes.length < largeBodyBytes || !isDense(bytes)) return;
+  let depth = 0;
+  let arrays = 0;
+  let inString = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at];
+    if (byte === 0x5c) at++;
+    else if (byte === 0x22) inString = !inString;
+    else if (inString) continue;
+    else if (byte === 0x5d || byte === 0x7d) depth--;
+    else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > deepestNesting) throw nestsTooDeep();
+      if (++arrays > mostArrays)
+        throw new HttpError(413, 'the body has more arrays than fit in memory: send fewer');
+    }
+  }
+}
+
+/** Whether one byte in sixteen opens an array or an object: where fewer do, nesting takes a few times the size only. */
+function isDense(bytes: Buffer): boolean {
+  let left = bytes.length / 16;
+  for (const bracket of [0x5b, 0x7b]) {
+    for (let at = bytes.indexOf(bracket); at >= 0 && left > 0; at = bytes.indexOf(bracket, at + 1)) left--;
+  }
+  return left <= 0;
+}
+
+function nestsTooDeep(): BadInput {
   return new BadInput('the body nests deeper than any tensor');
+}
+
+/** Whether JSON.parse has made a number infinite, as it does with those beyond all doubles. */
+function overflows(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return false;
+  if (!Array.isArray(value)) return Object.values(value).some(overflows);
+  // Beside a number nothing else fits. Most of a large body are such lists, of which a builtin tells in a fifth of the time.
+  if (typeof value.at(0) !== 'number') return value.some(overflows);
+  return value.includes(Number.POSITIVE_INFINITY) || value.includes(Number.NEGATIVE_INFINITY);
 }
 
 /** NaN, Infinity and -Infinity, as Python's json writes them, and strings, in which they do not count. */
 const literals = /"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity/gs;
 
-/** A string that stands for each literal, of the same length, so that positions stay right; no UTF-8 has its character. */
-const marks = new Map(
-  ['NaN', 'Infinity', '-Infinity'].map((literal) => [literal, `"${'\uDC00'.padEnd(literal.length - 2)}"`]),
-);
+/** A string that stands for a literal, of its length with the quotes, so that positions stay right; no UTF-8 has its character. */
+const markOf = (literal: string) => '\uDC00'.padEnd(literal.length - 2);
 const numbers = new Map<unknown, number>(
-  [...marks].map(([literal, mark]) => [mark.slice(1, -1), Number(literal)]),
+  ['NaN', 'Infinity', '-Infinity'].map((literal) => [markOf(literal), Number(literal)]),
 );
 
-/**
- * The value of what JSON.parse would change or refuse: the literals are the numbers; a bigint stands for an integer that no
- * double is, where it is to be exact, and a symbol for another number that none is. Throws BadInput, always with the place.
- */
-export function readJson(text: string, isExact: boolean): unknown {
-  const marked = text.replace(literals, (found) => marks.get(found) ?? found);
+/** What JSON.parse would change or refuse, the literals among it. */
+function readJson(text: string, isExact: boolean): unknown {
+  const marked = text.replace(literals, (found) => (found[0] === '"' ? found : `"${markOf(found)}"`));
   const revive = (_key: string, value: unknown) => numbers.get(value) ?? value;
   try {
     return parse(marked, marked === text ? null : revive, {

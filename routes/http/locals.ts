@@ -7,9 +7,7 @@ declare global {
     interface Locals {
       /** Of a reply, the model that is asked; of the app, the first. */
       model: Model;
-      /** Aborts when nobody waits for the answer any more; behind the guard only. */
-      signal?: AbortSignal;
-      /** What the guard knows of the request. */
+      /** Behind the guard only. */
       pending?: PendingRequest;
       /** The request's `X-Request-Id`. */
       id: string;
