@@ -287,7 +287,6 @@ test.each([
   ['CORS_ORIGIN', 'example.com'],
   ['CORS_ORIGIN', 'https://example.com/'],
   ['CORS_ORIGIN', 'https://example.com,https://Example.org'],
-  ['CORS_ORIGIN', 'https://example.com:443'],
   ['CORS_ORIGIN', 'https://*.example.com'],
   ['CORS_ORIGIN', 'https://example.com,*.example.org'],
   ['KEEP_ALIVE', '0'],
