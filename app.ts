@@ -73,7 +73,7 @@ async function main(): Promise<void> {
     options = readOptions(process.env, command.paths);
     if (options.processes === 1 || cluster.isWorker) return await startServer(options);
     const workers = new Workers(options);
-    onSignal(() => workers.end(), options);
+    onSignal(options, () => workers.end());
     answerScrapes();
   } catch (error) {
     logProblem(options ?? {}, messageOf(error));

@@ -11,16 +11,16 @@ import { isOurWorker } from './workers';
 const lingerMs = 1000;
 /** From the signal to the end: hosts kill what lives on for 30 s. */
 const gracePeriodMs = 25_000;
+const stuckCheckMs = 1000;
 
 /** Has the process end well: at a signal, where a run does not end, and whatever else ends it. */
 export function endWell(app: Express, server: Server, models: readonly Model[], options: Options): void {
   const drain = drainer(app, server);
-  const end = async () => {
+  onSignal(options, async () => {
     await drain();
     await Promise.all(models.map((model) => model.close()));
     process.exit(0);
-  };
-  onSignal(end, options);
+  });
   onStuckRun(models, options, async () => {
     await Promise.race([drain(), wait(gracePeriodMs)]);
     process.exit(1);
@@ -32,15 +32,13 @@ export function endWell(app: Express, server: Server, models: readonly Model[], 
   });
 }
 
-/**
- * Calls `end` at the first SIGTERM, SIGINT or SIGHUP, which is logged, for all workers by their primary; and ends the process
- * where that has not ended it in time.
- */
-export function onSignal(end: () => void, options: Options): void {
+/** Calls `end` at the first SIGTERM, SIGINT or SIGHUP, and ends the process where that has not ended it in time. */
+export function onSignal(options: Options, end: () => void): void {
   let isEnding = false;
   const stop = (signal: string) => {
     if (isEnding) return;
     isEnding = true;
+    // Of workers the primary says so, for all.
     if (!isOurWorker) logInfo(options, `${signal}: answering what was accepted, then ending`);
     setTimeout(() => {
       logProblem(options, `not ended after ${gracePeriodMs / 1000} s: killing what still runs`);
@@ -54,21 +52,18 @@ export function onSignal(end: () => void, options: Options): void {
 /** Calls `end` once where a run takes so long that it may never end, which only the end of its process can stop. */
 function onStuckRun(models: readonly Model[], options: Options, end: () => void): void {
   const { timeout } = options;
-  const timer = setInterval(
-    () => {
-      const earliest = performance.now() - 2 * timeout;
-      const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < earliest);
-      if (!stuck) return;
-      clearInterval(timer);
-      const text = `a run of ${stuck.name} takes more than twice TIMEOUT, ${timeout / 1000} s: ending the process`;
-      logProblem(options, text);
-      end();
-    },
-    Math.min(1000, timeout),
-  ).unref();
+  const timer = setInterval(() => {
+    const earliest = performance.now() - 2 * timeout;
+    const stuck = models.find(({ status }) => (status.runningSince ?? Number.POSITIVE_INFINITY) < earliest);
+    if (!stuck) return;
+    clearInterval(timer);
+    const limit = `more than twice TIMEOUT, ${timeout / 1000} s`;
+    logProblem(options, `a run of ${stuck.name} takes ${limit}: ending the process`);
+    end();
+  }, stuckCheckMs).unref();
 }
 
-/** Gives what drains a server: it accepts no more connections, and resolves once the open ones are answered and closed. */
+/** Gives what has a server accept no more connections, and resolves once the open ones are answered and closed. */
 function drainer(app: Express, server: Server): () => Promise<void> {
   const sockets = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => {
