@@ -20,7 +20,6 @@ export function logError({ logFormat }: Format, id: string, error: unknown): voi
   console.error(isJson ? toJsonLine({ time: timeText(), id, message }) : `${id} ${toJsonLine(message)}`);
 }
 
-/** Lines as they stand, or an object for each. */
 function formatLines({ logFormat }: Format, text: string): string {
   if (logFormat !== 'json') return text;
   const lines = text.split('\n').map((line) => toJsonLine({ time: timeText(), message: line.trim() }));
@@ -29,7 +28,7 @@ function formatLines({ logFormat }: Format, text: string): string {
 
 let time = { ms: 0, text: '' };
 
-/** The time of now, in ISO 8601; made once a millisecond, in which many requests may end. */
+/** The time of now, made once a millisecond, in which many requests may end. */
 export function timeText(): string {
   const ms = Date.now();
   if (ms !== time.ms) time = { ms, text: new Date(ms).toISOString() };
@@ -48,7 +47,7 @@ const mostWaitingBytes = 1 << 20;
 
 let lines: string[] = [];
 
-/** Writes the lines of one turn of the event loop together. */
+/** Writes a line, together with those of the same turn of the event loop. */
 export function writeSoon(line: string): void {
   if (lines.push(line) === 1) setImmediate(flushLog);
 }
