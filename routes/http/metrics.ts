@@ -21,9 +21,6 @@ const requestBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 const runBuckets = [0.0001, 0.00025, 0.0005, ...requestBuckets];
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-/** Methods that have a label of their own. */
-const methods = ['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE'];
-
 /** Counts and measures requests, by `measure`, and the models' runs; `send` answers with the metrics in Prometheus' text. */
 export function createMetrics(models: readonly Model[]): { measure: RequestHandler; send: RequestHandler } {
   const registry = new Registry();
@@ -83,10 +80,10 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
   return { measure, send };
 }
 
-/** As many labels as the app has routes, whatever is asked: without a route, a path may be anything. */
+/** As many labels as the app has routes, and Node.js' parser methods: without a route, a path may be anything. */
 function labelsOf({ req, headersSent, statusCode }: Response) {
   return {
-    method: methods.includes(req.method) ? req.method : 'other',
+    method: req.method,
     path: String(req.route?.path ?? 'none'),
     // Of a client that disconnected.
     status: String(headersSent ? statusCode : 499),
