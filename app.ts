@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import cluster from 'node:cluster';
+import cors from 'cors';
 import express, { type Express } from 'express';
 import { messageOf } from './model/errors';
 import { loadModel, type Model } from './model/model';
@@ -8,7 +9,6 @@ import { createAdmission } from './routes/http/admission';
 import { readBody } from './routes/http/body';
 import { bootLog } from './routes/http/boot-log';
 import { readCommandLine } from './routes/http/command-line';
-import { crossOrigin } from './routes/http/cross-origin';
 import { notFound, sendError } from './routes/http/errors';
 import { needsKey } from './routes/http/key';
 import { requestLog } from './routes/http/log';
@@ -29,19 +29,21 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   const served = [models].flat();
   checkModelNames(served);
   const [model] = served;
+  const { apiKeys, bodyLimit, corsOrigins, logFormat, timeout } = settings;
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.enable('case sensitive routing').enable('strict routing');
-  const { logFormat, timeout } = settings;
   app.locals = { ...app.locals, model, logFormat, timeout };
   const metrics = createMetrics(served);
-  const guard = needsKey(settings.apiKeys, createAdmission(settings, served));
+  const guard = needsKey(apiKeys, createAdmission(settings, served));
   // First: it notes when a request came, which the metrics need.
   app.use(requestLog(settings));
-  app.use(metrics.measure, ...crossOrigin(settings.corsOrigins));
+  app.use(metrics.measure);
+  const origin = corsOrigins.includes('*') ? '*' : [...corsOrigins];
+  if (corsOrigins.length > 0) app.use(cors({ origin, exposedHeaders: ['X-Request-Id'] }));
   predictRoutes(app, served, {
-    guarded: [guard, readBody(settings.bodyLimit)],
-    metrics: [needsKey(settings.apiKeys, metrics.send)],
+    guarded: [guard, readBody(bodyLimit)],
+    metrics: [needsKey(apiKeys, metrics.send)],
   });
   // Routes of your own go here.
   app.use(notFound);

@@ -72,11 +72,3 @@ test.each([
   expect(refused.status).toBe(401);
   expect(refused.headers['access-control-allow-origin']).toBe(page);
 });
-
-test('Other OPTIONS are answered by the routes', async () => {
-  const { agent } = await serveOnce('model', { CORS_ORIGIN: page });
-  const reply = await agent.options('/predict');
-  expect(reply.status).toBe(200);
-  expect(reply.headers.allow).toBe('GET, HEAD, POST, OPTIONS');
-  expect((await agent.options('/nothing')).status).toBe(404);
-});
