@@ -4,9 +4,9 @@ import { Socket } from 'node:net';
 import type { Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { BootError } from '../../model/errors';
-import { onceClosed } from './closed';
 import { timeText, toJsonLine, writeSoon } from './log-lines';
 import type { Options } from './options';
+import { onceClosed } from './send';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
 

@@ -3,9 +3,8 @@ import { on } from 'node:events';
 import type { RequestHandler, Response } from 'express';
 import type * as Prom from 'prom-client';
 import type { Model } from '../../model/model';
-import { onceClosed } from './closed';
 import { HttpError } from './errors';
-import { sendText } from './send';
+import { onceClosed, sendText } from './send';
 import { isOurWorker } from './workers';
 
 // The index of the package loads OpenTelemetry's API, too: 8 MB of memory, and 18 ms of a start that takes 300.

@@ -39,6 +39,22 @@ export function isArriving({ complete, headers }: Request): boolean {
   return !complete && ('transfer-encoding' in headers || Number(headers['content-length'] ?? 0) > 0);
 }
 
+/** Calls back once, when a reply is over: sent whole, or given up with its connection; at once where it is already. */
+export function onceClosed(res: Response, done: () => void): void {
+  const { socket } = res.req;
+  // Its client may have disconnected before an outer app let its request in.
+  if (res.closed || socket.destroyed) return void done();
+  if (res.socket) return void res.on('close', done);
+  // Behind another reply of a pipelining client: before Node.js 24 it is not told that its connection has closed.
+  const finish = () => {
+    res.off('close', finish);
+    socket.off('close', finish);
+    done();
+  };
+  res.on('close', finish);
+  socket.setMaxListeners(0).on('close', finish);
+}
+
 /** Sets the head of a reply of so many bytes; false where its client has disconnected, or it has begun already. */
 function begin(res: Response, status: number, type: string, bytes: number): boolean {
   if (res.headersSent || res.req.socket.destroyed) return false;

@@ -7,23 +7,21 @@ import type { Options } from './options';
 
 /** The HTTP server around the app. */
 export function createHttpServer(app: Express, { timeout, keepAlive }: Options): http.Server {
-  const server = http.createServer(
-    {
-      ...messagesOf(app),
-      keepAliveTimeout: keepAlive,
-      requestTimeout: timeout,
-      headersTimeout: timeout,
-      connectionsCheckingInterval: Math.min(1000, timeout),
-    },
-    app,
-  );
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const isUnused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0;
-    if (!isUnused) return refuse(error, socket);
-    // A load balancer's connection, made in advance, is as idle as one whose request was answered.
-    setTimeout(() => socket.bytesRead === 0 && socket.destroy(), keepAlive).unref();
-  });
-  return server;
+  const settings: http.ServerOptions = {
+    ...messagesOf(app),
+    keepAliveTimeout: keepAlive,
+    requestTimeout: timeout,
+    headersTimeout: timeout,
+    connectionsCheckingInterval: Math.min(1000, timeout),
+  };
+  return http
+    .createServer(settings, app)
+    .on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      const isUnused = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.bytesRead === 0;
+      if (!isUnused) return refuse(error, socket);
+      // A load balancer's connection, made in advance, is as idle as one whose request was answered.
+      setTimeout(() => socket.bytesRead === 0 && socket.destroy(), keepAlive).unref();
+    });
 }
 
 /** What Node.js does without a listener: https://github.com/nodejs/node/blob/v24.0.0/lib/_http_server.js, socketOnError. */
