@@ -3,7 +3,7 @@ import type { PendingRequest } from './admission';
 
 declare global {
   namespace Express {
-    /** What a request's middleware leaves for its handlers, in `res.locals`, and the state of the process, in `app.locals`. */
+    /** What a request's middleware leaves for its handlers, in `res.locals`, and the app's own, in `app.locals`. */
     interface Locals {
       /** Of a reply, the model that is asked; of the app, the first. */
       model: Model;
@@ -15,11 +15,11 @@ declare global {
       arrived: number;
       /** What the log is to say of a request that failed. */
       errorMessage?: string;
-      /** Of the app: LOG_FORMAT. */
+      /** Of the app. */
       logFormat?: string;
       /** Of the app: milliseconds that a reader may take nothing of a reply. */
       timeout: number;
-      /** Of the app: whether it takes no more connections, since its process is to end. */
+      /** Of the app: whether its process is about to end. */
       draining?: boolean;
     }
   }

@@ -33,22 +33,21 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
   });
   const inFlight = new Gauge({
     name: 'http_requests_in_flight',
-    help: 'Requests that are not answered yet.',
+    help: 'Requests not answered yet.',
     registers,
   });
+  const run = { labelNames: ['model'], registers };
   const seconds = new Histogram({
+    ...run,
     name: 'model_run_seconds',
     help: 'Seconds of a run; their count is the number of runs.',
-    labelNames: ['model'],
     buckets: runBuckets,
-    registers,
   });
   const rows = new Histogram({
+    ...run,
     name: 'model_run_rows',
     help: 'Rows of a run, of one request or of several that share it.',
-    labelNames: ['model'],
     buckets: rowBuckets,
-    registers,
   });
   for (const { name: model, status } of models) {
     seconds.zero({ model });
@@ -84,7 +83,7 @@ function labelsOf({ req, headersSent, statusCode }: Response) {
   return {
     method: req.method,
     path: String(req.route?.path ?? 'none'),
-    // Of a client that disconnected.
+    // What nginx calls a client that disconnected.
     status: String(headersSent ? statusCode : 499),
   };
 }
