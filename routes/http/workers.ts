@@ -2,27 +2,23 @@ import cluster, { type Worker } from 'node:cluster';
 import { logProblem } from './log-lines';
 import type { Options } from './options';
 
-/** Set for our own workers: the primary of a process manager, such as pm2's, knows nothing of what we ask ours. */
 const workerMark = 'ONNX_MODEL_SERVER_WORKER';
 
-/** Whether the primary of this process is one of ours. */
+/** Whether the primary of this process is one of ours: that of a process manager, such as pm2's, knows nothing of what we ask ours. */
 export const isOurWorker = cluster.isWorker && process.env[workerMark] === '1';
 
 /** Whether this process logs how it serves: of our workers the first does, for all. */
 export const speaksForAll = !isOurWorker || cluster.worker?.id === 1;
 
-/** Milliseconds before a worker that could not boot is tried again, doubled each time. */
+/** Before a worker that could not boot is tried again; doubled each time. */
 const firstPauseMs = 500;
 const longestPauseMs = 30_000;
 
-/**
- * The workers on one port: the others boot once the first has, without which the process ends; those that die are replaced,
- * and the process ends when all have ended.
- */
+/** The workers on one port: the others boot once the first has, without which the process ends; those that die are replaced. */
 export class Workers {
   private readonly listening = new Set<number>();
   private hasBooted = false;
-  private failedBoots = 0;
+  private pauseMs = firstPauseMs;
   private isEnding = false;
 
   constructor(private readonly options: Options) {
@@ -50,7 +46,7 @@ export class Workers {
 
   private onListening({ id }: Worker): void {
     this.listening.add(id);
-    this.failedBoots = 0;
+    this.pauseMs = firstPauseMs;
     if (!this.hasBooted) for (let i = 1; i < this.options.processes; i++) this.fork();
     this.hasBooted = true;
   }
@@ -67,10 +63,9 @@ export class Workers {
       logProblem(this.options, `worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
     }
     if (!this.hasBooted) process.exit(1);
-    if (!hasListened) this.failedBoots++;
-    // Workers that serve are not to pay for one that cannot boot.
-    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (this.failedBoots - 1));
-    setTimeout(() => this.fork(), hasListened ? 0 : pauseMs);
+    if (hasListened) return void this.fork();
+    setTimeout(() => this.fork(), this.pauseMs);
+    this.pauseMs = Math.min(longestPauseMs, 2 * this.pauseMs);
   }
 }
 
