@@ -41,10 +41,7 @@ export function jsonOf(req: Request, signature: Signature): unknown {
   throw new BadInput('the body was read as a form: send JSON with Content-Type: application/json');
 }
 
-/**
- * Takes the bytes of a body from its request, so that nothing keeps them; empty where there was none. Throws HttpError
- * for a charset that JSON does not have.
- */
+/** Takes the bytes of a body from its request, so that nothing keeps them. Throws HttpError for a charset that is not JSON's. */
 export function takeBytes(req: Request): Buffer {
   const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(req.headers['content-type'] ?? '')?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {

@@ -8,8 +8,8 @@ import { HttpError } from './errors';
 
 /** From so many bytes on, to parse a body takes long. */
 export const largeBodyBytes = 1 << 18;
-/** Deeper than any tensor nests. */
 const deepestNesting = 1000;
+const nestsTooDeep = 'the body nests deeper than any tensor';
 /** Bytes that an array or object takes at least, once it is parsed. */
 const arrayBytes = 64;
 const mostArrays = getHeapStatistics().heap_size_limit / 4 / arrayBytes;
@@ -21,7 +21,6 @@ const mostArrays = getHeapStatistics().heap_size_limit / 4 / arrayBytes;
 export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
   checkNesting(bytes);
-  // Without a byte order mark.
   const text = decodeText(bytes)?.replace(/^\uFEFF/, '');
   if (text === undefined) throw new BadInput('the body is not UTF-8');
   const isExact = inputs.some(({ type }) => elementOf(type).exceedsDoubles) && /[\d.]{16}|\d[eE]/.test(text);
@@ -49,7 +48,7 @@ function checkNesting(bytes: Buffer): void {
     else if (inString) continue;
     else if (byte === 0x5d || byte === 0x7d) depth--;
     else if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > deepestNesting) throw nestsTooDeep();
+      if (++depth > deepestNesting) throw new BadInput(nestsTooDeep);
       if (++arrays > mostArrays)
         throw new HttpError(413, 'the body has more arrays than fit in memory: send fewer');
     }
@@ -63,10 +62,6 @@ function isDense(bytes: Buffer): boolean {
     for (let at = bytes.indexOf(bracket); at >= 0 && left > 0; at = bytes.indexOf(bracket, at + 1)) left--;
   }
   return left <= 0;
-}
-
-function nestsTooDeep(): BadInput {
-  return new BadInput('the body nests deeper than any tensor');
 }
 
 /** Whether JSON.parse has made a number infinite, as it does with those beyond all doubles. */
@@ -88,7 +83,6 @@ const numbers = new Map<unknown, number>(
   ['NaN', 'Infinity', '-Infinity'].map((literal) => [markOf(literal), Number(literal)]),
 );
 
-/** What JSON.parse would change or refuse, the literals among it. */
 function readJson(text: string, isExact: boolean): unknown {
   const marked = text.replace(literals, (found) => (found[0] === '"' ? found : `"${markOf(found)}"`));
   const revive = (_key: string, value: unknown) => numbers.get(value) ?? value;
@@ -99,7 +93,7 @@ function readJson(text: string, isExact: boolean): unknown {
     });
   } catch (error) {
     // Each array and object takes a frame of the stack.
-    if (error instanceof RangeError) throw nestsTooDeep();
+    if (error instanceof RangeError) throw new BadInput(nestsTooDeep);
     const at = Number(/at position (\d+)$/.exec(String(error))?.[1]);
     // A minus that no number follows is the mistake.
     const place = text[at - 1] === '-' ? at - 1 : at;

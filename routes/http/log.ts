@@ -44,7 +44,6 @@ function isGoodProbe({ route }: Request, { statusCode, headersSent }: Response):
 
 morgan.token<Request, Response>('id', (_req, res) => res.locals.id);
 
-/** One line a request: time, id, method, path, status, bytes, milliseconds, and the error where it failed. */
 const standard: LogFormat = (tokens, req, res) => {
   const { time, id, method, status, bytes, ms, error } = entryFor(req, res);
   // morgan escapes what in a URL could forge a line.

@@ -3,13 +3,8 @@ import { join } from 'node:path';
 import { fieldsOf } from '../../model/declared';
 import { BootError } from '../../model/errors';
 
-/** How a variable is read, what --help says of it, and what holds where it is not set. */
-type Variable = readonly [
-  name: string,
-  read: (text: string | undefined, name: string) => unknown,
-  help: string,
-  fallback?: string,
-];
+type Read = (text: string | undefined, name: string) => unknown;
+type Variable = readonly [name: string, read: Read, help: string, fallback?: string];
 
 /** What the environment decides: every option with its variable. README.md says the same at greater length. */
 export const variables = {
@@ -45,13 +40,12 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
   const values = isSageMaker
     ? { ...env, PORT: env.PORT || '8080', MODEL_PATH: env.MODEL_PATH || '/opt/ml/model' }
     : env;
-  const options = Object.fromEntries(
-    Object.entries<Variable>(variables).map(([option, [name, read, , fallback]]) => {
-      const text = textOf(values, name);
-      // A blank API_KEY is no key, and not the absence of one.
-      return [option, read(text || (fallback ?? text), name)];
-    }),
-  ) as Options;
+  const entries = Object.entries<Variable>(variables).map(([option, [name, read, , fallback]]) => {
+    const text = textOf(values, name);
+    // A blank API_KEY is no key, and not the absence of one.
+    return [option, read(text || (fallback ?? text), name)];
+  });
+  const options: Options = Object.fromEntries(entries);
   return {
     ...options,
     modelPaths: paths.length > 0 && !isSageMaker ? paths : options.modelPaths,

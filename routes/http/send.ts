@@ -83,7 +83,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
   res.end();
 }
 
-/** Ends a reply with JSON that is written as its reader takes it, from tensors of so many bytes; others are answered in between. */
+/** Ends a reply with JSON that is written as its reader takes it; others are answered in between. */
 async function sendPieces(res: Response, pieces: Iterable<string>, bytes: number): Promise<void> {
   if (!begin(res, 200, jsonType, bytes)) return;
   // pipeline() listens five times for its close, beside what an outer app's middleware does.
