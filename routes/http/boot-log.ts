@@ -18,7 +18,7 @@ export function bootLog(models: readonly Model[], options: Options, port: number
 
 function linesFor({ name, path, signature, notes }: Model, url: string, options: Options): string[] {
   const { inputs, outputs, kind, prediction } = signature;
-  const wrapped = inputs.filter((input) => wrappers.includes(input.name));
+  const wrapped = inputs.map((input) => input.name).filter((input) => wrappers.includes(input));
   const other = outputs.find((output) => output.name !== prediction);
   const choice = other ? `; the prediction is ${prediction} (OUTPUTS=${other.name} chooses another)` : '';
   const example = curlLine(signature, url, options.apiKeys.length);
@@ -27,9 +27,7 @@ function linesFor({ name, path, signature, notes }: Model, url: string, options:
     `  takes ${showInputs(signature)}`,
     `  gives ${outputs.map(showValue).join(', ')}${choice}`,
     ...notes.map((note) => `  note: ${note}`),
-    ...wrapped.map(
-      (input) => `  note: send the input ${input.name} as {"instances": [{"${input.name}": …}]}`,
-    ),
+    ...wrapped.map((input) => `  note: send the input ${input} as {"instances": [{"${input}": …}]}`),
     ...(example ? [`Try: ${example}`] : []),
   ];
 }

@@ -10,9 +10,8 @@ import { HttpError } from './errors';
 export const largeBodyBytes = 1 << 18;
 const deepestNesting = 1000;
 const nestsTooDeep = 'the body nests deeper than any tensor';
-/** Bytes that an array or object takes at least, once it is parsed. */
-const arrayBytes = 64;
-const mostArrays = getHeapStatistics().heap_size_limit / 4 / arrayBytes;
+/** An array or object takes 64 bytes at least, once it is parsed. */
+const mostArrays = getHeapStatistics().heap_size_limit / 4 / 64;
 
 /**
  * The value of JSON. A bigint stands for an integer that no double is, where an input takes it, and a symbol for another

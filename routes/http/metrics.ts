@@ -31,11 +31,7 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     buckets: requestBuckets,
     registers,
   });
-  const inFlight = new Gauge({
-    name: 'http_requests_in_flight',
-    help: 'Requests not answered yet.',
-    registers,
-  });
+  const inFlight = new Gauge({ name: 'http_requests_in_flight', help: 'Requests in flight.', registers });
   const run = { labelNames: ['model'], registers };
   const seconds = new Histogram({
     ...run,

@@ -15,7 +15,10 @@ export async function send(res: Response, { json, binary = [] }: Reply, bytes: n
   const pieces = writeJson(json);
   if (binary.length > 0) sendBinary(res, [...pieces].join(''), binary);
   else if (bytes <= longReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
-  else await sendPieces(res, pieces, bytes);
+  else if (begin(res, 200, jsonType, bytes)) {
+    // pipeline() listens five times for its close, beside what an outer app's middleware does.
+    await pipeline(oneATurn(pieces), res.setMaxListeners(0));
+  }
 }
 
 /** Ends a reply with JSON. */
@@ -83,17 +86,7 @@ function sendBinary(res: Response, json: string, binary: readonly Uint8Array[]):
   res.end();
 }
 
-/** Ends a reply with JSON that is written as its reader takes it; others are answered in between. */
-async function sendPieces(res: Response, pieces: Iterable<string>, bytes: number): Promise<void> {
-  if (!begin(res, 200, jsonType, bytes)) return;
-  // pipeline() listens five times for its close, beside what an outer app's middleware does.
-  await pipeline(oneATurn(pieces), res.setMaxListeners(0)).catch((error) => {
-    // The client has disconnected.
-    if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
-  });
-}
-
-/** Pieces one a turn of the event loop, since the kernel may take each at once. */
+/** Pieces one a turn of the event loop, so that others are answered in between: the kernel may take each at once. */
 async function* oneATurn(pieces: Iterable<string>): AsyncGenerator<string> {
   for (const piece of pieces) {
     yield piece;
