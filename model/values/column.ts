@@ -1,14 +1,17 @@
 import { RunError } from '../errors';
-import { showDims } from '../signature';
+import { type Output, showDims } from '../signature';
 import { elementOf } from './elements';
 import { JsonText, writeList } from './json';
 import { bytesIn, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
 /**
  * For each input, or output, one value a row, or a Column. On the way in a row's value is JSON, or a typed array of all its
- * values in row-major order; a Column is all rows as they stand, then one run, whose rows need not be told apart.
+ * values in row-major order.
  */
 export type Columns = Record<string, readonly unknown[] | Column>;
+
+/** How an output's values are shown. */
+type Shown = Partial<Pick<Output, 'dims' | 'batch' | 'labels'>>;
 
 /** Values that are made into text at once, of which texts may be long. */
 const valuesAtOnce = 1 << 9;
@@ -24,21 +27,28 @@ export class Column implements Iterable<unknown> {
   private constructor(
     readonly length: number,
     readonly tensors: readonly Tensor[],
-    private readonly labels?: readonly string[],
+    private readonly shown: Shown,
     /** The only tensor, where its first dimension counts the rows; else there is a tensor for each row. */
     readonly stacked?: Tensor,
+    /** Whether nobody tells the rows apart: they go to one run as they are, and what it gives is the answer. */
+    readonly isOnePiece = false,
   ) {
-    this.keys = labels?.map((label, i) => `${i > 0 ? ',' : ''}${JSON.stringify(label)}:`);
+    this.keys = shown.labels?.map((label, i) => `${i > 0 ? ',' : ''}${JSON.stringify(label)}:`);
   }
 
   /** The rows that a tensor's first dimension counts. Labels are the keys of the last dimension. */
-  static ofRows(tensor: Tensor, labels?: readonly string[]): Column {
-    return new Column(tensor.shape[0], [tensor], labels, tensor);
+  static ofRows(tensor: Tensor, shown: Shown = {}): Column {
+    return new Column(tensor.shape[0], [tensor], shown, tensor);
   }
 
   /** A tensor for each row: of one run that gave a whole value, or of several. */
-  static ofValues(tensors: readonly Tensor[], labels?: readonly string[]): Column {
-    return new Column(tensors.length, tensors, labels);
+  static ofValues(tensors: readonly Tensor[], shown: Shown = {}): Column {
+    return new Column(tensors.length, tensors, shown);
+  }
+
+  /** The same rows, which nobody tells apart. */
+  inOnePiece(): Column {
+    return new Column(this.length, this.tensors, this.shown, this.stacked, true);
   }
 
   /** The value of a row, counted from the end where it is negative. */
@@ -46,7 +56,7 @@ export class Column implements Iterable<unknown> {
     const place = row < 0 ? row + this.length : row;
     if (!(place >= 0 && place < this.length)) return undefined;
     const value = this.placeOf(place);
-    return this.labels ? JSON.parse(this.text(...value)) : valueAt(...value);
+    return this.keys ? JSON.parse(this.text(...value)) : valueAt(...value);
   }
 
   *[Symbol.iterator](): Generator<unknown> {
@@ -67,14 +77,18 @@ export class Column implements Iterable<unknown> {
     return stack(this.tensors.map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] })));
   }
 
-  /** The same rows, those that are `[x]` as `x`. */
+  /** The same rows; where they are declared as lists of a single value, those that are `[x]` as `x`. */
   bare(): Column {
+    const { dims = [], batch, labels } = this.shown;
+    const [length, ...inner] = batch ? dims.slice(1) : dims;
+    // An object by a single label stays one.
+    if (labels || length !== 1 || inner.length > 0) return this;
     const rank = this.stacked ? 2 : 1;
     const isSingle = ({ shape }: Tensor) => shape.length === rank && shape[rank - 1] === 1;
     const tensors = this.tensors.map((tensor) =>
       isSingle(tensor) ? { ...tensor, shape: tensor.shape.slice(0, -1) } : tensor,
     );
-    return new Column(this.length, tensors, this.labels, this.stacked && tensors[0]);
+    return new Column(this.length, tensors, this.shown, this.stacked && tensors[0]);
   }
 
   /** The JSON of one row's value. */
@@ -105,7 +119,7 @@ export class Column implements Iterable<unknown> {
   /** The JSON of the value of this shape that begins at a flat index, in pieces where it is long. */
   private *write(tensor: Tensor, from: number, shape: Shape): Generator<string> {
     // An object is one piece.
-    const atOnce = Math.max(valuesAtOnce, this.labels?.length ?? 0);
+    const atOnce = Math.max(valuesAtOnce, this.keys?.length ?? 0);
     if (sizeOf(shape) <= atOnce) return void (yield this.text(tensor, from, shape));
     const [length, ...inner] = shape;
     const size = sizeOf(inner);

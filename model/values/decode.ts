@@ -12,19 +12,19 @@ export function decode(
   { outputs }: Signature,
 ): Record<string, Column> {
   return byName(outputs, (output, i) => {
-    const { name, batch, labels } = output;
+    const { name, batch } = output;
     const [tensor = noRows(output), ...others] = answers.map((tensors) => tensors[i]);
     if (others.length > 0) {
       // A run for each row.
       const withoutBatch = (one: Tensor) =>
         batch && one.shape[0] === 1 ? { ...one, shape: one.shape.slice(1) } : one;
-      return Column.ofValues([tensor, ...others].map(withoutBatch), labels);
+      return Column.ofValues([tensor, ...others].map(withoutBatch), output);
     }
     const { shape, data } = tensor;
-    if (batch && shape[0] === rows) return Column.ofRows(tensor, labels);
+    if (batch && shape[0] === rows) return Column.ofRows(tensor, output);
     // Rows in one piece have all of it, and so has a single one, whatever its shape: where it is squeezed away, too.
-    if (isOnePiece || rows === 1) return Column.ofValues([tensor], labels);
-    if (data.length === rows) return Column.ofRows({ ...tensor, shape: [rows] }, labels);
+    if (isOnePiece || rows === 1) return Column.ofValues([tensor], output);
+    if (data.length === rows) return Column.ofRows({ ...tensor, shape: [rows] }, output);
     throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);
   });
 }

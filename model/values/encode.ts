@@ -18,12 +18,12 @@ export interface Encoded {
 export function encode(columns: Columns, signature: Signature): Encoded {
   const { inputs, kind } = signature;
   const rows = countRows(columns, inputs);
-  const isStacked = (column: Columns[string]) => column instanceof Column && column.stacked !== undefined;
-  const isOnePiece = kind !== 'unbatched' && Object.values(columns).some(isStacked);
+  const isOnePiece =
+    kind !== 'unbatched' && Object.values(columns).some((one) => one instanceof Column && one.isOnePiece);
   if (!isOnePiece) for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
-  // Some operators end the process on no rows, of which a wrapper's list makes no tensor.
-  if (isOnePiece && tensors.every(([one]) => !one?.shape[0])) return { runs: [], rows, isOnePiece };
+  // Some operators end the process on no rows, of which a list makes no tensor.
+  if (rows === 0 && tensors.every(([one]) => !one?.shape[0])) return { runs: [], rows, isOnePiece };
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
   const isOneRun = (isOnePiece || runsTogether(signature)) && uneven < 0;

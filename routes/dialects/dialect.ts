@@ -11,8 +11,6 @@ export interface Query {
   readonly columns: Columns;
   /** One prediction, or a list of them, under this key; whole output tensors; or these as the Open Inference Protocol has them. */
   readonly reply: 'prediction' | 'predictions' | 'tensors' | Wanted;
-  /** How many rows the answer to a batch has that came in one piece. */
-  readonly rows?: number;
   /** Where the body has what a column has at a place; the same place where there is none, or it has it nowhere. */
   pathOf?(place: Path): Path;
 }

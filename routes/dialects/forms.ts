@@ -1,8 +1,9 @@
 import { BadInput } from '../../model/errors';
-import { type Input, runsTogether, type Signature } from '../../model/signature';
+import type { Input, Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
-import { byName, type Columns } from '../../model/values/column';
+import { byName } from '../../model/values/column';
 import { checkRows, encodeValue } from '../../model/values/encode';
+import { measure } from '../../model/values/shapes';
 import { arrayAt, isObject, type Query } from './dialect';
 import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';
@@ -40,27 +41,21 @@ function readValues(body: unknown, signature: Signature): Query {
   const other = inputs.find((input) => !batches.includes(input));
   if (other)
     throw new BadInput(`${first} holds a batch but ${other.name} one instance: send both the same way`);
-  const columns = byName(inputs, (input, i) => readColumn(values[i], input, signature));
+  const columns = byName(inputs, (input, i) => {
+    const [value, at] = [values[i], [input.name]];
+    return isBase64(value) ? inputColumn(encodeValue(value, input, at), input, kind) : arrayAt(value, at);
+  });
   const rows = columns[first].length;
   for (const { name } of inputs) checkRows(name, columns[name].length, first, rows);
-  return { columns, reply: 'predictions', rows };
-}
-
-/** The rows of a batch: arrays as they are; bytes in one piece where rows may run together, else taken apart. */
-function readColumn(value: unknown, input: Input, signature: Signature): Columns[string] {
-  if (!isBase64(value)) return arrayAt(value, [input.name]);
-  const column = inputColumn(encodeValue(value, input, [input.name]), input, signature.kind);
-  return runsTogether(signature) ? column : [...column];
+  return { columns, reply: 'predictions' };
 }
 
 function holdsBatch(value: unknown, { type, dims }: Input): boolean {
   // An empty array is a batch of no rows, unless an instance can be empty.
   if (Array.isArray(value) && value.length === 0)
     return dims.length === 1 || (typeof dims[1] === 'number' && dims[1] > 0);
-  let rank = 0;
-  let inner = value;
-  for (; Array.isArray(inner); inner = inner.at(0)) rank++;
-  if (type !== 'string' && isBase64(inner))
-    rank += Array.isArray(inner.shape) ? inner.shape.length : dims.length - 1;
-  return rank === dims.length;
+  const rank = measure(value).length;
+  const one = Array.isArray(value) ? value.at(0) : value;
+  if (type === 'string' || !isBase64(one)) return rank === dims.length;
+  return rank + (Array.isArray(one.shape) ? one.shape.length : dims.length - 1) === dims.length;
 }

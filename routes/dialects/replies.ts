@@ -1,4 +1,3 @@
-import { RunError } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
 import { JsonText, writeList } from '../../model/values/json';
@@ -23,11 +22,10 @@ type ReplyToRows = 'prediction' | 'predictions';
 type Outputs = readonly [name: string, column: Columns[string]][];
 
 function dialect(tensorsKey: string, show: typeof showBeside): Dialect {
-  return (answer, { reply, rows }, { name, signature }) => {
+  return (answer, { reply }, { name, signature }) => {
     if (typeof reply === 'object') return writeInferReply(answer, reply, name);
     const outputs = inOrder(answer, signature);
     if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]) };
-    if (rows !== undefined) checkRowCount(outputs, rows);
     const [[, first]] = outputs;
     return { json: first.length === 0 ? { predictions: [] } : show(outputs, reply, signature) };
   };
@@ -38,24 +36,14 @@ function inOrder(answer: Columns, { outputs }: Signature): Outputs {
   return [...names].filter((name) => Object.hasOwn(answer, name)).map((name) => [name, answer[name]]);
 }
 
-/** Throws RunError where a batch that came in one piece was answered with another number of rows. */
-function checkRowCount(outputs: Outputs, rows: number): void {
-  for (const [name, column] of outputs) {
-    if (column instanceof Column && column.length !== rows)
-      throw new RunError(`the output ${name} has ${column.length} rows for ${rows}`);
-  }
-}
-
-function showBeside(outputs: Outputs, reply: ReplyToRows, signature: Signature): Map<string, unknown> {
-  const primary = outputs.find(([name]) => name === signature.prediction) ?? outputs[0];
+function showBeside(outputs: Outputs, reply: ReplyToRows, { prediction }: Signature): Map<string, unknown> {
+  const [primary, first] = outputs.find(([name]) => name === prediction) ?? outputs[0];
   // What an output is called whose name is the reply's key.
   let free = `${reply}_output`;
   while (outputs.some(([name]) => name === free)) free += '_output';
-  const shown = new Map([[reply as string, showRows(bareRows(primary, signature), reply)]]);
-  for (const output of outputs) {
-    if (output === primary) continue;
-    const [name] = output;
-    shown.set(name === reply ? free : name, showRows(bareRows(output, signature), reply));
+  const shown = new Map([[reply as string, showRows(bareRows(first), reply)]]);
+  for (const [name, column] of outputs) {
+    if (name !== primary) shown.set(name === reply ? free : name, showRows(bareRows(column), reply));
   }
   return shown;
 }
@@ -68,13 +56,8 @@ function showTogether(outputs: Outputs, reply: ReplyToRows): Map<string, unknown
   return new Map([[reply, new JsonText(writeList(first.length, rowOf))]]);
 }
 
-/** A column whose rows are lists of a single value, without the lists; an object by a single label stays one. */
-function bareRows([name, column]: Outputs[number], { outputs }: Signature): Columns[string] {
-  const declared = outputs.find((output) => output.name === name);
-  if (!(column instanceof Column && declared) || declared.labels) return column;
-  const { batch, dims } = declared;
-  const row = batch ? dims.slice(1) : dims;
-  return row.length === 1 && row[0] === 1 ? column.bare() : column;
+function bareRows(column: Columns[string]): Columns[string] {
+  return column instanceof Column ? column.bare() : column;
 }
 
 function showRows(column: Columns[string], reply: ReplyToRows): unknown {

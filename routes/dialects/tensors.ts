@@ -20,17 +20,17 @@ export function tensorColumns(
   { inputs, features = [], kind }: Signature,
   read: (input: Input, i: number) => Tensor,
 ): Columns {
-  if (by !== 'features') return byName(inputs, (input, i) => inputColumn(read(input, i), input, kind));
+  if (by !== 'features')
+    return byName(inputs, (input, i) => inputColumn(read(input, i), input, kind).inOnePiece());
   const [input] = inputs;
   const tensors = features.map((name, i) => read({ ...input, name, dims: ['', 1] }, i));
-  return { [input.name]: Column.ofRows(joinFeatures(tensors, features)) };
+  return { [input.name]: Column.ofRows(joinFeatures(tensors, features)).inOnePiece() };
 }
 
 /** A whole tensor as an input's column: a whole value is one row, and rows of a single value are bare as in instances. */
 export function inputColumn(tensor: Tensor, { dims }: Input, kind: Kind): Column {
   if (kind === 'unbatched') return Column.ofRows({ ...tensor, shape: [1, ...tensor.shape] });
-  const column = Column.ofRows(tensor);
-  return dims.length === 2 && dims[1] === 1 ? column.bare() : column;
+  return Column.ofRows(tensor, { dims, batch: true }).bare();
 }
 
 /** The rows of features that were given one by one. Throws BadInput where they differ in number. */
