@@ -51,7 +51,6 @@ test.each<[model: string, body: unknown, reply: unknown]>([
     { feature1: { b64: 'AACAPw==', shape: [1, 1] }, feature2: [{ b64: 'AAAAQA==' }] },
     { predictions: [3] },
   ],
-  ['named-proto', JSON.parse('{"__proto__":[1,2]}'), { prediction: [1, 2] }],
   // Rows of different lengths, of which one is a list of one in fact.
   ['open-one', { instances: [[1, 2], [5]] }, { predictions: [3, 5] }], // biome-ignore format: rows
   // Open under two names, and no batch.

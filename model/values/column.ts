@@ -176,12 +176,7 @@ export function byName<N extends { readonly name: string }, T>(
   valueFor: (one: N, place: number) => T,
 ): Record<string, T> {
   const record: Record<string, T> = {};
-  for (let place = 0; place < named.length; place++) {
-    const one = named[place];
-    // Of __proto__ an assignment makes no key. Else it takes a fifth of the time.
-    if (one.name === '__proto__')
-      return Object.fromEntries(named.map((one, i) => [one.name, valueFor(one, i)]));
-    record[one.name] = valueFor(one, place);
-  }
+  // A fifth of the time that Object.fromEntries takes.
+  for (let i = 0; i < named.length; i++) record[named[i].name] = valueFor(named[i], i);
   return record;
 }

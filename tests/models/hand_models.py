@@ -411,7 +411,6 @@ UNCHECKED = {
     "fixed-rows": "(float[4,2] x) => (float[4,2] y) { y = Identity(x) }",
     # An older exporter's name for an input.
     "named-0": "(float[N,4] \"0\") => (float[N,4] y) { y = Identity(\"0\") }",
-    "named-proto": "(float[N,2] __proto__) => (float[N,2] y) { y = Identity(__proto__) }",
     "empty-beside": "(float[N,0,3] a, float[N] b) => (float[N,0,3] y, float[N] z) { y = Identity(a) z = Identity(b) }",
     # As torch exports padding of images and sound, which must be larger than what is added.
     "reflect": """(float[N,width] x) => (float[N,wider] y) {
