@@ -52,8 +52,7 @@ function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tens
 function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor[] {
   const { name, type, missingText } = input;
   const rowDims = instanceDims(input, kind);
-  // Of whole values, one behind another.
-  const dims = kind === 'unbatched' ? rowDims && ['', ...rowDims] : input.dims;
+  const dims = rowDims && ['', ...rowDims];
   if (column instanceof Column && column.stacked) {
     const { type: given, shape, data } = column.stacked;
     if (given !== type) throw new BadInput(`must be ${type}, not ${given}`, [name]);
