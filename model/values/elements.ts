@@ -24,8 +24,6 @@ export interface Element {
   readonly bytes: number;
   /** What a message says that it takes. */
   readonly takes: string;
-  /** Whether it has integers that no double is, which JSON.parse would change. */
-  readonly exceedsDoubles?: boolean;
   create(length: number): Data;
   /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
   fill(data: Data, at: number, values: ArrayLike<unknown>): number;
@@ -41,7 +39,7 @@ type Stored = number | bigint | string;
  * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
  * integer that no double is, a symbol for another number that none is, with the nearest as its description.
  */
-interface Codec<Value extends Stored = Stored> extends Pick<Element, 'takes' | 'exceedsDoubles'> {
+interface Codec<Value extends Stored = Stored> extends Pick<Element, 'takes'> {
   /** JSON numbers between this and its negative are stored as they are. */
   readonly limit?: number;
   read(value: unknown): Value | undefined;
@@ -86,13 +84,13 @@ export function isElementType(name: string): name is ElementType {
 function element(
   datatype: string,
   List: { new (length: number): Data; BYTES_PER_ELEMENT?: number },
-  { limit = 0, read, write, ...traits }: Codec,
+  { takes, limit = 0, read, write }: Codec,
 ): Element {
   const list = (data: Data) => data as { [at: number]: Stored; set?(source: Data, at: number): void };
   return {
     datatype,
     bytes: List.BYTES_PER_ELEMENT ?? emptyTextBytes,
-    ...traits,
+    takes,
     create: (length) => {
       const data = new List(length);
       return Array.isArray(data) ? data.fill('') : data;
@@ -210,7 +208,6 @@ function integer(min: number, max: number): Codec<number> {
 
 function big(min: bigint, max: bigint): Codec<bigint> {
   return {
-    exceedsDoubles: true,
     takes: `a whole number from ${min} to ${max}`,
     read: (value) => {
       const exact = toBigInt(value);
