@@ -6,6 +6,7 @@ import type { Dialect, Query } from './dialects/dialect';
 import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
+import { rethrowInBody } from './dialects/rows';
 import { exampleOf, hintFor } from './dialects/usage';
 import { jsonOf, takeBytes } from './http/body';
 import { HttpError } from './http/errors';
@@ -23,7 +24,7 @@ const answer =
       .predict(columns, pending?.signal) // runs the model,
       .then(
         (outputs) => send(res, write(outputs, query, model), bytesOfColumns(outputs)), // returns JSON.
-        (error) => rethrowWithBodyPlace(error, query.pathOf),
+        (error) => rethrowInBody(error, query, model.signature),
       );
   };
 
@@ -36,12 +37,6 @@ function readQuery(req: Request, { signature }: Model): Query {
   if (length > bytes.length)
     throw new BadInput(`Inference-Header-Content-Length must be a number up to the body's ${bytes.length}`);
   return readForm(parseJson(bytes.subarray(0, length), signature), signature, bytes.subarray(length));
-}
-
-/** Rethrows a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. */
-function rethrowWithBodyPlace(error: unknown, pathOf: Query['pathOf']): never {
-  if (!(error instanceof BadInput && error.place && pathOf)) throw error;
-  throw new BadInput(error.problem, pathOf(error.place));
 }
 
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */

@@ -11,9 +11,11 @@ export interface Query {
   readonly columns: Columns;
   /** One prediction, or a list of them, under this key; whole output tensors; or these as the Open Inference Protocol has them. */
   readonly reply: 'prediction' | 'predictions' | 'tensors' | Wanted;
-  /** Where the body has what a column has at a place; the same place where there is none, or it has it nowhere. */
-  pathOf?(place: Path): Path;
+  /** Of instances, where their list is, if they have one, and what names the values of each. */
+  readonly rows?: { readonly at?: Path; readonly namedBy: readonly NamedBy[] };
 }
+
+export type NamedBy = 'nothing' | 'inputs' | 'features';
 
 /** What a request of the Open Inference Protocol is to get back. */
 export interface Wanted {

@@ -3,14 +3,14 @@ import { type Input, instanceDims, type Signature } from '../../model/signature'
 import { isBase64 } from '../../model/values/base64';
 import { byName } from '../../model/values/column';
 import { completeShape, measure } from '../../model/values/shapes';
-import { arrayAt, isObject, objectAt, type Query } from './dialect';
+import { arrayAt, isObject, type NamedBy, objectAt, type Query } from './dialect';
 import { matchKeys, showName } from './keys';
 
 // Instances, and the rows of data frames as pandas and MLflow write them.
 
 /** The value of each input or, where these name them, of each feature of the one input. */
 export interface Instance {
-  readonly by: 'nothing' | 'inputs' | 'features';
+  readonly by: NamedBy;
   readonly values: readonly unknown[];
 }
 
@@ -18,7 +18,7 @@ export interface Instance {
 export function readRows(list: unknown, signature: Signature, at?: Path, read = readInstance): Query {
   const { inputs, features = [] } = signature;
   const columns = inputs.map((): unknown[] => []);
-  const namedBy: Instance['by'][] = [];
+  const namedBy: NamedBy[] = [];
   // Nothing else is kept of a row: there may be millions.
   for (const [row, instance] of arrayAt(list, at ?? []).entries()) {
     const place = at ? [...at, row] : [];
@@ -33,21 +33,21 @@ export function readRows(list: unknown, signature: Signature, at?: Path, read = 
     // Without inputs, rows are still counted.
     columns: inputs.length === 0 ? { namedBy } : byName(inputs, (_, i) => columns[i]),
     reply: at ? 'predictions' : 'prediction',
-    pathOf: pathIn(at, namedBy, signature),
+    rows: { at, namedBy },
   };
 }
 
-/** Made apart, since functions that one makes share what they capture: this would keep the body while the model runs. */
-function pathIn(list: Path | undefined, namedBy: Instance['by'][], signature: Signature): Query['pathOf'] {
+/** Rethrows an error; a BadInput with its place as the body spells it: `instances[2].age`, not `age[2]`. */
+export function rethrowInBody(error: unknown, { rows }: Pick<Query, 'rows'>, signature: Signature): never {
+  if (!(error instanceof BadInput && error.place && rows)) throw error;
   const { inputs, features = [] } = signature;
-  return (place) => {
-    const [input, row = 0, ...inner] = place;
-    // A column that only a wrapper gives is not in the body.
-    if (inputs.every(({ name }) => name !== input)) return place;
-    const by = namedBy[Number(row)];
-    const named = by === 'features' ? [features[Number(inner[0])] ?? input] : [input, ...inner];
-    return list ? [...list, row, ...(by === 'nothing' ? inner : named)] : named;
-  };
+  const [input, row = 0, ...inner] = error.place;
+  // A column that only a wrapper gives is not in the body.
+  if (inputs.every(({ name }) => name !== input)) throw error;
+  const by = rows.namedBy[Number(row)];
+  const named = by === 'features' ? [features[Number(inner[0])] ?? input] : [input, ...inner];
+  const inRow = by === 'nothing' ? inner : named;
+  throw new BadInput(error.problem, rows.at ? [...rows.at, row, ...inRow] : named);
 }
 
 /** The values of inputs or of features, by their names; for a one-input model also its bare value. Throws BadInput. */

@@ -3,8 +3,8 @@ import { byName, Column, type Columns } from '../../model/values/column';
 import { elementOf } from '../../model/values/elements';
 import { checkRows, encodeValue } from '../../model/values/encode';
 import type { Tensor } from '../../model/values/tensor';
-import type { Query } from './dialect';
-import { type Instance, readInstance } from './rows';
+import type { NamedBy, Query } from './dialect';
+import { readInstance } from './rows';
 
 /** `inputs`: whole tensors by input, columns by feature or, for a one-input model, a bare tensor. */
 export function readTensors(value: unknown, signature: Signature): Query {
@@ -16,7 +16,7 @@ export function readTensors(value: unknown, signature: Signature): Query {
 
 /** The columns of a tensor for each input or, put together, for each feature. */
 export function tensorColumns(
-  by: Instance['by'],
+  by: NamedBy,
   { inputs, features = [], kind }: Signature,
   read: (input: Input, i: number) => Tensor,
 ): Columns {
