@@ -1,8 +1,7 @@
-import { RunError } from '../errors';
-import { type Output, showDims } from '../signature';
+import type { Output } from '../signature';
 import { elementOf } from './elements';
 import { JsonText, writeList } from './json';
-import { bytesIn, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
+import { bytesIn, type Shape, sizeOf, type Tensor } from './tensor';
 
 /**
  * For each input, or output, one value a row, or a Column. On the way in a row's value is JSON, or a typed array of all its
@@ -65,16 +64,6 @@ export class Column implements Iterable<unknown> {
 
   toJSON(): unknown[] {
     return [...this];
-  }
-
-  /** All of it as one tensor: what a run gave, or the values of several. Throws RunError where these differ in shape. */
-  tensor(): Tensor {
-    const [first, ...others] = this.tensors;
-    if (others.length === 0) return first;
-    const unlike = others.find(({ shape }) => !sameShape(shape, first.shape));
-    if (unlike)
-      throw new RunError(`rows of the shapes ${showDims(first.shape)} and ${showDims(unlike.shape)}`);
-    return stack(this.tensors.map((tensor) => ({ ...tensor, shape: [1, ...tensor.shape] })));
   }
 
   /** The same rows; where they are declared as lists of a single value, those that are `[x]` as `x`. */

@@ -100,11 +100,11 @@ export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted
   return { json: new Map(Object.entries({ model_name: modelName, id, outputs: list })), binary };
 }
 
-/** An output's tensor; a wrapper's list becomes one of the output's declared type. */
+/** An output's tensor; a wrapper's list, and values of several runs, become one of the output's declared type. */
 function tensorOf(column: Columns[string], { name, type, dims, batch, labels }: Output): Tensor {
-  if (column instanceof Column) return column.tensor();
-  const rows = labels ? column.map((row) => labels.map((label) => Object(row)[label])) : column;
-  const value = batch ? rows : rows[0];
+  if (column instanceof Column && column.tensors.length === 1) return column.tensors[0];
+  const rows = Array.from(column, (row) => labels?.map((label) => Object(row)[label]) ?? row);
+  const value = batch || rows.length > 1 ? rows : rows[0];
   try {
     const tensor = encodeValue(value, { type, dims: undefined }, [name]);
     return { ...tensor, shape: completeShape(tensor.shape, dims) ?? tensor.shape };
