@@ -1,5 +1,5 @@
 import { BadInput, type Path } from '../../model/errors';
-import { type Input, instanceDims, type Signature } from '../../model/signature';
+import { instanceDims, type Signature } from '../../model/signature';
 import { isBase64 } from '../../model/values/base64';
 import { byName } from '../../model/values/column';
 import { completeShape, measure } from '../../model/values/shapes';
@@ -55,16 +55,12 @@ export function readInstance(value: unknown, signature: Signature, at: Path): In
   if (isBare(value, signature)) return { by: 'nothing', values: [value] };
   const { inputs } = signature;
   const keyed = objectAt(value, at, `an object with the model's ${inputs.length} inputs`);
-  if (hasJust(keyed, inputs)) return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
-  const { by, keys } = matchKeys(Object.keys(keyed), signature, at);
+  const names = Object.keys(keyed);
+  // Nearly all are keyed by just the inputs.
+  if (names.length === inputs.length && inputs.every(({ name }) => Object.hasOwn(keyed, name)))
+    return { by: 'inputs', values: inputs.map(({ name }) => keyed[name]) };
+  const { by, keys } = matchKeys(names, signature, at);
   return { by, values: keys.map((key) => keyed[key]) };
-}
-
-/** Whether an object is keyed by the inputs' names and nothing else. */
-function hasJust(given: object, inputs: readonly Input[]): boolean {
-  return (
-    Object.keys(given).length === inputs.length && inputs.every(({ name }) => Object.hasOwn(given, name))
-  );
 }
 
 /** Whether this is the value of a one-input model, and not an object keyed by names; bytes are an object in place of arrays. */
