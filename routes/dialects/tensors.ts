@@ -20,11 +20,9 @@ export function tensorColumns(
   { inputs, features = [], kind }: Signature,
   read: (input: Input, i: number) => Tensor,
 ): Columns {
-  if (by !== 'features')
-    return byName(inputs, (input, i) => inputColumn(read(input, i), input, kind).inOnePiece());
-  const [input] = inputs;
-  const tensors = features.map((name, i) => read({ ...input, name, dims: ['', 1] }, i));
-  return { [input.name]: Column.ofRows(joinFeatures(tensors, features)).inOnePiece() };
+  const readFeature = (name: string, i: number) => read({ ...inputs[0], name, dims: ['', 1] }, i);
+  const tensors = by === 'features' ? [joinFeatures(features.map(readFeature), features)] : inputs.map(read);
+  return byName(inputs, (input, i) => inputColumn(tensors[i], input, kind).inOnePiece());
 }
 
 /** A whole tensor as an input's column: a whole value is one row, and rows of a single value are bare as in instances. */
