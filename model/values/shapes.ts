@@ -15,12 +15,12 @@ export interface Expected {
 }
 
 /** The shape of so many values in one piece, which may decide one open dimension. Throws BadInput. */
-export function fitFlat(length: number, { dims }: Expected, place: Path): Shape {
-  const known = sizeOf(dims?.filter((dim) => typeof dim === 'number') ?? []) || 1;
-  const shape = dims?.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
+export function fitFlat(length: number, { dims = [''] }: Expected, place: Path): Shape {
+  const known = sizeOf(dims.filter((dim) => typeof dim === 'number')) || 1;
+  const shape = dims.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
   // Where several are open, there are more.
-  if (shape && sizeOf(shape) === length) return shape;
-  const takes = dims ? `an array of shape ${showDims(dims)}` : 'an array of any shape';
+  if (sizeOf(shape) === length) return shape;
+  const takes = `an array of shape ${showDims(dims)}`;
   throw new BadInput(`must be ${takes}, not ${length} values without a shape`, place);
 }
 
@@ -82,7 +82,6 @@ const mostAxes = 64;
 /** Most rows without values that a shape may declare: they cost nothing to send, but time and memory to answer. */
 const mostEmptyRows = 1 << 16;
 
-/** Whether a JSON value is a shape that a tensor here can have. */
 function isShape(value: unknown): value is number[] {
   if (!Array.isArray(value) || value.length > mostAxes) return false;
   const isLength = (length: unknown) =>
