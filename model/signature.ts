@@ -57,11 +57,6 @@ export function instanceDims(input: Input, kind: Kind): readonly Dim[] | undefin
   return kind === 'unbatched' ? tensorDims(input) : input.dims.slice(1);
 }
 
-/** Whether all rows of a body may run together: their outputs can be told apart. */
-export function runsTogether({ kind, outputs }: Signature): boolean {
-  return kind === 'batched' && outputs.every(({ batch }) => batch);
-}
-
 export function showDims(dims: readonly Dim[]): string {
   return `[${dims.map((dim) => (dim === '' || String(dim).length > 20 ? '?' : dim)).join(',')}]`;
 }

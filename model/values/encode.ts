@@ -1,5 +1,5 @@
 import { BadInput, kindOf, type Path } from '../errors';
-import { type Input, instanceDims, type Kind, runsTogether, type Signature, showDims } from '../signature';
+import { type Input, instanceDims, type Kind, type Signature, showDims } from '../signature';
 import { type Base64, decodeBase64, isBase64 } from './base64';
 import { Column, type Columns } from './column';
 import { type Data, type ElementType, elementOf, type TypedData } from './elements';
@@ -10,13 +10,11 @@ import { rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './ten
 export interface Encoded {
   readonly runs: Tensor[][];
   readonly rows: number;
-  /** Whether the rows came in one piece, so that nobody tells them apart. */
   readonly isOnePiece: boolean;
 }
 
 /** The feeds of the runs that answer these columns. Throws BadInput with the place of the first value that does not fit. */
-export function encode(columns: Columns, signature: Signature): Encoded {
-  const { inputs, kind } = signature;
+export function encode(columns: Columns, { inputs, outputs, kind }: Signature): Encoded {
   const rows = countRows(columns, inputs);
   const isOnePiece =
     kind !== 'unbatched' && Object.values(columns).some((one) => one instanceof Column && one.isOnePiece);
@@ -26,7 +24,9 @@ export function encode(columns: Columns, signature: Signature): Encoded {
   if (rows === 0 && tensors.every(([one]) => !one?.shape[0])) return { runs: [], rows, isOnePiece };
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);
-  const isOneRun = (isOnePiece || runsTogether(signature)) && uneven < 0;
+  // Outputs without a batch dimension would not tell rows apart that ran together.
+  const mayRunTogether = isOnePiece || (kind === 'batched' && outputs.every(({ batch }) => batch));
+  const isOneRun = mayRunTogether && uneven < 0;
   if (!isOneRun && rows > mostRuns)
     throw new BadInput(`${rows} rows would need a run each: send at most ${mostRuns}, or rows of one shape`);
   const runs = isOneRun ? [tensors.map(([tensor]) => tensor)] : runsByRow(tensors, rows, kind);
