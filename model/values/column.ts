@@ -9,7 +9,6 @@ import { bytesIn, type Shape, sizeOf, type Tensor } from './tensor';
  */
 export type Columns = Record<string, readonly unknown[] | Column>;
 
-/** How an output's values are shown. */
 type Shown = Partial<Pick<Output, 'dims' | 'batch' | 'labels'>>;
 
 /** Values that are made into text at once, of which texts may be long. */
@@ -140,7 +139,6 @@ export class Column implements Iterable<unknown> {
   }
 }
 
-/** The value of this shape that begins at a flat index. */
 function valueAt(tensor: Tensor, from: number, [length, ...inner]: Shape): unknown {
   const { type, data } = tensor;
   const { get } = elementOf(type);

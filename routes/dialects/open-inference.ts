@@ -49,7 +49,6 @@ function readTensor(given: Record<string, unknown>, input: Input, at: Path, byte
   // MLServer's codecs call every float FP64: JSON is checked value by value, whatever its datatype; bytes cannot be.
   if (bytes && datatype !== expected)
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
-  // As [N] for [N,1].
   const shape = fitShape(given.shape, { type, dims: tensorDims(input) }, at);
   const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
   if (bytes && type !== 'string') return { type, shape, data: readBytes(bytes, type, shape, place) };

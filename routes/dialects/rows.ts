@@ -6,8 +6,6 @@ import { completeShape, measure } from '../../model/values/shapes';
 import { arrayAt, isObject, type NamedBy, objectAt, type Query } from './dialect';
 import { matchKeys, showName } from './keys';
 
-// Instances, and the rows of data frames as pandas and MLflow write them.
-
 /** The value of each input or, where these name them, of each feature of the one input. */
 export interface Instance {
   readonly by: NamedBy;

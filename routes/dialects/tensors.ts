@@ -31,7 +31,6 @@ export function inputColumn(tensor: Tensor, { dims }: Input, kind: Kind): Column
   return Column.ofRows(tensor, { dims, batch: true }).bare();
 }
 
-/** The rows of features that were given one by one. Throws BadInput where they differ in number. */
 function joinFeatures(columns: readonly Tensor[], features: readonly string[]): Tensor {
   const [{ type, data: first }] = columns;
   const rows = first.length;
