@@ -3,10 +3,7 @@ import { elementOf } from './elements';
 import { JsonText, writeList } from './json';
 import { bytesIn, type Shape, sizeOf, type Tensor } from './tensor';
 
-/**
- * For each input, or output, one value a row, or a Column. On the way in a row's value is JSON, or a typed array of all its
- * values in row-major order.
- */
+/** For each input or output a Column, or one value a row: JSON or, on the way in, a typed array of it in row-major order. */
 export type Columns = Record<string, readonly unknown[] | Column>;
 
 type Shown = Partial<Pick<Output, 'dims' | 'batch' | 'labels'>>;
@@ -14,10 +11,7 @@ type Shown = Partial<Pick<Output, 'dims' | 'batch' | 'labels'>>;
 /** Values that are made into text at once, of which texts may be long. */
 const valuesAtOnce = 1 << 9;
 
-/**
- * Values by row around a tensor, on the way in and out. What it gives is plain JSON, made when it is asked for: shortest
- * digits, objects by the labels of a ZipMap.
- */
+/** Values by row around a tensor. What it gives is plain JSON, made when asked for: shortest digits, objects by a ZipMap's labels. */
 export class Column implements Iterable<unknown> {
   /** The labels as the JSON of an object has them. */
   private readonly keys: readonly string[] | undefined;

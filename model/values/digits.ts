@@ -5,10 +5,7 @@ const powersOfTen = Array.from({ length: 23 }, (_, power) => 10 ** power);
 /** Smaller float32 have fewer bits. */
 const leastNormal = 2 ** -126;
 
-/**
- * The double with the fewest decimal digits that reads back as `value`, itself a float32:
- * 0.9700000286102295 becomes 0.97. JSON then shows a float32 as NumPy or C would print it.
- */
+/** The double of fewest digits that reads back as this float32, as NumPy prints it: 0.97 for 0.9700000286102295. */
 export function shortenFloat32(value: number): number {
   const size = Math.abs(value);
   if (size < 1e6 && Number.isInteger(value)) return value;
