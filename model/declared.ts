@@ -7,6 +7,17 @@ import type { Runner } from './runtime/session';
 import { type Input, instanceDims, type Kind, type Output, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
 
+/** The last TensorProto.DataType, uint64, but for those that the runtime cannot load, cannot run, or dies of. */
+const lastServable = 13;
+
+/** Throws BootError where the type of an input or output cannot be served. */
+export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {
+  for (const { name, type = 0 } of [...inputs, ...outputs]) {
+    const problem = `${name} is of a type that cannot be served, as bfloat16, float8 and int4 are`;
+    if (type > lastServable) throw new BootError(`${path}: ${problem}: export it with float32 or int8.`);
+  }
+}
+
 /** An output with the name of the tensor that the runtime is asked for. */
 export type DeclaredOutput = Output & Pick<Fetch, 'tensor'>;
 

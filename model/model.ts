@@ -1,11 +1,10 @@
 import { basename } from 'node:path';
 import { Batcher } from './batcher';
 import { boundedBytes, checkAnswerBytes } from './bounds';
-import { readDeclared } from './declared';
+import { checkTypes, readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
-import { editsFor, fetchesOf } from './graph/edits';
+import { editsFor } from './graph/edits';
 import { readOnnx } from './graph/onnx';
-import { checkTypes, externalBytes } from './graph/servable';
 import { observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
 import { inlineRunner, mayRunInline } from './runtime/inline';
@@ -13,7 +12,6 @@ import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import { Sampler } from './samples';
 import type { Signature } from './signature';
-import { findQuickFeeds } from './timing';
 import type { Column, Columns } from './values/column';
 import { decode } from './values/decode';
 import { type Encoded, encode } from './values/encode';
@@ -68,8 +66,8 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const { maxBatch = 32, threads = 1 } = options;
   const file = readOnnx(path);
   checkTypes(file);
-  const mayBeInline = mayRunInline(file, file.size + externalBytes(file));
-  const source: Source = { path, changed: file.changed, edits: editsFor(file, fetchesOf(file)), threads };
+  const mayBeInline = mayRunInline(file);
+  const source: Source = { path, changed: file.changed, edits: editsFor(file), threads };
   const runner = await (mayBeInline ? openSession : startThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
@@ -78,9 +76,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const fetches = declared.outputs.map(({ tensor }) => tensor);
     const sampler = new Sampler(declared, (feeds) => runner.run(feeds, fetches));
     const seen = await observe(sampler, file, declared, maxBatch);
-    const placed = mayBeInline
-      ? await inlineRunner(runner, source, await findQuickFeeds(sampler, maxBatch))
-      : runner;
+    const placed = mayBeInline ? await inlineRunner(runner, source, sampler, maxBatch) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     const notes = [...declared.notes, ...seen.notes];
     return serveRunner(placed, fetches, { name, path, signature: seen.signature, notes }, seen.maxBatch);

@@ -3,7 +3,6 @@ import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import type { SampleRun, Sampler } from './samples';
 import { type Dim, type Input, instanceDims, type Kind, type Output, type Signature } from './signature';
-import { whyNoGain } from './timing';
 import { Column } from './values/column';
 import { type ElementType, elementOf } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
@@ -12,6 +11,8 @@ import { rowsOf, sameShape, type Tensor } from './values/tensor';
 const sizes = [1, 8, 32, 224, 400];
 /** Rows that are tried first: all numbers of row 0 are 0, and some models divide by their inputs. */
 const firstRows = [0, 1];
+/** Rows that are timed together, to see whether that pays. */
+const sharedRows = 8;
 
 interface SeenOutput extends DeclaredOutput {
   readonly fact: Fact;
@@ -39,7 +40,7 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
     features,
   };
   const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
-  const reason = maxBatch > 1 ? (whyNotShared(inputs, outputs) ?? (await whyNoGain(sampler))) : undefined;
+  const reason = maxBatch > 1 ? await whyNotShared(sampler, inputs, outputs) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
   return { signature, maxBatch: reason === undefined ? maxBatch : 1, notes };
 }
@@ -114,13 +115,23 @@ function followsRows(output: SeenOutput): boolean {
   return whyAlone(output) === undefined || (isUnknown && keepsRows(output) === true);
 }
 
-function whyNotShared(inputs: readonly Input[], outputs: readonly SeenOutput[]): string | undefined {
+/** Why runs are not shared: rows may depend on each other, or several together do not take less than half of so many alone. */
+async function whyNotShared(
+  sampler: Sampler,
+  inputs: readonly Input[],
+  outputs: readonly SeenOutput[],
+): Promise<string | undefined> {
   const closed = inputs.find(({ dims }) => typeof dims[0] !== 'string');
   if (closed)
     return `${closed.name} has no open first dimension that counts rows (PyTorch: two example rows and dynamic_shapes)`;
   const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
   if (open) return `rows of ${open.name} have no fixed shape`;
-  return outputs.map(whyAlone).find(Boolean);
+  const reason = outputs.map(whyAlone).find(Boolean);
+  if (reason) return reason;
+  if (!sampler.first) return 'no made-up rows were run';
+  const [alone, together] = [await sampler.best(1), await sampler.best(sharedRows)];
+  const pays = alone && together && together.ms < (sharedRows / 2) * alone.ms;
+  return pays ? undefined : 'rows take about as long together as alone';
 }
 
 /** What keeps rows of an output from being run beside those of other requests. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { BootError } from '../model/errors';
-import { applyEdits, editsFor, fetchesOf } from '../model/graph/edits';
+import { applyEdits, editsFor } from '../model/graph/edits';
 import { findEmptyAxes } from '../model/graph/empty-axes';
 import { readOnnx } from '../model/graph/onnx';
 import { integerField, messageField } from '../model/graph/protobuf';
@@ -307,10 +307,7 @@ describe('files written for a test', () => {
 
   test('a locale that a text model has already stays', () => {
     const path = modelPath('text');
-    const editsOf = (path: string) => {
-      const file = readOnnx(path);
-      return editsFor(file, fetchesOf(file));
-    };
+    const editsOf = (path: string) => editsFor(readOnnx(path));
     const edits = editsOf(path);
     if (!edits) throw new Error('the model needs no edits');
     expect(editsOf(write('text.onnx', applyEdits(path, edits)))).toBeUndefined();
@@ -377,7 +374,7 @@ describe('files written for a test', () => {
     const { signature } = await openModel(path);
     expect(signature.inputs[0].dims).toEqual(['N', '']);
     // Else its runs might be done on the thread that serves HTTP, however long they take.
-    expect(mayRunInline(readOnnx(path), 100)).toBe(false);
+    expect(mayRunInline(readOnnx(path))).toBe(false);
   });
 
   test('an encoder of nothing does not boot: one line names the file', async () => {

@@ -32,9 +32,9 @@ export function fetchesOf({ graph }: OnnxFile): Fetch[] {
 }
 
 /** The edits of a file, if any: what is fetched takes the place of the outputs, and texts are normalized in any locale. */
-export function editsFor(file: OnnxFile, fetches: readonly Fetch[]): Edits | undefined {
+export function editsFor(file: OnnxFile): Edits | undefined {
   const { outputs, nodes } = file.graph;
-  const fetched = new Set(fetches.map(({ tensor }) => tensor));
+  const fetched = new Set(fetchesOf(file).map(({ tensor }) => tensor));
   const replaced = outputs.filter(({ name }) => !fetched.has(name));
   const missing = [...fetched].filter((tensor) => !outputs.some(({ name }) => name === tensor));
   // The default locale, en_US.UTF-8, is absent from slim images.

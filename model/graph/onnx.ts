@@ -10,8 +10,6 @@ import { FileWindow, Message } from './protobuf';
 /** A model file, without the values of its large tensors. */
 export interface OnnxFile extends ReturnType<typeof readModel> {
   readonly path: string;
-  /** Bytes of the file. */
-  readonly size: number;
   /** When it was last changed, by its mtimeMs. */
   readonly changed: number;
 }
@@ -39,7 +37,7 @@ export function readOnnx(path: string): OnnxFile {
   const window = new FileWindow(file);
   try {
     const whole = { number: 0, start: 0, from: 0, to: size };
-    return { path, size, changed, ...readModel(new Message(window, [whole])) };
+    return { path, changed, ...readModel(new Message(window, [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const format = formatOf(window.bytes(0, 64));

@@ -39,6 +39,7 @@ const loadFaults: [RegExp, string][] = [
     /(?:Could not find an implementation for |Type 'tensor\(\w+\)' of input parameter .* of operator \()(\w+)/,
     'the runtime has no $1 for values of this type: export it with opset_version=17, in float32 (PyTorch: model.float(); skl2onnx: X.astype("float32")).',
   ],
+  [/External data path does not exist: ".*?([^/\\]+)"/, 'its weights are in $1: put that file beside it.'],
   [/out of bounds or can not be read in full/, 'its weights file is too short: copy it again.'],
 ];
 

@@ -1,32 +1,49 @@
+import { statSync } from 'node:fs';
 import { allNodes, type OnnxFile } from '../graph/onnx';
-import { bytesIn, type Tensor, valuesIn } from '../values/tensor';
+import type { Sampler } from '../samples';
+import { bytesIn, sizeOf, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
 import { startThread, threadFor } from './thread';
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const inlineModelBytes = 16 * 2 ** 20;
+const quickMs = 2;
+/** A text that is repeated so often is a long one. */
+const longText = 40;
 /** Operators that may compute much for little input. */
 const slow =
   /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
 
-/** Whether a model of so many bytes is small, and neither values nor open lengths decide how much it computes for a row. */
-export function mayRunInline(file: OnnxFile, bytes: number): boolean {
+/** Whether a model is small, and neither values nor open lengths decide how much it computes for a row. */
+export function mayRunInline(file: OnnxFile): boolean {
+  const { path, graph } = file;
+  const external = graph.initializers.filter(({ location }) => location !== undefined);
+  // As if they were all float32.
+  const bytes = external.reduce((sum, { dims }) => sum + 4 * sizeOf(dims), statSync(path).size);
   if (bytes > inlineModelBytes) return false;
   // Of an unknown rank, all lengths are open.
-  const lengths = file.graph.inputs.flatMap(({ dims: [, ...row] = [-1, -1] }) => row);
+  const lengths = graph.inputs.flatMap(({ dims: [, ...row] = [-1, -1] }) => row);
   return lengths.every((length) => length >= 0) && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
 /**
- * A runner that keeps runs here which are no larger than made-up ones that were quick, and gives the others to a thread,
+ * A runner that keeps runs here which are no larger than so many made-up rows that were quick, and gives the others to a thread,
  * started when first needed: crossing to a thread costs a tiny model as much as its run.
  */
-export async function inlineRunner(here: Runner, source: Source, quick?: readonly Tensor[]): Promise<Runner> {
-  if (!quick) {
+export async function inlineRunner(
+  here: Runner,
+  source: Source,
+  sampler: Sampler,
+  rows: number,
+): Promise<Runner> {
+  // An encoder may refuse a text that it does not know. One row first: many of a slow model would take long.
+  const alone = (await sampler.best(1, longText)) ?? (await sampler.best(1));
+  const together = alone && alone.ms <= quickMs ? await sampler.best(rows, alone.size) : undefined;
+  if (!together || together.ms > quickMs) {
     await here.close();
     return startThread(source);
   }
-  const [values, bytes] = [valuesIn(quick), bytesIn(quick)];
+  const [values, bytes] = [valuesIn(together.feeds), bytesIn(together.feeds)];
   const thread = threadFor(source);
   return {
     ...here,
