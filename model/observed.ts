@@ -16,7 +16,7 @@ const sharedRows = 8;
 
 interface SeenOutput extends DeclaredOutput {
   readonly fact: Fact;
-  readonly runs: readonly { rows: readonly number[]; size: number; output: Tensor }[];
+  readonly runs: readonly (SampleRun & { readonly output: Tensor })[];
 }
 
 /** Sees what a model takes and gives, by its graph and by runs of made-up rows; else its declarations are believed. */
@@ -26,11 +26,10 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
   const { first } = sampler;
   const factOf = followRows(file, inputs);
   const outputs = declared.outputs.map((output, o): SeenOutput => {
-    const seen = runs.map(({ rows, size, outputs }) => ({ rows, size, output: outputs[o] }));
+    const seen = runs.map((run) => ({ ...run, output: run.outputs[o] }));
     return { ...output, fact: factOf(output.tensor), runs: seen };
   });
   const kind = seenKind(declared, outputs);
-  // Once more: a run may have taken over the first ones' memory.
   const feeds = first && sampler.feeds(first.rows, first.size);
   const signature: Signature = {
     kind,
@@ -111,8 +110,9 @@ function isClose(one: Tensor, other: Tensor): boolean {
 
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */
 function followsRows(output: SeenOutput): boolean {
-  const isUnknown = 'why' in output.fact && !output.fact.isLoose;
-  return whyAlone(output) === undefined || (isUnknown && keepsRows(output) === true);
+  const { fact } = output;
+  if ('why' in fact) return !fact.isLoose && keepsRows(output) === true;
+  return isRows(fact) && keepsRows(output) !== false;
 }
 
 /** Why runs are not shared: rows may depend on each other, or several together do not take less than half of so many alone. */

@@ -4,13 +4,11 @@ import type { Input } from './signature';
 import { elementOf } from './values/elements';
 import { sizeOf, type Tensor } from './values/tensor';
 
-/** A run of made-up rows of these numbers: what it took, gave, and lasted. */
+/** A run of made-up rows of these numbers. */
 export interface SampleRun {
   readonly rows: readonly number[];
   /** The length of open dimensions or, where there are none, how often a text is repeated in itself. */
   readonly size: number;
-  /** Without values where a thread ran them, which takes over their memory. */
-  readonly feeds: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly ms: number;
 }
@@ -69,7 +67,7 @@ export class Sampler {
       const ms = performance.now() - start;
       const { user, system } = process.cpuUsage(before);
       // Of a run that others on a busy machine held up, what it used itself; some systems count in steps of 16 ms.
-      return { rows, size, feeds, outputs, ms: Math.min(ms, (user + system) / 1000 || ms) };
+      return { rows, size, outputs, ms: Math.min(ms, (user + system) / 1000 || ms) };
     } catch {
       return undefined;
     }

@@ -1,18 +1,13 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
-import { formatOf } from './mistaken';
 import { FileWindow, Message } from './protobuf';
 
 // A model file as plain data. Nothing here judges it. The numbers are those of the fields in
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
 /** A model file, without the values of its large tensors. */
-export interface OnnxFile extends ReturnType<typeof readModel> {
-  readonly path: string;
-  /** When it was last changed, by its mtimeMs. */
-  readonly changed: number;
-}
+export type OnnxFile = ReturnType<typeof readOnnx>;
 
 interface Graph extends ReturnType<typeof readGraph> {}
 
@@ -24,24 +19,37 @@ export const mostStrings = 100_000;
 /** Larger tensors hold weights. */
 const smallTensorBytes = 4096;
 
+/** What else a file is, by its first bytes as text or in hexadecimal digits, and what to do. */
+const formats: [RegExp, string][] = [
+  [/^$/, 'empty: copy it again'],
+  [/^version https:\/\/git-lfs/, 'a Git LFS pointer, which stands for the file: run git lfs pull'],
+  [/^\s*<(!doctype|html|head|\?xml)/i, 'a web page, perhaps for signing in: download the file itself'],
+  // A ModelProto begins with its ir_version.
+  [/^0x08/, 'cut short or damaged: copy it again'],
+  // joblib compresses as zlib does.
+  [/^0x(80|78(01|5e|9c|da))/, 'a pickle (joblib): python model/convert.py makes an ONNX model of it'],
+  [/^0x1f8b/, 'compressed by gzip: gunzip it'],
+];
+
 /** Reads a model file. Throws BootError for what is not a model. */
-export function readOnnx(path: string): OnnxFile {
+export function readOnnx(path: string) {
   const stat = statSync(path, { throwIfNoEntry: false });
   // A pipe would be waited for.
   if (!stat?.isFile()) {
     const problem = stat ? 'it is not a file' : 'there is no such file';
     throw new BootError(`${path}: ${problem}. Give the path of an ONNX file: npm start path/to/model.onnx`);
   }
-  const { size, mtimeMs: changed } = stat;
   const file = openSync(path, 'r');
   const window = new FileWindow(file);
   try {
-    const whole = { number: 0, start: 0, from: 0, to: size };
-    return { path, changed, ...readModel(new Message(window, [whole])) };
+    const whole = { number: 0, start: 0, from: 0, to: stat.size };
+    return { path, changed: stat.mtimeMs, ...readModel(new Message(window, [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    const format = formatOf(window.bytes(0, 64));
-    throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format}` : ''}.`);
+    const beginning = window.bytes(0, 64);
+    const forms = [beginning.toString(), `0x${beginning.toString('hex')}`];
+    const format = formats.find(([pattern]) => forms.some((form) => pattern.test(form)));
+    throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format[1]}` : ''}.`);
   } finally {
     closeSync(file);
   }
@@ -96,15 +104,13 @@ function readNode(node: Message) {
 }
 
 function readAttribute(attribute: Message) {
+  const bodies = attribute.messages(6).map((body): Graph => readGraph(body));
   return {
     name: attribute.text(1),
     i: attribute.integer(3),
     s: attribute.text(4),
     tensor: attribute.messages(5).map(readTensor).at(-1),
-    graph: attribute
-      .messages(6)
-      .map((body): Graph => readGraph(body))
-      .at(-1),
+    graph: bodies.at(-1),
     ints: attribute.integers(8, mostIntegers),
     strings: attribute.texts(9),
   };

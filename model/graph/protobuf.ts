@@ -13,10 +13,7 @@ export interface Field {
 
 const windowBytes = 1 << 16;
 
-/**
- * A file that is read in place, so that a model of gigabytes costs a window of 64 KB: read whole, one of 300 MB makes the
- * boot's peak 975 MB in place of 676.
- */
+/** A file that is read in place: read whole, a model of 300 MB makes the boot's peak 975 MB in place of 676. */
 export class FileWindow {
   private window = Buffer.alloc(0);
   private start = 0;
@@ -51,10 +48,7 @@ export class Message {
   readonly field: Field;
   private readonly parts = new Map<number, Field[]>();
 
-  /**
-   * Ends where there are as many fields of a number as `most` says: lists of a million are not walked. Throws RangeError for
-   * what is no message.
-   */
+  /** Ends at as many fields of a number as `most` says: lists of a million are not walked. Throws RangeError. */
   constructor(
     private readonly file: FileWindow,
     fields: readonly Field[],

@@ -43,7 +43,8 @@ export async function inlineRunner(
     await here.close();
     return startThread(source);
   }
-  const [values, bytes] = [valuesIn(together.feeds), bytesIn(together.feeds)];
+  const feeds = sampler.feeds(together.rows, together.size);
+  const [values, bytes] = [valuesIn(feeds), bytesIn(feeds)];
   const thread = threadFor(source);
   return {
     ...here,
