@@ -1,5 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import type { Node, OnnxFile } from './onnx';
+import { type Node, type OnnxFile, readBytes } from './onnx';
 import { integerField, messageField } from './protobuf';
 
 /** What the runtime needs changed in a file, to serve it. */
@@ -58,7 +57,7 @@ export function editsFor(file: OnnxFile): Edits | undefined {
 }
 
 function withLocale(path: string, { field: { from, to } }: Node): Buffer {
-  const bytes = readFileSync(path).subarray(from, to);
+  const bytes = readBytes(path).subarray(from, to);
   // NodeProto.attribute is 5; AttributeProto.name 1, .s 4, and .type 20, of which 3 is STRING.
   const locale = [messageField(1, 'locale'), messageField(4, 'C.UTF-8'), integerField(20, 3)];
   return messageField(1, bytes, messageField(5, ...locale));
@@ -66,15 +65,10 @@ function withLocale(path: string, { field: { from, to } }: Node): Buffer {
 
 /** The bytes of a file after its edits. */
 export function applyEdits(path: string, { dropped, added }: Edits): Buffer {
-  const { size } = statSync(path);
-  // Read into its place: joined to what is added, a file of 300 MB makes the boot's peak 935 MB in place of 648.
-  const bytes = Buffer.allocUnsafe(size + added.length);
-  const file = openSync(path, 'r');
-  const read = readSync(file, bytes, 0, size, 0);
-  closeSync(file);
-  if (read < size) throw new RangeError('the file ended early');
+  // Read into their place: joined to what is added, a file of 300 MB makes the boot's peak 935 MB in place of 648.
+  const bytes = readBytes(path, added.length);
   // GraphProto has no field 3, so that whatever has a length is skipped under that number.
   for (const start of dropped) bytes[start] = 3 * 8 + 2;
-  bytes.set(added, size);
+  bytes.set(added, bytes.length - added.length);
   return bytes;
 }

@@ -1,5 +1,3 @@
-import { readSync } from 'node:fs';
-
 // Encoding: https://protobuf.dev/programming-guides/encoding/
 
 /** Where a field of a message stands in a file. */
@@ -11,37 +9,6 @@ export interface Field {
   to: number;
 }
 
-const windowBytes = 1 << 16;
-
-/** A file that is read in place: read whole, a model of 300 MB makes the boot's peak 975 MB in place of 676. */
-export class FileWindow {
-  private window = Buffer.alloc(0);
-  private start = 0;
-
-  constructor(private readonly file: number) {}
-
-  /** The bytes between two offsets, as far as the file has them. */
-  bytes(from: number, to: number): Buffer {
-    if (from < this.start || to > this.start + this.window.length) {
-      const window = Buffer.allocUnsafe(Math.max(to - from, windowBytes));
-      this.window = window.subarray(0, readSync(this.file, window, 0, window.length, from));
-      this.start = from;
-    }
-    return this.window.subarray(from - this.start, to - this.start);
-  }
-
-  /** A variable-length integer at an offset, and where it ends. Throws RangeError where there is none. */
-  varint(from: number): { value: bigint; end: number } {
-    const bytes = this.bytes(from, from + 10);
-    let value = 0n;
-    for (let i = 0; i < bytes.length; i++) {
-      value |= BigInt(bytes[i] & 127) << BigInt(7 * i);
-      if (bytes[i] < 128) return { value, end: from + i + 1 };
-    }
-    throw new RangeError('not protobuf');
-  }
-}
-
 /** What a message holds, by the numbers of its fields. Of those that are no list, the last counts. */
 export class Message {
   /** The first, if it occurs twice. */
@@ -50,7 +17,7 @@ export class Message {
 
   /** Ends at as many fields of a number as `most` says: lists of a million are not walked. Throws RangeError. */
   constructor(
-    private readonly file: FileWindow,
+    private readonly bytes: Buffer,
     fields: readonly Field[],
     most: Readonly<Record<number, number>> = {},
   ) {
@@ -72,11 +39,11 @@ export class Message {
   }
 
   messages(number: number, most?: Record<number, number>): Message[] {
-    return this.fields(number).map((field) => new Message(this.file, [field], most));
+    return this.fields(number).map((field) => new Message(this.bytes, [field], most));
   }
 
   texts(number: number): string[] {
-    return this.fields(number).map(({ from, to }) => this.file.bytes(from, to).toString());
+    return this.fields(number).map(({ from, to }) => this.bytes.toString('utf8', from, to));
   }
 
   /** Signed integers of 64 bits; where they are packed, of each field no more than `most`. */
@@ -84,7 +51,7 @@ export class Message {
     return this.fields(number).flatMap(({ from, to }) => {
       const values: bigint[] = [];
       for (let at = from; at < to && values.length < most; ) {
-        const { value, end } = this.file.varint(at);
+        const { value, end } = this.varint(at);
         values.push(BigInt.asIntN(64, value));
         at = end;
       }
@@ -95,7 +62,7 @@ export class Message {
   /** One in which all that occur are merged. */
   message(number: number): Message | undefined {
     const fields = this.fields(number);
-    return fields.length > 0 ? new Message(this.file, fields) : undefined;
+    return fields.length > 0 ? new Message(this.bytes, fields) : undefined;
   }
 
   text(number: number): string {
@@ -108,19 +75,30 @@ export class Message {
   }
 
   /** A copy of bytes, if they are no more than `most`. */
-  bytes(number: number, most: number): Uint8Array<ArrayBuffer> {
+  copy(number: number, most: number): Uint8Array<ArrayBuffer> {
     const { from, to } = this.fields(number).at(-1) ?? { from: 0, to: 0 };
-    return new Uint8Array(to - from <= most ? this.file.bytes(from, to) : []);
+    return new Uint8Array(to - from <= most ? this.bytes.subarray(from, to) : []);
+  }
+
+  /** A variable-length integer at an offset, and where it ends. Throws RangeError where there is none. */
+  private varint(from: number): { value: bigint; end: number } {
+    const { bytes } = this;
+    let value = 0n;
+    for (let at = from; at < bytes.length && at < from + 10; at++) {
+      value |= BigInt(bytes[at] & 127) << BigInt(7 * (at - from));
+      if (bytes[at] < 128) return { value, end: at + 1 };
+    }
+    throw new RangeError('not protobuf');
   }
 
   private fieldAt(start: number): Field {
-    const { value, end } = this.file.varint(start);
+    const { value, end } = this.varint(start);
     const [number, wire] = [Number(value >> 3n), Number(value & 7n)];
-    if (wire === 0) return { number, start, from: end, to: this.file.varint(end).end };
+    if (wire === 0) return { number, start, from: end, to: this.varint(end).end };
     if (wire === 1) return { number, start, from: end, to: end + 8 };
     if (wire === 5) return { number, start, from: end, to: end + 4 };
     if (wire !== 2) throw new RangeError('not protobuf');
-    const length = this.file.varint(end);
+    const length = this.varint(end);
     return { number, start, from: length.end, to: length.end + Number(length.value) };
   }
 }
