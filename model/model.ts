@@ -20,16 +20,12 @@ import { bytesIn, type Tensor } from './values/tensor';
 /** A plain object whose functions use no `this`, so that `{ ...model, predict }` wraps it: a wrapper may give plain arrays. */
 export interface Model<Answer extends Columns = Columns> {
   readonly name: string;
-  /** The file that was loaded. */
   readonly path: string;
   readonly signature: Signature;
   /** What the boot log should say beside the inputs and outputs. */
   readonly notes: readonly string[];
   readonly status: Readonly<Status>;
-  /**
-   * A column for each output, given one for each input. Throws BadInput with the place that does not fit, RunError where
-   * the model fails, or the signal's reason.
-   */
+  /** A column for each output, given one for each input. Throws BadInput with its place, RunError, or the signal's reason. */
   predict(columns: Columns, signal?: AbortSignal): Promise<Answer>;
   /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;
@@ -41,7 +37,6 @@ export interface Status {
   bytes: number;
   /** When the run in progress began, by performance.now(). */
   runningSince: number | undefined;
-  /** Told of each run. */
   readonly watchers: ((rows: number, seconds: number) => void)[];
 }
 
@@ -75,11 +70,10 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const declared = readDeclared(runner, file, options);
     const fetches = declared.outputs.map(({ tensor }) => tensor);
     const sampler = new Sampler(declared, (feeds) => runner.run(feeds, fetches));
-    const seen = await observe(sampler, file, declared, maxBatch);
+    const { signature, notes, maxShared } = await observe(sampler, file, declared, maxBatch);
     const placed = mayBeInline ? await inlineRunner(runner, source, sampler, maxBatch) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
-    const notes = [...declared.notes, ...seen.notes];
-    return serveRunner(placed, fetches, { name, path, signature: seen.signature, notes }, seen.maxBatch);
+    return serveRunner(placed, fetches, { name, path, signature, notes }, maxShared);
   } catch (error) {
     await runner.close().catch(() => {});
     throw error;

@@ -11,7 +11,7 @@ import { rowsOf, sameShape, type Tensor } from './values/tensor';
 const sizes = [1, 8, 32, 224, 400];
 /** Rows that are tried first: all numbers of row 0 are 0, and some models divide by their inputs. */
 const firstRows = [0, 1];
-/** Rows that are timed together, to see whether that pays. */
+/** Rows of one run, for which less than half the time of as many runs is to pay. */
 const sharedRows = 8;
 
 interface SeenOutput extends DeclaredOutput {
@@ -19,7 +19,7 @@ interface SeenOutput extends DeclaredOutput {
   readonly runs: readonly (SampleRun & { readonly output: Tensor })[];
 }
 
-/** Sees what a model takes and gives, by its graph and by runs of made-up rows; else its declarations are believed. */
+/** What a model takes and gives, by its graph and by runs of made-up rows, and the most rows that requests may share a run of. */
 export async function observe(sampler: Sampler, file: OnnxFile, declared: Declared, maxBatch: number) {
   const { inputs, prediction, features } = declared;
   const runs = await runSamples(sampler, declared);
@@ -38,10 +38,11 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
     prediction,
     features,
   };
-  const notes = first ? [] : ['no made-up input fits the model, so its declared shapes are used unchecked'];
+  const notes = [...declared.notes];
+  if (!first) notes.push('no made-up input fits the model, so its declared shapes are used unchecked');
   const reason = maxBatch > 1 ? await whyNotShared(sampler, inputs, outputs) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
-  return { signature, maxBatch: reason === undefined ? maxBatch : 1, notes };
+  return { signature, notes, maxShared: reason === undefined ? maxBatch : 1 };
 }
 
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
@@ -115,7 +116,6 @@ function followsRows(output: SeenOutput): boolean {
   return isRows(fact) && keepsRows(output) !== false;
 }
 
-/** Why runs are not shared: rows may depend on each other, or several together do not take less than half of so many alone. */
 async function whyNotShared(
   sampler: Sampler,
   inputs: readonly Input[],
@@ -134,7 +134,6 @@ async function whyNotShared(
   return pays ? undefined : 'rows take about as long together as alone';
 }
 
-/** What keeps rows of an output from being run beside those of other requests. */
 function whyAlone(output: SeenOutput): string | undefined {
   const { fact, name } = output;
   if ('why' in fact) return fact.why;

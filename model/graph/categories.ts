@@ -1,16 +1,13 @@
 import { allNodes, type Node, type OnnxFile } from './onnx';
 
-/** A column of an input, with a category that the encoder which reads it knows. */
+/** A column of an input, with a category that its encoder knows. */
 export interface InputColumn {
   category?: string | number;
 }
 
 const encoders = /^(OneHotEncoder|LabelEncoder|CategoryMapper)$/;
 
-/**
- * The columns of the inputs of which some are read by encoders, to which they are followed through nodes that hand on, pick
- * or join columns. A list is one column, a matrix as many as it is wide; nothing is told of other inputs.
- */
+/** The columns of inputs of which encoders read some: a list is one column, a matrix as many as it is wide. */
 export function findCategories({ graph }: OnnxFile): Map<string, InputColumn[]> {
   const inputs = graph.inputs.map(({ name, dims }): [string, InputColumn[]] => [name, columnsOf(dims)]);
   const columns = new Map(inputs);

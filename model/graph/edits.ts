@@ -1,7 +1,6 @@
 import { type Node, type OnnxFile, readBytes } from './onnx';
 import { integerField, messageField } from './protobuf';
 
-/** What the runtime needs changed in a file, to serve it. */
 export interface Edits {
   /** Where fields of the graph begin that are not to be read. */
   dropped: readonly number[];

@@ -3,10 +3,7 @@ import type { Shape } from '../values/tensor';
 
 /** What is known of a tensor: without rows, it is the same in every run. */
 export interface Known {
-  /**
-   * The lengths of its axes, NaN where that is not known. One that is negative is that of the rows: where it is -k, the
-   * entries `n·k` to `n·k + k - 1` depend on row n of the inputs alone.
-   */
+  /** The lengths of its axes, NaN where unknown. Of one that is -k, entries `n·k` to `n·k + k - 1` depend on row n alone. */
   readonly shape: Shape;
   /** The values of a small constant of int32 or int64. */
   readonly integers?: readonly number[];
@@ -33,10 +30,7 @@ export class Call {
     return this.node.attributes.get(name)?.i ?? otherwise;
   }
 
-  /**
-   * Integers that an operator takes as an attribute or, in later versions, as an operand; none where they are left out. The
-   * runtime loads no node with an attribute that its version does not have.
-   */
+  /** Those of an attribute, which the runtime loads in versions that have it only, or of an operand; none if left out. */
   integers(name: string, place = 1): readonly number[] {
     const attribute = this.node.attributes.get(name);
     if (attribute) return attribute.ints.map(Number);

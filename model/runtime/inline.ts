@@ -26,10 +26,7 @@ export function mayRunInline(file: OnnxFile): boolean {
   return lengths.every((length) => length >= 0) && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
-/**
- * A runner that keeps runs here which are no larger than so many made-up rows that were quick, and gives the others to a thread,
- * started when first needed: crossing to a thread costs a tiny model as much as its run.
- */
+/** Keeps runs here, since crossing to a thread costs a tiny model as much, that are no larger than made-up rows that were quick. */
 export async function inlineRunner(
   here: Runner,
   source: Source,

@@ -27,10 +27,7 @@ export interface Source {
 export interface Runner {
   inputs: ort.InferenceSession['inputMetadata'];
   outputs: ort.InferenceSession['outputMetadata'];
-  /**
-   * One run; gives the tensors named by `fetches`, in their order. It may take over the memory of its feeds.
-   * Rejects with the runtime's error.
-   */
+  /** Gives the tensors of these names; may take over the memory of its feeds. Rejects with the runtime's error. */
   run(feeds: readonly Tensor[], fetches: readonly string[]): Promise<Tensor[]>;
   /** To be called between runs only. */
   close(): Promise<void>;
