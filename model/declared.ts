@@ -1,7 +1,6 @@
 import { BootError } from './errors';
-import { findCategories, findWords } from './graph/categories';
 import { type Fetch, fetchesOf } from './graph/edits';
-import { findEmptyAxes } from './graph/empty-axes';
+import { findCategories, findEmptyAxes, findWords } from './graph/inputs';
 import type { OnnxFile } from './graph/onnx';
 import type { Runner } from './runtime/session';
 import { type Input, instanceDims, type Kind, type Output, showDims, wrappers } from './signature';
@@ -82,7 +81,7 @@ export function readDeclared(
   return {
     kind,
     inputs,
-    hasOpenLength: inputs.some((input) => instanceDims(input, kind)?.some((dim) => typeof dim === 'string')),
+    openInput: inputs.find((input) => instanceDims(input, kind)?.some((dim) => typeof dim === 'string')),
     outputs: chosen?.flatMap((name) => outputs.filter((output) => output.name === name)) ?? outputs,
     prediction: chosen?.[0] ?? outputNames.find((name) => name === 'prediction') ?? outputNames[0],
     features,

@@ -40,14 +40,14 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
   };
   const notes = [...declared.notes];
   if (!first) notes.push('no made-up input fits the model, so its declared shapes are used unchecked');
-  const reason = maxBatch > 1 ? await whyNotShared(sampler, inputs, outputs) : undefined;
+  const reason = maxBatch > 1 ? await whyNotShared(sampler, declared, outputs) : undefined;
   if (reason !== undefined) notes.push(`requests do not share runs: ${reason}`);
   return { signature, notes, maxShared: reason === undefined ? maxBatch : 1 };
 }
 
 /** Runs one row that fits the model, then others and, where lengths are open, one of another length; gives the runs that fit. */
-async function runSamples(sampler: Sampler, { kind, hasOpenLength }: Declared): Promise<SampleRun[]> {
-  const lengths = hasOpenLength ? sizes : [1];
+async function runSamples(sampler: Sampler, { kind, openInput }: Declared): Promise<SampleRun[]> {
+  const lengths = openInput ? sizes : [1];
   for (const row of firstRows) for (const size of lengths) if (!sampler.first) await sampler.run([row], size);
   const { first } = sampler;
   if (!first) return [];
@@ -118,14 +118,13 @@ function followsRows(output: SeenOutput): boolean {
 
 async function whyNotShared(
   sampler: Sampler,
-  inputs: readonly Input[],
+  { inputs, openInput }: Declared,
   outputs: readonly SeenOutput[],
 ): Promise<string | undefined> {
   const closed = inputs.find(({ dims }) => typeof dims[0] !== 'string');
   if (closed)
     return `${closed.name} has no open first dimension that counts rows (PyTorch: two example rows and dynamic_shapes)`;
-  const open = inputs.find(({ dims }) => dims.slice(1).some((dim) => typeof dim === 'string'));
-  if (open) return `rows of ${open.name} have no fixed shape`;
+  if (openInput) return `rows of ${openInput.name} have no fixed shape`;
   const reason = outputs.map(whyAlone).find(Boolean);
   if (reason) return reason;
   if (!sampler.first) return 'no made-up rows were run';
@@ -144,7 +143,7 @@ function whyAlone(output: SeenOutput): string | undefined {
 }
 
 /** An output as runs showed it: lengths that never differed are fixed, names of others kept where an input bears them. */
-function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Declared): Output {
+function asSeen(seen: SeenOutput, kind: Kind, { inputs, openInput }: Declared): Output {
   const { name, type, dims, labels, fact, runs } = seen;
   if ('why' in fact && fact.isLoose) return { name, type, dims: dims.map(() => ''), labels, batch: false };
   const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;
@@ -154,7 +153,7 @@ function asSeen(seen: SeenOutput, kind: Kind, { inputs, hasOpenLength }: Declare
   const shapes = runs.map(({ output }) => output.shape);
   const [first] = shapes;
   if (!first || shapes.some(({ length }) => length !== first.length)) return output;
-  const sawLengths = !hasOpenLength || runs.some(({ size }) => size !== runs[0].size);
+  const sawLengths = !openInput || runs.some(({ size }) => size !== runs[0].size);
   const seenDims = first.map((length, axis): Dim => {
     const dim = dims.length === first.length ? dims[axis] : '';
     const isCount = axis === 0 && kind === 'batched';

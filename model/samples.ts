@@ -99,10 +99,9 @@ export class Sampler {
 
   /** What fills a made-up row, again and again: other values for each of three, as far as there are as many. */
   private row({ name, type }: Input, row: number, size: number): unknown[] {
-    const { categories, hasOpenLength } = this.declared;
-    const repeats = hasOpenLength ? 1 : size;
-    const words = this.declared.words.length > 0 ? this.declared.words : ['a', 'b', 'c'];
-    const text = words.slice(0, (row % 3) + 1).join(' ');
+    const { categories, openInput, words } = this.declared;
+    const repeats = openInput ? 1 : size;
+    const text = (words.length > 0 ? words : ['a', 'b', 'c']).slice(0, (row % 3) + 1).join(' ');
     const value = type === 'string' ? text : type === 'bool' ? row % 2 === 1 : row % 3;
     return (categories.get(name) ?? [{}]).map(({ category }) => {
       const one = typeof category === typeof value ? category : value;

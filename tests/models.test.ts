@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { BootError } from '../model/errors';
 import { applyEdits, editsFor } from '../model/graph/edits';
-import { findEmptyAxes } from '../model/graph/empty-axes';
+import { findEmptyAxes } from '../model/graph/inputs';
 import { readOnnx } from '../model/graph/onnx';
 import { integerField, messageField } from '../model/graph/protobuf';
 import { mayRunInline } from '../model/runtime/inline';

@@ -13,7 +13,7 @@ const normalize: Rule = (x, call) => {
   return broadcast([alongAxes(x, axesFrom(x, axis)), ...call.operands.slice(1)]);
 };
 
-/** Goes over axes, which are kept with the length 1 or dropped; without axes, over all or none. */
+/** Goes over axes, which are kept with the length 1 or dropped. */
 function collapse(x: Known, axes: readonly number[], keepdims: number): Known {
   if (axes.length === 0) throw new Mixes('is given no axes, and goes over all');
   return alongAxes(x, axes, keepdims === 1 ? [1] : []);

@@ -4,11 +4,8 @@ import type * as ort from 'onnxruntime-node';
 import { applyEdits, type Edits } from '../graph/edits';
 import type { Tensor } from '../values/tensor';
 
-/**
- * ONNX Runtime 1.29 and later report model names, hashes and errors to their maker, and leave a device id in the user's
- * cache, unless this is set: in the process' own environment, on the main thread, before the runtime or any Worker is
- * loaded. See docs/Privacy.md of https://github.com/microsoft/onnxruntime.
- */
+// Else ONNX Runtime, from 1.29 on, reports model names, hashes and errors to its maker. To be set on the main thread, before
+// it or any Worker is loaded: docs/Privacy.md of https://github.com/microsoft/onnxruntime.
 process.env.ORT_DISABLE_TELEMETRY = '1';
 
 // An opset that is newer than its own by one loads, if its operators are as they were: core/graph/model_load_utils.h.
@@ -69,9 +66,8 @@ export async function openSession({ path, changed, edits, threads }: Source): Pr
 }
 
 /**
- * ONNX Runtime, loaded so that float16 is raw bits in a Uint16Array on every Node.js. Where a Float16Array exists
- * (24 and up) the runtime gives it for outputs and fails on every input; it looks for one when the first tensor is
- * made, so none is to be seen until then. See https://github.com/microsoft/onnxruntime/pull/32323.
+ * ONNX Runtime, with float16 as raw bits in a Uint16Array. Where it sees a Float16Array (Node.js 24 and up) when the first
+ * tensor is made, it gives that for outputs and fails on inputs: https://github.com/microsoft/onnxruntime/pull/32323.
  */
 export function loadRuntime(): typeof ort {
   const hidden = Object.getOwnPropertyDescriptor(globalThis, 'Float16Array');
