@@ -2,20 +2,10 @@ import { BootError } from './errors';
 import { type Fetch, fetchesOf } from './graph/edits';
 import { findCategories, findEmptyAxes, findWords } from './graph/inputs';
 import type { OnnxFile } from './graph/onnx';
+import { unservable } from './runtime/faults';
 import type { Runner } from './runtime/session';
 import { type Input, instanceDims, type Kind, type Output, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
-
-/** The last TensorProto.DataType, uint64, but for those that the runtime cannot load, cannot run, or dies of. */
-const lastServable = 13;
-
-/** Throws BootError where the type of an input or output cannot be served. */
-export function checkTypes({ graph: { inputs, outputs }, path }: OnnxFile): void {
-  for (const { name, type = 0 } of [...inputs, ...outputs]) {
-    const problem = `${name} is of a type that cannot be served, as bfloat16, float8 and int4 are`;
-    if (type > lastServable) throw new BootError(`${path}: ${problem}: export it with float32 or int8.`);
-  }
-}
 
 /** An output with the name of the tensor that the runtime is asked for. */
 export type DeclaredOutput = Output & Pick<Fetch, 'tensor'>;
@@ -29,6 +19,8 @@ export function readDeclared(
   options: { outputs?: readonly string[]; features?: readonly string[] },
 ) {
   const { path, metadata } = file;
+  const odd = [...runner.inputs, ...runner.outputs].find((one) => one.isTensor && !isElementType(one.type));
+  if (odd) throw new BootError(`${path}: ${odd.name} is ${unservable}`);
   const notes: string[] = [];
   const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { Batcher } from './batcher';
 import { boundedBytes, checkAnswerBytes } from './bounds';
-import { checkTypes, readDeclared } from './declared';
+import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { editsFor } from './graph/edits';
 import { readOnnx } from './graph/onnx';
@@ -60,7 +60,6 @@ export interface ModelOptions {
 export async function loadModel(path: string, options: ModelOptions = {}): Promise<LoadedModel> {
   const { maxBatch = 32, threads = 1 } = options;
   const file = readOnnx(path);
-  checkTypes(file);
   const mayBeInline = mayRunInline(file);
   const source: Source = { path, changed: file.changed, edits: editsFor(file), threads };
   const runner = await (mayBeInline ? openSession : startThread)(source).catch((error) => {

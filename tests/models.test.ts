@@ -397,7 +397,7 @@ describe('files written for a test', () => {
   ])('a model of %s does not boot: one line says what to do', async (_type, code) => {
     const error = await openModel(write('odd.onnx', oneNode('Identity', code, 2))).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
-    expect(error.message).toContain('x is of a type that cannot be served');
+    expect(error.message).toMatch(/of a type that cannot be served|of this type/);
     expect(error.message).toContain('export');
   });
 

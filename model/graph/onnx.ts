@@ -144,13 +144,11 @@ function readTensor(tensor: Message) {
   };
 }
 
-/** No type, a TensorProto.DataType, where it is not a tensor; no dimensions where its rank is unknown. */
+/** No dimensions where its rank is unknown, or it is not a tensor. */
 function readValueInfo(value: Message) {
-  const tensor = value.message(2)?.message(1);
-  const lengths = tensor?.message(2)?.messages(1);
+  const lengths = value.message(2)?.message(1)?.message(2)?.messages(1);
   return {
     name: value.text(1),
-    type: tensor?.integer(1),
     /** Below 0 where they are open. */
     dims: lengths?.map((length) => Number(length.integers(1).at(-1) ?? -1)),
     field: value.field,

@@ -30,7 +30,11 @@ export function callersFault(reason: string): BadInput | undefined {
   return new BadInput(`the model rejects these values: ${fault[1]}`, undefined, { cause });
 }
 
+export const unservable =
+  'of a type that cannot be served, as bfloat16, float8 and int4 are: export it with float32 or int8.';
+
 const loadFaults: [RegExp, string][] = [
+  [/Unsupported data type: \d+|Invalid tensor data type \d+/, `a tensor is ${unservable}`],
   [
     /No Op registered for (\S+)|([\w.]*:?\w+)\(-?\d+\) is not a registered function/,
     'the runtime has no operator $1$2: export it without, or with opset_version=17.',

@@ -66,8 +66,7 @@ const elements = {
   uint64: element('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
   bool: element('BOOL', Uint8Array, bit()),
   string: element('BYTES', Array, text()),
-  // A new type also goes into routes/README.md, and its number into declared.ts; a float's shortest digits are in
-  // digits.ts.
+  // A new type also goes into routes/README.md; a float's shortest digits are in digits.ts.
 } satisfies Record<string, Element>;
 
 export type ElementType = keyof typeof elements;
