@@ -119,6 +119,5 @@ function whyNotFeatures(names: readonly string[], inputs: readonly Input[]): str
   if (typeof width === 'number' && width !== names.length)
     return `names ${names.length} columns, but the input ${name} has ${width}; a name with a comma in it stands in double quotes`;
   const taken = names.find((one) => one === name || wrappers.includes(one));
-  if (taken === undefined) return undefined;
-  return `holds ${taken}, which is the name of ${taken === name ? 'the input itself' : 'a wrapper'}: rename the column`;
+  return taken && `holds ${taken}, which is the name of the input itself or of a wrapper: rename the column`;
 }

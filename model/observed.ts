@@ -29,7 +29,10 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
     const seen = runs.map((run) => ({ ...run, output: run.outputs[o] }));
     return { ...output, fact: factOf(output.tensor), runs: seen };
   });
-  const kind = seenKind(declared, outputs);
+  // First dimensions of several names are to be seen to be one batch.
+  const names = new Set(inputs.map(({ dims }) => dims[0]).filter((dim) => dim !== ''));
+  const isOneBatch = names.size <= 1 || outputs.every(followsRows);
+  const kind = declared.kind === 'batched' && !isOneBatch ? 'unbatched' : declared.kind;
   const feeds = first && sampler.feeds(first.rows, first.size);
   const signature: Signature = {
     kind,
@@ -67,13 +70,6 @@ function exampleJson(feed: Tensor, input: Input, kind: Kind): string {
   const shape = feed.shape.slice(kind === 'unbatched' ? 0 : 1);
   while (instanceDims(input, kind)?.[shape.length - 1] === 1) shape.pop();
   return JSON.stringify(Column.ofValues([{ ...feed, shape }]).at(0));
-}
-
-/** The declared kind, but where first dimensions of several names are not seen to be one batch. */
-function seenKind({ inputs, kind }: Declared, outputs: readonly SeenOutput[]): Kind {
-  const names = new Set(inputs.map(({ dims }) => dims[0]).filter((dim) => dim !== ''));
-  const isOneBatch = names.size <= 1 || outputs.every(followsRows);
-  return kind === 'batched' && !isOneBatch ? 'unbatched' : kind;
 }
 
 /** Whether the graph tells that entry i depends on row i alone. */
@@ -137,9 +133,8 @@ function whyAlone(output: SeenOutput): string | undefined {
   const { fact, name } = output;
   if ('why' in fact) return fact.why;
   if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
-  return keepsRows(output) === false
-    ? `rows that were run together gave another ${name} than alone`
-    : undefined;
+  if (keepsRows(output) !== false) return undefined;
+  return `rows that were run together gave another ${name} than alone`;
 }
 
 /** An output as runs showed it: lengths that never differed are fixed, names of others kept where an input bears them. */

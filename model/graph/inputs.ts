@@ -9,7 +9,10 @@ const encoders = /^(OneHotEncoder|LabelEncoder|CategoryMapper)$/;
 
 /** The columns of inputs of which encoders read some: a list is one column, a matrix as many as it is wide. */
 export function findCategories({ graph }: OnnxFile): Map<string, InputColumn[]> {
-  const inputs = graph.inputs.map(({ name, dims }): [string, InputColumn[]] => [name, columnsOf(dims)]);
+  const inputs = graph.inputs.map(({ name, dims: [, width = 1, ...rest] = [] }): [string, InputColumn[]] => {
+    const length = rest.length === 0 && width > 0 ? width : 0;
+    return [name, Array.from({ length }, () => ({}))];
+  });
   const columns = new Map(inputs);
   const constants = new Map(graph.initializers.map(({ name, integers = [] }) => [name, integers]));
   for (const node of graph.nodes) {
@@ -48,11 +51,6 @@ export function findEmptyAxes(file: OnnxFile): Map<string, number[]> {
     }
   }
   return emptyAxes;
-}
-
-function columnsOf([, width = 1, ...rest]: readonly number[] = []): InputColumn[] {
-  const length = rest.length === 0 && width > 0 ? width : 0;
-  return Array.from({ length }, () => ({}));
 }
 
 /** The columns that a node gives, none where they are not followed. */
