@@ -1,14 +1,11 @@
 import { BootError } from './errors';
-import { type Fetch, fetchesOf } from './graph/edits';
+import { fetchesOf } from './graph/edits';
 import { findCategories, findEmptyAxes, findWords } from './graph/inputs';
 import type { OnnxFile } from './graph/onnx';
 import { unservable } from './runtime/faults';
 import type { Runner } from './runtime/session';
-import { type Input, instanceDims, type Kind, type Output, showDims, wrappers } from './signature';
+import { type Input, instanceDims, type Kind, showDims, wrappers } from './signature';
 import { isElementType } from './values/elements';
-
-/** An output with the name of the tensor that the runtime is asked for. */
-export type DeclaredOutput = Output & Pick<Fetch, 'tensor'>;
 
 export type Declared = ReturnType<typeof readDeclared>;
 
@@ -34,11 +31,11 @@ export function readDeclared(
     );
   });
 
-  const outputs = fetchesOf(file).flatMap(({ name, tensor, labels }): DeclaredOutput[] => {
+  const outputs = fetchesOf(file).flatMap(({ name, tensor, labels }) => {
     const value = runner.outputs.find((value) => value.name === tensor);
     if (value?.isTensor && isElementType(value.type)) {
       const dims = labels ? [value.shape[0] ?? '', labels.length] : value.shape;
-      return [{ name, type: value.type, dims, batch: false, tensor, labels }];
+      return [{ name, type: value.type, dims, tensor, labels }];
     }
     notes.push(`the output ${name} is a sequence or a map and is left out`);
     return [];

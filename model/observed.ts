@@ -1,4 +1,4 @@
-import type { Declared, DeclaredOutput } from './declared';
+import type { Declared } from './declared';
 import type { OnnxFile } from './graph/onnx';
 import { type Fact, followRows } from './independence/walk';
 import type { SampleRun, Sampler } from './samples';
@@ -14,10 +14,10 @@ const firstRows = [0, 1];
 /** Rows of one run, for which less than half the time of as many runs is to pay. */
 const sharedRows = 8;
 
-interface SeenOutput extends DeclaredOutput {
+type SeenOutput = Declared['outputs'][number] & {
   readonly fact: Fact;
   readonly runs: readonly (SampleRun & { readonly output: Tensor })[];
-}
+};
 
 /** What a model takes and gives, by its graph and by runs of made-up rows, and the most rows that requests may share a run of. */
 export async function observe(sampler: Sampler, file: OnnxFile, declared: Declared, maxBatch: number) {
