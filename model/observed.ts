@@ -112,11 +112,8 @@ function followsRows(output: SeenOutput): boolean {
   return isRows(fact) && keepsRows(output) !== false;
 }
 
-async function whyNotShared(
-  sampler: Sampler,
-  { inputs, openInput }: Declared,
-  outputs: readonly SeenOutput[],
-): Promise<string | undefined> {
+async function whyNotShared(sampler: Sampler, declared: Declared, outputs: readonly SeenOutput[]) {
+  const { inputs, openInput } = declared;
   const closed = inputs.find(({ dims }) => typeof dims[0] !== 'string');
   if (closed)
     return `${closed.name} has no open first dimension that counts rows (PyTorch: two example rows and dynamic_shapes)`;

@@ -42,7 +42,7 @@ export function readOnnx(path: string) {
   const bytes = readBytes(path);
   try {
     const whole = { number: 0, start: 0, from: 0, to: bytes.length };
-    return { path, changed: stat.mtimeMs, ...readModel(new Message(bytes, [whole])) };
+    return { path, size: bytes.length, changed: stat.mtimeMs, ...readModel(new Message(bytes, [whole])) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const beginning = bytes.subarray(0, 64);

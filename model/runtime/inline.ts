@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { allNodes, type OnnxFile } from '../graph/onnx';
 import type { Sampler } from '../samples';
 import { bytesIn, sizeOf, valuesIn } from '../values/tensor';
@@ -16,17 +15,17 @@ const slow =
 
 /** Whether a model is small, and neither values nor open lengths decide how much it computes for a row. */
 export function mayRunInline(file: OnnxFile): boolean {
-  const { path, graph } = file;
+  const { graph, size } = file;
   const external = graph.initializers.filter(({ location }) => location !== undefined);
   // As if they were all float32.
-  const bytes = external.reduce((sum, { dims }) => sum + 4 * sizeOf(dims), statSync(path).size);
+  const bytes = external.reduce((sum, { dims }) => sum + 4 * sizeOf(dims), size);
   if (bytes > inlineModelBytes) return false;
   // Of an unknown rank, all lengths are open.
   const lengths = graph.inputs.flatMap(({ dims: [, ...row] = [-1, -1] }) => row);
   return lengths.every((length) => length >= 0) && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
-/** Keeps runs here, since crossing to a thread costs a tiny model as much, that are no larger than made-up rows that were quick. */
+/** Keeps runs here that are no larger than quick ones of made-up rows: crossing to a thread costs a tiny model as much. */
 export async function inlineRunner(
   here: Runner,
   source: Source,
