@@ -36,19 +36,17 @@ export type Options = {
 /** Reads the environment, with the models that the command line names. Throws BootError for a variable that makes no sense. */
 export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[] = []): Options {
   // https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-  const isSageMaker = paths.join() === 'serve';
-  const values = isSageMaker
-    ? { ...env, PORT: env.PORT || '8080', MODEL_PATH: env.MODEL_PATH || '/opt/ml/model' }
-    : env;
+  if (paths.join() === 'serve')
+    return readOptions({ ...env, PORT: env.PORT || '8080', MODEL_PATH: env.MODEL_PATH || '/opt/ml/model' });
   const entries = Object.entries<Variable>(variables).map(([option, [name, read, , fallback]]) => {
-    const text = textOf(values, name);
+    const text = textOf(env, name);
     // A blank API_KEY is no key, and not the absence of one.
     return [option, read(text || (fallback ?? text), name)];
   });
   const options: Options = Object.fromEntries(entries);
   return {
     ...options,
-    modelPaths: paths.length > 0 && !isSageMaker ? paths : options.modelPaths,
+    modelPaths: paths.length > 0 ? paths : options.modelPaths,
     threads: options.threads || Math.max(1, Math.floor(availableParallelism() / options.processes)),
   };
 }
@@ -79,9 +77,7 @@ function integer(min: number, max: number) {
 function readSeconds(text: string | undefined, name: string): number {
   const seconds = Number(text);
   if (seconds >= 0.001 && seconds <= 86_400) return Math.round(1000 * seconds);
-  throw new BootError(
-    `${name} must be a number of seconds from 0.001 to 86400, not ${JSON.stringify(text)}.`,
-  );
+  throw new BootError(`${name} must be seconds from 0.001 to 86400, not ${JSON.stringify(text)}.`);
 }
 
 function readSize(text: string | undefined, name: string): number {
@@ -108,9 +104,7 @@ function readOrigins(text: string | undefined, name: string): readonly string[] 
   // They are compared, as texts, to what browsers send.
   const invalid = origins.find((origin) => !/^(\*|[a-z][a-z\d+.-]*:\/\/[^/*\sA-Z]+)$/.test(origin));
   if (invalid === undefined) return origins;
-  throw new BootError(
-    `${name} must be * or origins such as https://example.com, without a path, not ${JSON.stringify(invalid)}.`,
-  );
+  throw new BootError(`${name} must be * or origins, such as https://example.com, not ${invalid}.`);
 }
 
 function readKeys(text: string | undefined, name: string): readonly string[] {
