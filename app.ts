@@ -54,7 +54,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function startServer(options: Options): Promise<void> {
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
-  if (!isOurWorker) logInfo(options, `Loading ${options.modelPaths.join(', ')}`);
+  if (!isOurWorker) logInfo(options.logFormat, `Loading ${options.modelPaths.join(', ')}`);
   const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName });
   // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in
   // routes/README.md, "Around a model". One that takes other names than the model says so in its `signature`.
@@ -63,7 +63,7 @@ async function startServer(options: Options): Promise<void> {
   const server = createHttpServer(app, options);
   endWell(app, server, models, options);
   const port = await listen(server, options);
-  if (speaksForAll) logInfo(options, bootLog(models, options, port));
+  if (speaksForAll) logInfo(options.logFormat, bootLog(models, options, port));
 }
 
 async function main(): Promise<void> {
@@ -78,7 +78,7 @@ async function main(): Promise<void> {
     onSignal(options, () => workers.end());
     answerScrapes();
   } catch (error) {
-    logProblem(options ?? {}, messageOf(error));
+    logProblem(options?.logFormat, messageOf(error));
     process.exit(1);
   }
 }

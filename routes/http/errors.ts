@@ -41,7 +41,7 @@ export function answerError(res: Response, error: unknown): void {
   const { id } = res.locals;
   const { cause } = Object(error);
   res.locals.errorMessage = isOurs || cause ? messageOf(cause ?? error) : message;
-  if (isOurs) logError(res.app.locals, id, error);
+  if (isOurs) logError(res.app.locals.logFormat, id, error);
   // Half of a reply cannot be taken back.
   if (res.headersSent) return void res.destroy();
   if (status === 503) res.setHeader('Retry-After', '1');

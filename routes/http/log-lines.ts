@@ -1,26 +1,23 @@
 import { inspect } from 'node:util';
-import type { Options } from './options';
 
-type Format = Partial<Pick<Options, 'logFormat'>>;
-
-/** Logs what the process has to say beside its requests. */
-export function logInfo(format: Format, text: string): void {
-  console.log(formatLines(format, text));
+/** Logs, in lines or as objects, what the process has to say beside its requests. */
+export function logInfo(logFormat: string | undefined, text: string): void {
+  console.log(formatLines(logFormat, text));
 }
 
 /** The same for what went wrong, on stderr. */
-export function logProblem(format: Format, text: string): void {
-  console.error(formatLines(format, text));
+export function logProblem(logFormat: string | undefined, text: string): void {
+  console.error(formatLines(logFormat, text));
 }
 
 /** Logs all of an error that the request of this id met, in one line. */
-export function logError({ logFormat }: Format, id: string, error: unknown): void {
+export function logError(logFormat: string | undefined, id: string, error: unknown): void {
   const message = error instanceof Error ? String(error.stack) : inspect(error);
   const isJson = logFormat === 'json';
   console.error(isJson ? toJsonLine({ time: timeText(), id, message }) : `${id} ${toJsonLine(message)}`);
 }
 
-function formatLines({ logFormat }: Format, text: string): string {
+function formatLines(logFormat: string | undefined, text: string): string {
   if (logFormat !== 'json') return text;
   const lines = text.split('\n').map((line) => toJsonLine({ time: timeText(), message: line.trim() }));
   return lines.join('\n');

@@ -39,9 +39,9 @@ export function onSignal(options: Options, end: () => void): void {
     if (isEnding) return;
     isEnding = true;
     // Of workers the primary says so, for all.
-    if (!isOurWorker) logInfo(options, `${signal}: answering what was accepted, then ending`);
+    if (!isOurWorker) logInfo(options.logFormat, `${signal}: answering what was accepted, then ending`);
     setTimeout(() => {
-      logProblem(options, `not ended after ${gracePeriodMs / 1000} s: killing what still runs`);
+      logProblem(options.logFormat, `not ended after ${gracePeriodMs / 1000} s: killing what still runs`);
       process.exit(1);
     }, gracePeriodMs);
     end();
@@ -58,7 +58,7 @@ function onStuckRun(models: readonly Model[], options: Options, end: () => void)
     if (!stuck) return;
     clearInterval(timer);
     const limit = `more than twice TIMEOUT, ${timeout / 1000} s`;
-    logProblem(options, `a run of ${stuck.name} takes ${limit}: ending the process`);
+    logProblem(options.logFormat, `a run of ${stuck.name} takes ${limit}: ending the process`);
     end();
   }, stuckCheckMs).unref();
 }

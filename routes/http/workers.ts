@@ -60,7 +60,8 @@ export class Workers {
     }
     // The first has said why it could not boot, unless it crashed.
     if (this.hasBooted || code !== 1) {
-      logProblem(this.options, `worker ${worker.process.pid} died (${signal ?? `exit code ${code}`})`);
+      const reason = signal ?? `exit code ${code}`;
+      logProblem(this.options.logFormat, `worker ${worker.process.pid} died (${reason})`);
     }
     if (!this.hasBooted) process.exit(1);
     if (hasListened) return void this.fork();
