@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   outliveStdout();
   let options: Options | undefined;
   try {
-    const command = readCommandLine(process.argv.slice(2));
+    const command = readCommandLine();
     if ('text' in command) return console.log(command.text);
     options = readOptions(process.env, command.paths);
     if (options.processes === 1 || cluster.isWorker) return await startServer(options);

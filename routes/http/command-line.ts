@@ -1,23 +1,17 @@
 import { parseArgs } from 'node:util';
-import { BootError, messageOf } from '../../model/errors';
 import { variables } from './options';
-
-/** What the command line asks for: models to serve, or a text to print. Throws BootError that names an unknown option. */
-export function readCommandLine(args: readonly string[]): { paths: string[] } | { text: string } {
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
-    if (values.help) return { text: help() };
-    return values.version ? { text: require('../../../package.json').version } : { paths: positionals };
-  } catch (error) {
-    // A second sentence explains how to name a file that begins with a dash, at length.
-    throw new BootError(`${messageOf(error).split('. ')[0]}: see --help.`);
-  }
-}
 
 const options = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const;
+
+/** What the command line asks for: models to serve, or a text to print. Throws an error that names an unknown option. */
+export function readCommandLine(): { paths: string[] } | { text: string } {
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  if (values.help) return { text: help() };
+  return values.version ? { text: require('../../../package.json').version } : { paths: positionals };
+}
 
 const help = () => `Serves ONNX models over HTTP: POST /predict with JSON, the model runs, JSON comes back.
 
