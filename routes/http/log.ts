@@ -80,7 +80,5 @@ function checkFormat(format: string): void {
   } catch {
     // It names what is no token, or a header without its name.
   }
-  throw new BootError(
-    'LOG_FORMAT must be off, json or a format of morgan, such as combined or ":method :url :status".',
-  );
+  throw new BootError('LOG_FORMAT must be off, json or a format of morgan, such as ":method :url".');
 }
