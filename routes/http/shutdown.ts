@@ -15,14 +15,18 @@ const stuckCheckMs = 1000;
 
 /** Has the process end well: at a signal, where a run does not end, and whatever else ends it. */
 export function endWell(app: Express, server: Server, models: readonly Model[], options: Options): void {
-  const drain = drainer(app, server);
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   onSignal(options, async () => {
-    await drain();
+    await drain(app, server, sockets);
     await Promise.all(models.map((model) => model.close()));
     process.exit(0);
   });
   onStuckRun(models, options, async () => {
-    await Promise.race([drain(), wait(gracePeriodMs)]);
+    await Promise.race([drain(app, server, sockets), wait(gracePeriodMs)]);
     process.exit(1);
   });
   process.on('exit', () => {
@@ -63,26 +67,19 @@ function onStuckRun(models: readonly Model[], options: Options, end: () => void)
   }, stuckCheckMs).unref();
 }
 
-/** Gives what has a server accept no more connections, and resolves once the open ones are answered and closed. */
-function drainer(app: Express, server: Server): () => Promise<void> {
-  const sockets = new Set<net.Socket>();
-  server.on('connection', (socket: net.Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  const closeIdle = () => {
+/** Has a server accept no more connections; resolves once the open ones are answered and closed. */
+async function drain(app: Express, server: Server, sockets: ReadonlySet<net.Socket>): Promise<void> {
+  app.locals.draining = true;
+  // http's own close() would reset requests that are just arriving on idle connections.
+  net.Server.prototype.close.call(server);
+  const lingersUntil = performance.now() + lingerMs;
+  while (sockets.size > 0) {
+    await wait(50);
+    if (performance.now() < lingersUntil) continue;
     // A reply that has ended but waits for its reader counts as idle there.
     const isRead = [...sockets].every(({ writableLength }) => writableLength === 0);
     if (isRead) server.closeIdleConnections();
     // A connection that was made in advance and never used does not count as idle.
     for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
-  };
-  return () => {
-    app.locals.draining = true;
-    return new Promise((resolve) => {
-      // http's own close() would reset requests that are just arriving on idle connections.
-      net.Server.prototype.close.call(server, () => resolve());
-      setTimeout(() => setInterval(closeIdle, 50), lingerMs);
-    });
-  };
+  }
 }
