@@ -56,8 +56,7 @@ async function startServer(options: Options): Promise<void> {
   // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
   if (!isOurWorker) logInfo(options.logFormat, `Loading ${options.modelPaths.join(', ')}`);
   const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName });
-  // Code before or after a model, such as a computed column, goes around it here: `loaded.map(withRatio)` in
-  // routes/README.md, "Around a model". One that takes other names than the model says so in its `signature`.
+  // Code before or after a model goes around it here, as `loaded.map(withRatio)` in routes/README.md does.
   const models = loaded;
   const app = createApp(models, options);
   const server = createHttpServer(app, options);

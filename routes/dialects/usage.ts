@@ -2,10 +2,8 @@ import type { Model } from '../../model/model';
 import { type Signature, showValue, wrappers } from '../../model/signature';
 
 const mostNamed = 6;
-/** Characters of an example in a message. */
-const longestExample = 300;
-/** Characters of a body in the boot log. */
-const longestLine = 1024;
+const mostHintCharacters = 300;
+const mostCurlCharacters = 1024;
 
 /** What the inputs and features are, cut where there are many. */
 export function showInputs({ inputs, kind, features }: Signature, most = Number.POSITIVE_INFINITY): string {
@@ -20,7 +18,7 @@ export function hintFor({ name, signature }: Model, baseUrl: string): string {
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;
   const example = exampleOf(signature)?.trimEnd();
   if (example === undefined) return takes;
-  if (example.length <= longestExample) return `${takes}. Try ${example}`;
+  if (example.length <= mostHintCharacters) return `${takes}. Try ${example}`;
   return `${takes}. Try the body that GET ${baseUrl}/predict/${encodeURIComponent(name)} gives`;
 }
 
@@ -31,7 +29,7 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
   const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;
   const at = /^[\w:/.%[\]-]+$/.test(url) ? url : quote(url);
-  if (body.length > longestLine) return `curl -s ${at} | curl${key} -d @- ${at}`;
+  if (body.length > mostCurlCharacters) return `curl -s ${at} | curl${key} -d @- ${at}`;
   return `curl${key} -d ${quote(body)} ${at}`;
 }
 
