@@ -6,9 +6,9 @@ import type { Options } from './options';
 
 /** What each model takes and gives, what there is to note, and a command that asks it. */
 export function bootLog(models: readonly Model[], options: Options, port: number): string {
-  const { host } = options;
-  const isWildcard = host === undefined || ['0.0.0.0', '::'].includes(host);
-  const name = isWildcard ? 'localhost' : isIPv6(host) ? `[${host}]` : host;
+  const { host = '::' } = options;
+  const address = isIPv6(host) ? `[${host}]` : host;
+  const name = ['0.0.0.0', '[::]'].includes(address) ? 'localhost' : address;
   const lines = models.flatMap((model, i) => {
     const path = i === 0 ? '/predict' : `/predict/${encodeURIComponent(model.name)}`;
     return linesFor(model, `http://${name}:${port}${path}`, options);

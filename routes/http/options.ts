@@ -39,7 +39,11 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
   if (paths.join() === 'serve')
     return readOptions({ ...env, PORT: env.PORT || '8080', MODEL_PATH: env.MODEL_PATH || '/opt/ml/model' });
   const entries = Object.entries<Variable>(variables).map(([option, [name, read, , fallback]]) => {
-    const text = textOf(env, name);
+    // Files of variables leave spaces and carriage returns around a value, and `docker --env-file` quotes.
+    const text = env[name] ? env[name].trim() : undefined;
+    // In lists of names, double quotes are those of CSV.
+    const quotes = read === readList ? /^'[^']*'$/ : /^("[^"]*"|'[^']*')$/;
+    if (text && quotes.test(text)) throw new BootError(`${name} has quotes around its value: remove them.`);
     // A blank API_KEY is no key, and not the absence of one.
     return [option, read(text || (fallback ?? text), name)];
   });
@@ -52,15 +56,6 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
 }
 
 export const defaults: Options = readOptions();
-
-/** Files of variables leave spaces and carriage returns around a value, and `docker --env-file` quotes. */
-function textOf(values: NodeJS.ProcessEnv, name: string): string | undefined {
-  const text = values[name]?.trim();
-  // In lists of names, double quotes are those of CSV.
-  const quotes = ['FEATURES', 'OUTPUTS'].includes(name) ? /^'[^']*'$/ : /^("[^"]*"|'[^']*')$/;
-  if (text && quotes.test(text)) throw new BootError(`${name} has quotes around its value: remove them.`);
-  return values[name] ? text : undefined;
-}
 
 function readText(text: string | undefined): string | undefined {
   return text || undefined;
