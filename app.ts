@@ -37,7 +37,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   const metrics = createMetrics(served);
   const guard = needsKey(apiKeys, createAdmission(settings, served));
   // First: it notes when a request came, which the metrics need.
-  app.use(requestLog(settings));
+  app.use(requestLog(logFormat));
   app.use(metrics.measure);
   const origin = corsOrigins.includes('*') ? '*' : [...corsOrigins];
   if (corsOrigins.length > 0) app.use(cors({ origin, exposedHeaders: ['X-Request-Id'] }));

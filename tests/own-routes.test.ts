@@ -47,7 +47,7 @@ function expressWith(
 ) {
   const settings = { ...defaults, ...off, ...options };
   const app = express();
-  app.use(requestLog(settings));
+  app.use(requestLog(settings.logFormat));
   routes(app, needsKey(settings.apiKeys, createAdmission(settings, [model])));
   app.use(notFound);
   app.use(sendError);

@@ -5,13 +5,12 @@ import type { Request, RequestHandler, Response } from 'express';
 import morgan from 'morgan';
 import { BootError } from '../../model/errors';
 import { timeText, toJsonLine, writeSoon } from './log-lines';
-import type { Options } from './options';
 import { onceClosed } from './send';
 
 type LogFormat = morgan.FormatFn<Request, Response>;
 
 /** Gives each request its id, the caller's own if that is sane, and logs it once its reply is over. Throws BootError. */
-export function requestLog({ logFormat }: Pick<Options, 'logFormat'>): RequestHandler[] {
+export function requestLog(logFormat: string | undefined): RequestHandler[] {
   if (logFormat === 'off') return [identify];
   const settings = { stream: { write: writeSoon }, skip: isGoodProbe };
   if (logFormat !== undefined && logFormat !== 'json') {
