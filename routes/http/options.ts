@@ -6,7 +6,7 @@ import { BootError } from '../../model/errors';
 type Read = (text: string | undefined, name: string) => unknown;
 type Variable = readonly [name: string, read: Read, help: string, fallback?: string];
 
-/** What the environment decides: every option with its variable. README.md says the same at greater length. */
+/** What the environment decides: every option with its variable; sizes in bytes, durations in milliseconds. */
 export const variables = {
   port: ['PORT', integer(0, 65_535), 'the port to listen on', '3000'],
   host: ['HOST', readText, 'the address to listen on: all, of IPv4 and IPv6'],
@@ -15,13 +15,10 @@ export const variables = {
   features: ['FEATURES', readList, 'column names of a model with one [N,k] input'],
   outputs: ['OUTPUTS', readList, 'the outputs to give, by name; the first is the prediction'],
   apiKeys: ['API_KEY', readKeys, 'the key that predictions need; several by commas'],
-  /** In bytes. */
   bodyLimit: ['BODY_LIMIT', readSize, 'largest body, after decompression', '10mb'],
   maxBatch: ['MAX_BATCH', integer(1, 1e6), 'most rows that waiting requests may share in one run', '32'],
   maxQueue: ['MAX_QUEUE', integer(1, 1e6), 'most requests in flight in a process', '1000'],
-  /** In milliseconds, from the arrival of a request. */
   timeout: ['TIMEOUT', readSeconds, 'seconds until 504', '25'],
-  /** In milliseconds. */
   keepAlive: ['KEEP_ALIVE', readSeconds, 'seconds that an idle connection is kept', '95'],
   processes: ['WEB_CONCURRENCY', integer(1, 512), 'processes', '1'],
   threads: ['THREADS', integer(0, 1024), 'threads of one run, 0 for cores ÷ processes', '0'],

@@ -41,10 +41,8 @@ const refusals: Record<string, number> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/**
- * The classes of the app's requests and responses. Express gives plain ones other prototypes, one by one, which slows
- * each of their uses from then on: on Node.js 20 a request then costs four times the CPU.
- */
+// The classes of the app's requests and responses. Express gives plain ones other prototypes, one by one, which
+// slows each of their uses from then on: on Node.js 20 a request then costs four times the CPU.
 function messagesOf(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
   class AppRequest extends http.IncomingMessage {}
   class AppResponse<T extends http.IncomingMessage> extends http.ServerResponse<T> {}
