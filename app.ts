@@ -17,7 +17,7 @@ import { answerScrapes, createMetrics } from './routes/http/metrics';
 import { defaults, type Options, readOptions } from './routes/http/options';
 import { createHttpServer, listen } from './routes/http/server';
 import { endWell, onSignal } from './routes/http/shutdown';
-import { isOurWorker, speaksForAll, Workers } from './routes/http/workers';
+import { isOurWorker, Workers } from './routes/http/workers';
 import { predictRoutes } from './routes/predict';
 
 export { loadModel, type Model };
@@ -62,7 +62,8 @@ async function startServer(options: Options): Promise<void> {
   const server = createHttpServer(app, options);
   endWell(app, server, models, options);
   const port = await listen(server, options);
-  if (speaksForAll) logInfo(options.logFormat, bootLog(models, options, port));
+  // Of our workers the first says it, for all.
+  if (!isOurWorker || cluster.worker?.id === 1) logInfo(options.logFormat, bootLog(models, options, port));
 }
 
 async function main(): Promise<void> {

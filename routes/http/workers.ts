@@ -7,9 +7,6 @@ const workerMark = 'ONNX_MODEL_SERVER_WORKER';
 /** Whether the primary of this process is one of ours: that of a process manager, such as pm2's, knows nothing of what we ask ours. */
 export const isOurWorker = cluster.isWorker && process.env[workerMark] === '1';
 
-/** Whether this process logs how it serves: of our workers the first does, for all. */
-export const speaksForAll = !isOurWorker || cluster.worker?.id === 1;
-
 /** Before a worker that could not boot is tried again; doubled each time. */
 const firstPauseMs = 500;
 const longestPauseMs = 30_000;
