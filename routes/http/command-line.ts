@@ -1,14 +1,12 @@
 import { parseArgs } from 'node:util';
 import { variables } from './options';
 
-const options = {
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean', short: 'v' },
-} as const;
-
 /** What the command line asks for: models to serve, or a text to print. Throws an error that names an unknown option. */
 export function readCommandLine(): { paths: string[] } | { text: string } {
-  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    options: { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } },
+    allowPositionals: true,
+  });
   if (values.help) return { text: help() };
   return values.version ? { text: require('../../../package.json').version } : { paths: positionals };
 }
