@@ -7,9 +7,8 @@ interface Entry {
   reject(reason: unknown): void;
 }
 
-/** Bytes of tensors that may come before those are rejected whose clients have disconnected; a request counts for some at least. */
-const sweepBytes = 2 ** 24;
-const leastBytes = sweepBytes / 64;
+/** A request of so many bytes, and of smaller ones each 64th that waits, is worth a look for those that were aborted. */
+const sweepBytes = 2 ** 18;
 
 /** Bytes that more than `maxBatch` rows bring to one run: the others are run in parts, each soon over and small. */
 const mostRunBytes = 1 << 19;
@@ -18,11 +17,10 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /**
  * The queue before a model, which does one run at a time. When a run ends, the first that waits goes next and, where
- * requests share runs, all that fit with it. A lone request never waits for others.
+ * requests share runs, those behind it that fit with it. A lone request never waits for others.
  */
 export class Batcher {
   private queue: Entry[] = [];
-  private bytesSinceSweep = 0;
   /** While there is something to run. */
   private loop: Promise<void> | undefined;
 
@@ -60,9 +58,8 @@ export class Batcher {
   private enqueue(feeds: Tensor[], bytes: number, signal?: AbortSignal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
       this.queue.push({ feeds, signal, resolve, reject });
-      // A listener to each signal would be expensive: those that are aborted are looked for now and then.
-      this.bytesSinceSweep += Math.max(bytes, leastBytes);
-      if (this.bytesSinceSweep >= sweepBytes) this.sweep();
+      // A listener to each signal would be expensive.
+      if (bytes >= sweepBytes || this.queue.length % 64 === 0) this.sweep();
       this.loop ??= this.runAll();
     });
   }
@@ -73,18 +70,16 @@ export class Batcher {
       reject(signal.reason);
       return false;
     });
-    this.bytesSinceSweep = 0;
   }
 
   private async runAll(): Promise<void> {
     while (this.queue.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
       // others it is worth another.
-      let queued: number;
-      do {
+      for (let queued = 0; queued < this.queue.length && queued < this.maxBatch; ) {
         queued = this.queue.length;
         await nextTurn();
-      } while (this.queue.length > queued && queued < this.maxBatch);
+      }
       const entries = this.dequeue();
       if (entries.length > 1) {
         // Where that fails, each alone, so that only the guilty one fails.
@@ -96,21 +91,19 @@ export class Batcher {
     this.loop = undefined;
   }
 
-  /** The first that waits, if there still is one, and, where runs are shared, as many behind it as a run takes. */
+  /** The first that waits, if there still is one, and, where runs are shared, those behind it that fit the same run. */
   private dequeue(): Entry[] {
     this.sweep();
     if (this.maxBatch === 1) return this.queue.splice(0, 1);
-    const entries: Entry[] = [];
-    const others: Entry[] = [];
+    let count = 0;
     let rows = 0;
-    for (const entry of this.queue) {
-      const more = rowCount(entry.feeds);
-      const fits = entries.length === 0 || rows + more <= this.maxBatch;
-      if (fits) rows += more;
-      (fits ? entries : others).push(entry);
+    for (const { feeds } of this.queue) {
+      rows += rowCount(feeds);
+      const fits = count === 0 || rows <= this.maxBatch;
+      if (!fits) break;
+      count++;
     }
-    this.queue = others;
-    return entries;
+    return this.queue.splice(0, count);
   }
 
   private async runTogether(entries: readonly Entry[]): Promise<void> {
