@@ -114,10 +114,7 @@ export class Batcher {
   }
 
   private async runEach(entries: readonly Entry[]): Promise<void> {
-    for (const { feeds, signal, resolve, reject } of entries) {
-      if (signal?.aborted) reject(signal.reason);
-      else await this.runOnce(feeds).then(resolve, reject);
-    }
+    for (const { feeds, resolve, reject } of entries) await this.runOnce(feeds).then(resolve, reject);
   }
 }
 
