@@ -57,9 +57,16 @@ export async function openSession({ path, changed, edits, threads }: Source): Pr
     inputs: session.inputMetadata,
     outputs: session.outputMetadata,
     async run(feeds, fetches) {
-      const tensors = Object.fromEntries(names.map((name, i) => [name, toRuntime(feeds[i], runtime)]));
-      const results = await session.run(tensors, fetches);
-      return fetches.map((name) => fromRuntime(results[name]));
+      // The runtime's types pair each element type with its array, ours do not; outputs of other types are not asked for.
+      const tensors = feeds.map(({ type, data, shape }, i) => [
+        names[i],
+        new runtime.Tensor(type as 'float32', data as Float32Array, shape),
+      ]);
+      const results = await session.run(Object.fromEntries(tensors), fetches);
+      return fetches.map((name) => {
+        const { type, dims: shape, data } = results[name];
+        return { type, shape, data } as Tensor;
+      });
     },
     close: () => session.release(),
   };
@@ -79,13 +86,4 @@ export function loadRuntime(): typeof ort {
   } finally {
     if (hidden) Object.defineProperty(globalThis, 'Float16Array', hidden);
   }
-}
-
-// The runtime's types pair each element type with its array, ours do not; outputs of other types are not asked for.
-function toRuntime({ type, data, shape }: Tensor, { Tensor }: typeof ort): ort.Tensor {
-  return new Tensor(type as 'float32', data as Float32Array, shape);
-}
-
-function fromRuntime({ type, dims, data }: ort.Tensor): Tensor {
-  return { type, shape: dims, data } as Tensor;
 }
