@@ -1,23 +1,14 @@
 import { type Node, type OnnxFile, readBytes } from './onnx';
 import { integerField, messageField } from './protobuf';
 
-export interface Edits {
-  /** Where fields of the graph begin that are not to be read. */
-  dropped: readonly number[];
-  /** A second ModelProto: a message that occurs twice is merged. */
-  added: Uint8Array;
-}
+/** Where fields of the graph begin that are not to be read, and a second ModelProto: a message that occurs twice is merged. */
+export type Edits = { dropped: readonly number[]; added: Uint8Array };
 
-/** A tensor that the runtime is asked for, and the output as which it is given. */
-export interface Fetch {
-  name: string;
-  tensor: string;
-  /** The class labels of its columns. */
-  labels?: string[];
-}
+/** A tensor that the runtime is asked for, the output as which it is given, and the class labels of its columns. */
+type Fetch = { name: string; tensor: string; labels?: string[] };
 
 /** What to ask for the outputs: of ZipMaps and sequences, which the runtime cannot return, the tensors of which they are made. */
-export function fetchesOf({ graph }: OnnxFile): Fetch[] {
+export function fetchesOf({ graph }: OnnxFile) {
   return graph.outputs.flatMap(({ name }): Fetch[] => {
     const maker = graph.nodes.find(({ outputs }) => outputs[0] === name);
     if (maker?.op === 'SequenceConstruct')
@@ -36,13 +27,9 @@ export function editsFor(file: OnnxFile): Edits | undefined {
   const replaced = outputs.filter(({ name }) => !fetched.has(name));
   const missing = [...fetched].filter((tensor) => !outputs.some(({ name }) => name === tensor));
   // The default locale, en_US.UTF-8, is absent from slim images.
-  const unlocalized = nodes.filter(
-    ({ op, attributes }) => op === 'StringNormalizer' && !attributes.has('locale'),
-  );
+  const unlocalized = nodes.filter((one) => one.op === 'StringNormalizer' && !one.attributes.has('locale'));
   // Of which the runtime refuses some, of doubles.
-  const zipMaps = nodes.filter(
-    ({ op, outputs: [map] }) => op === 'ZipMap' && replaced.some(({ name }) => name === map),
-  );
+  const zipMaps = nodes.filter(({ op, inputs }) => op === 'ZipMap' && fetched.has(inputs[0]));
   const dropped = [...replaced, ...zipMaps, ...unlocalized].map(({ field }) => field.start);
   // GraphProto.node is 1 and .output 12; ValueInfoProto.name 1. One without a type: the runtime infers it.
   const graph = [

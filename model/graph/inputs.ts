@@ -1,9 +1,7 @@
 import { allNodes, type Node, type OnnxFile } from './onnx';
 
 /** A column of an input, with a category that its encoder knows. */
-export interface InputColumn {
-  category?: string | number;
-}
+type InputColumn = { category?: string | number };
 
 const encoders = /^(OneHotEncoder|LabelEncoder|CategoryMapper)$/;
 

@@ -1,13 +1,7 @@
 // Encoding: https://protobuf.dev/programming-guides/encoding/
 
-/** Where a field of a message stands in a file. */
-export interface Field {
-  number: number;
-  start: number;
-  /** Its content. */
-  from: number;
-  to: number;
-}
+/** Where a field of a message starts in a file, and from where to where its content goes. */
+export type Field = { number: number; start: number; from: number; to: number };
 
 /** What a message holds, by the numbers of its fields. Of those that are no list, the last counts. */
 export class Message {
