@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { readOnnx } from '../model/graph/onnx';
 import { integerField, messageField } from '../model/graph/protobuf';
-import { rowAxis } from '../model/independence/known';
+import { rowAxis } from '../model/independence/rules';
 import { type Fact, followRows } from '../model/independence/walk';
 import { isRows } from '../model/observed';
 import { modelPath, root } from './serve';

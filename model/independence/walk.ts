@@ -1,15 +1,9 @@
 import { mostStrings, type Node, type OnnxFile } from '../graph/onnx';
 import type { Input } from '../signature';
-import { Call, hasRows, type Known, Mixes, omitted } from './known';
-import { rules, takeSeveral } from './rules';
+import { Call, hasRows, type Known, Mixes, omitted, rules, takeSeveral } from './rules';
 
-/** Why nothing is known of a tensor: an operator. It may be loose: its length follows the values, as that of a list of hits. */
-export interface Unknown {
-  readonly why: string;
-  readonly isLoose?: boolean;
-}
-
-export type Fact = Known | Unknown;
+/** What is known of a tensor, or why nothing is. It may be loose: its length follows the values, as that of a list of hits. */
+export type Fact = Known | { readonly why: string; readonly isLoose?: boolean };
 
 /** Operators whose outputs are as long as the values say. */
 const loose = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
@@ -77,7 +71,7 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   }
 }
 
-function unknown({ op, name, outputs }: Node, what: string): Unknown {
+function unknown({ op, name, outputs }: Node, what: string) {
   return { why: `${op} in ${name || outputs[0]} ${what}` };
 }
 

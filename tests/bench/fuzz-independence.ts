@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readOnnx } from '../../model/graph/onnx';
-import { rowAxis } from '../../model/independence/known';
+import { rowAxis } from '../../model/independence/rules';
 import { type Fact, followRows } from '../../model/independence/walk';
 import { isRows } from '../../model/observed';
 import { sizeOf } from '../../model/values/tensor';

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { Tensor } from 'onnxruntime-node';
 import { readOnnx } from '../../../model/graph/onnx';
 import { integerField, messageField } from '../../../model/graph/protobuf';
-import { type Known as Proved, rowAxis } from '../../../model/independence/known';
+import { type Known as Proved, rowAxis } from '../../../model/independence/rules';
 import { followRows } from '../../../model/independence/walk';
 import { sizeOf } from '../../../model/values/tensor';
 import { makersFor, operatorNames, sinceOf } from './operators';
