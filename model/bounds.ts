@@ -19,9 +19,8 @@ export function boundedBytes(runs: readonly Tensor[][], signature: Signature): n
 
 /** Throws BadInput for an answer of too many bytes. */
 export function checkAnswerBytes(bytes: number): void {
-  if (bytes > mostAnswerBytes) {
+  if (bytes > mostAnswerBytes)
     throw new BadInput('the answer would be larger than 256 MB: send fewer or shorter rows per request');
-  }
 }
 
 /** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */

@@ -2,6 +2,7 @@ import { BootError } from './errors';
 import { fetchesOf } from './graph/edits';
 import { findCategories, findEmptyAxes, findWords } from './graph/inputs';
 import type { OnnxFile } from './graph/onnx';
+import type { ModelOptions } from './model';
 import { unservable } from './runtime/faults';
 import type { Runner } from './runtime/session';
 import { type Input, instanceDims, type Kind, showDims, wrappers } from './signature';
@@ -10,11 +11,7 @@ import { isElementType } from './values/elements';
 export type Declared = ReturnType<typeof readDeclared>;
 
 /** What a model's file declares and its user chose. Throws BootError for what cannot be served, or does not fit the model. */
-export function readDeclared(
-  runner: Pick<Runner, 'inputs' | 'outputs'>,
-  file: OnnxFile,
-  options: { outputs?: readonly string[]; features?: readonly string[] },
-) {
+export function readDeclared(runner: Runner, file: OnnxFile, options: ModelOptions) {
   const { path, metadata } = file;
   const odd = [...runner.inputs, ...runner.outputs].find((one) => one.isTensor && !isElementType(one.type));
   if (odd) throw new BootError(`${path}: ${odd.name} is ${unservable}`);
@@ -26,9 +23,7 @@ export function readDeclared(
     const { name } = value;
     if (value.isTensor && isElementType(value.type))
       return { name, type: value.type, dims: value.shape, missingText, emptyAxes: emptyAxes.get(name) };
-    throw new BootError(
-      `${path}: the input ${name} is not a tensor, which cannot be sent: export the model with tensors of float, int, bool or string.`,
-    );
+    throw new BootError(`${path}: the input ${name} is not a tensor: export the model with tensors only.`);
   });
 
   const outputs = fetchesOf(file).flatMap(({ name, tensor, labels }) => {
@@ -40,20 +35,16 @@ export function readDeclared(
     notes.push(`the output ${name} is a sequence or a map and is left out`);
     return [];
   });
-  if (outputs.length === 0) {
+  if (outputs.length === 0)
     throw new BootError(`${path} has no output that can be served: export it with a tensor as output.`);
-  }
   const outputNames = outputs.map(({ name }) => name);
 
   /** What the user chose or, where it fits, what the metadata say, which may be somebody else's. */
-  const choose = (
-    key: 'features' | 'outputs',
-    whyUnfit: (names: readonly string[]) => string | undefined,
-  ): readonly string[] | undefined => {
+  const choose = (key: 'features' | 'outputs', whyNot: (names: readonly string[]) => string | undefined) => {
     const names = options[key] ?? namesIn(metadata.get(key) ?? '');
     if (!names) return undefined;
     const twice = names.find((name, i) => names.indexOf(name) !== i);
-    const misfit = twice === undefined ? whyUnfit(names) : `names ${twice} twice`;
+    const misfit = twice === undefined ? whyNot(names) : `names ${twice} twice`;
     const fault = names.length > 0 ? misfit : `names no ${key}`;
     if (fault === undefined) return names;
     if (options[key]) throw new BootError(`${key.toUpperCase()} ${fault}.`);
@@ -80,7 +71,6 @@ export function readDeclared(
   };
 }
 
-/** The kind by the first dimensions, whatever their names. */
 function declaredKind(inputs: readonly Input[]): Kind {
   const first = inputs.map(({ dims }) => dims[0]);
   if (inputs.length === 0) return 'unbatched';

@@ -4,10 +4,7 @@ import { BootError } from './errors';
 import { type LoadedModel, loadModel, type Model, type ModelOptions } from './model';
 
 /** Loads the models of files and, by name, of folders. Throws BootError for an empty one, or options that are for one model. */
-export async function loadModels(
-  paths: readonly string[],
-  options: ModelOptions = {},
-): Promise<LoadedModel[]> {
+export async function loadModels(paths: readonly string[], options: ModelOptions = {}) {
   const files = paths.flatMap(filesOf);
   const { name, features, outputs } = options;
   for (const [variable, value] of Object.entries({ MODEL_NAME: name, FEATURES: features, OUTPUTS: outputs }))

@@ -13,10 +13,7 @@ export async function startThread(source: Source): Promise<Runner> {
 }
 
 /** Runs a model on a thread, which is started when first needed and after one that died, whose run rejects. */
-export function threadFor(
-  source: Source,
-  thread?: Awaited<ReturnType<typeof start>>,
-): Pick<Runner, 'run' | 'close'> {
+export function threadFor(source: Source, thread?: Thread): Pick<Runner, 'run' | 'close'> {
   let last: Promise<unknown> = Promise.resolve();
   return {
     // One before, for which nobody waits any more, may still be going on: it is answered first.
@@ -32,6 +29,8 @@ export function threadFor(
     close: () => last.then(async () => void (await thread?.worker.terminate())),
   };
 }
+
+type Thread = Awaited<ReturnType<typeof start>>;
 
 /** A thread with its model loaded; `reply` gives what it says next, or rejects with its error, or where it ends before. */
 async function start(source: Source) {
