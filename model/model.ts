@@ -7,7 +7,7 @@ import { editsFor } from './graph/edits';
 import { readOnnx } from './graph/onnx';
 import { observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
-import { inlineRunner, mayRunInline } from './runtime/inline';
+import { inline, mayRunInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
 import { startThread } from './runtime/thread';
 import { Sampler } from './samples';
@@ -70,7 +70,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
     const fetches = declared.outputs.map(({ tensor }) => tensor);
     const sampler = new Sampler(declared, (feeds) => runner.run(feeds, fetches));
     const { signature, notes, maxShared } = await observe(sampler, file, declared, maxBatch);
-    const placed = mayBeInline ? await inlineRunner(runner, source, sampler, maxBatch) : runner;
+    const placed = mayBeInline ? await inline(runner, source, sampler, maxBatch) : runner;
     const { name = basename(path).replace(/\.onnx$/i, '') } = options;
     return serveRunner(placed, fetches, { name, path, signature, notes }, maxShared);
   } catch (error) {

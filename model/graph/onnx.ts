@@ -3,8 +3,7 @@ import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
 import { Message } from './protobuf';
 
-// A model file as plain data. Nothing here judges it. The numbers are those of the fields in
-// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
+// The numbers are those of the fields in https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 
 /** A model file, without the values of its large tensors. */
 export type OnnxFile = ReturnType<typeof readOnnx>;

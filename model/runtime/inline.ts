@@ -26,12 +26,7 @@ export function mayRunInline(file: OnnxFile): boolean {
 }
 
 /** Keeps runs here that are no larger than quick ones of made-up rows: crossing to a thread costs a tiny model as much. */
-export async function inlineRunner(
-  here: Runner,
-  source: Source,
-  sampler: Sampler,
-  rows: number,
-): Promise<Runner> {
+export async function inline(here: Runner, source: Source, sampler: Sampler, rows: number): Promise<Runner> {
   // An encoder may refuse a text that it does not know. One row first: many of a slow model would take long.
   const alone = (await sampler.best(1, longText)) ?? (await sampler.best(1));
   const together = alone && alone.ms <= quickMs ? await sampler.best(rows, alone.size) : undefined;
