@@ -19,25 +19,19 @@ export class Mixes extends Error {}
 /** An operand that is left out. */
 export const omitted: Known = { shape: [], integers: [] };
 
-/** A node whose operands are known. */
-export class Call {
-  constructor(
-    readonly node: Node,
-    readonly operands: readonly Known[],
-  ) {}
+type Call = { readonly node: Node; readonly operands: readonly Known[] };
 
-  int(name: string, otherwise: number): number {
-    return this.node.attributes.get(name)?.i ?? otherwise;
-  }
+function int({ node }: Call, name: string, otherwise: number): number {
+  return node.attributes.get(name)?.i ?? otherwise;
+}
 
-  /** Those of an attribute, which the runtime loads in versions that have it only, or of an operand; none if left out. */
-  integers(name: string, place = 1): readonly number[] {
-    const attribute = this.node.attributes.get(name);
-    if (attribute) return attribute.ints.map(Number);
-    const { integers } = this.operands[place] ?? omitted;
-    if (!integers) throw new Mixes('takes its places from what is computed');
-    return integers;
-  }
+/** Those of an attribute, which the runtime loads in versions that have it only, or of an operand; none if left out. */
+function integersOf({ node, operands }: Call, name: string, place = 1): readonly number[] {
+  const attribute = node.attributes.get(name);
+  if (attribute) return attribute.ints.map(Number);
+  const { integers } = operands[place] ?? omitted;
+  if (!integers) throw new Mixes('takes its places from what is computed');
+  return integers;
 }
 
 /** Other values, made along some axes that are not the rows'; where others are given, these stand in the place of each. */
@@ -67,7 +61,7 @@ const axesFrom = (x: Known, axis: number) => [...x.shape.keys()].slice(axis);
 
 /** Goes over the axes from one on, or over that alone; scale and bias, which may be as large as `x`, are aligned with it. */
 const normalize: Rule = (x, call) => {
-  const axis = call.int('axis', x.shape.length > 1 ? 1 : -1);
+  const axis = int(call, 'axis', x.shape.length > 1 ? 1 : -1);
   return broadcast([alongAxes(x, axesFrom(x, axis)), ...call.operands.slice(1)]);
 };
 
@@ -78,7 +72,7 @@ function collapse(x: Known, axes: readonly number[], keepdims: number): Known {
 }
 
 const unsqueeze: Rule = ({ shape }, call) => {
-  const axes = call.integers('axes');
+  const axes = integersOf(call, 'axes');
   const places = Array.from({ length: shape.length + axes.length }, (_, place) => place);
   const old = places.filter((place) => !axes.includes(place) && !axes.includes(place - places.length));
   return { shape: places.map((place) => shape[old.indexOf(place)] ?? 1) };
@@ -97,10 +91,10 @@ function knownLength(length = Number.NaN): number {
 
 /** Parts of given lengths, or else all of one length. */
 const split: Rule = (x, call) => {
-  const axis = call.int('axis', 0);
+  const axis = int(call, 'axis', 0);
   const { outputs } = call.node;
   const equal = knownLength(x.shape.at(axis)) / outputs.length;
-  const lengths = call.integers('split');
+  const lengths = integersOf(call, 'split');
   return outputs.map((_, i) => alongAxes(x, [axis], [knownLength(lengths.length > 0 ? lengths[i] : equal)]));
 };
 
@@ -109,7 +103,7 @@ const endless = 1e9;
 
 const slice: Rule = (x, call) => {
   const [starts, ends, given, steps] = ['starts', 'ends', 'axes', 'steps'].map((name, i) =>
-    call.integers(name, i + 1),
+    integersOf(call, name, i + 1),
   );
   const axes = given.length > 0 ? given : [...starts.keys()];
   if (steps.some((step) => step !== 1)) throw new Mixes('leaves entries out, or turns them round');
@@ -136,8 +130,8 @@ function regroup(x: Known, target: readonly number[]): Known {
 }
 
 const reshape: Rule = (x, call) => {
-  const target = call.integers('shape');
-  if (target.includes(0) && call.int('allowzero', 0) !== 0) throw new Mixes('makes an empty tensor');
+  const target = integersOf(call, 'shape');
+  if (target.includes(0) && int(call, 'allowzero', 0) !== 0) throw new Mixes('makes an empty tensor');
   return regroup(x, target);
 };
 
@@ -173,7 +167,7 @@ function multiply(a: Known, b: Known): Known {
 const gemm: Rule = (a, call) => {
   const [, b, ...c] = call.operands;
   if (a.shape.length !== 2 || b.shape.length !== 2) throw new Mixes('takes no matrix');
-  const turned = (x: Known, flag: string) => (call.int(flag, 0) === 0 ? x : { shape: x.shape.toReversed() });
+  const turned = (x: Known, flag: string) => (int(call, flag, 0) === 0 ? x : { shape: x.shape.toReversed() });
   return broadcast([multiply(turned(a, 'transA'), turned(b, 'transB')), ...c]);
 };
 
@@ -206,10 +200,10 @@ const constant: Rule = (_, { node: { attributes } }) => {
 /** Operators that take rows as their first operand alone. */
 const ofOne: readonly [rule: Rule, operators: string][] = [
   [constant, 'Constant'],
-  [(_, call) => ({ shape: call.integers('shape', 0) }), 'ConstantOfShape'],
+  [(_, call) => ({ shape: integersOf(call, 'shape', 0) }), 'ConstantOfShape'],
   [(x) => x, 'Identity'],
   [normalize, 'Hardmax LayerNormalization LogSoftmax LpNormalization RMSNormalization Softmax'],
-  [(x, call) => alongAxes(x, [call.integers('axis')[0]]), 'CumSum'],
+  [(x, call) => alongAxes(x, [integersOf(call, 'axis')[0]]), 'CumSum'],
   // Of images and the like, which the first axis counts. MaxPool's second output, which counts over all, is not given.
   [
     (x) => alongAxes(x, axesFrom(x, 1), [Number.NaN]),
@@ -217,22 +211,22 @@ const ofOne: readonly [rule: Rule, operators: string][] = [
     LpPool MaxPool`,
   ],
   [
-    (x, call) => collapse(x, call.integers('axes'), call.int('keepdims', 1)),
+    (x, call) => collapse(x, integersOf(call, 'axes'), int(call, 'keepdims', 1)),
     'ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare',
   ],
-  [(x, call) => collapse(x, [call.int('axis', 0)], call.int('keepdims', 1)), 'ArgMax ArgMin'],
-  [(x, call) => collapse(x, call.integers('axes'), 0), 'Squeeze'],
+  [(x, call) => collapse(x, [int(call, 'axis', 0)], int(call, 'keepdims', 1)), 'ArgMax ArgMin'],
+  [(x, call) => collapse(x, integersOf(call, 'axes'), 0), 'Squeeze'],
   [split, 'Split'],
   [unsqueeze, 'Unsqueeze'],
   [transpose, 'Transpose'],
   [slice, 'Slice'],
   [reshape, 'Reshape'],
   // At another axis than that behind the first, it is not followed.
-  [(x, call) => regroup(x, call.int('axis', 1) === 1 ? [0, -1] : [Number.NaN, Number.NaN]), 'Flatten'],
+  [(x, call) => regroup(x, int(call, 'axis', 1) === 1 ? [0, -1] : [Number.NaN, Number.NaN]), 'Flatten'],
   [(x) => alongAxes(ofRank(2, x), []), 'ml.Binarizer ml.Imputer ml.Normalizer ml.Scaler'],
   [classify, 'ml.LinearClassifier ml.SVMClassifier ml.TreeEnsembleClassifier'],
   [
-    (x, call) => alongAxes(ofRank(2, x), [1], [call.int('targets', call.int('n_targets', 1))]),
+    (x, call) => alongAxes(ofRank(2, x), [1], [int(call, 'targets', int(call, 'n_targets', 1))]),
     'ml.LinearRegressor ml.SVMRegressor ml.TreeEnsemble ml.TreeEnsembleRegressor',
   ],
   [encode, 'ml.OneHotEncoder'],
@@ -251,10 +245,10 @@ const ofSeveral: typeof ofOne = [
     Sign Sin Sinh Softplus Softsign Sqrt StringConcat Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor ml.CategoryMapper
     ml.LabelEncoder`,
   ],
-  [(_, call) => join(call.operands, call.int('axis', 1)), 'Concat'],
+  [(_, call) => join(call.operands, int(call, 'axis', 1)), 'Concat'],
   [(a, { operands: [, b] }) => multiply(a, b), 'MatMul'],
   [gemm, 'Gemm'],
-  [(data, call) => pick(data, call.operands[1], call.int('axis', 0)), 'Gather'],
+  [(data, call) => pick(data, call.operands[1], int(call, 'axis', 0)), 'Gather'],
   [arrayFeatureExtractor, 'ml.ArrayFeatureExtractor'],
   // It may cut its operands, or fill them up.
   [(_, { operands }) => alongAxes(ofRank(2, join(operands, 1)), [1], [Number.NaN]), 'ml.FeatureVectorizer'],

@@ -1,6 +1,6 @@
 import { mostStrings, type Node, type OnnxFile } from '../graph/onnx';
 import type { Input } from '../signature';
-import { Call, hasRows, type Known, Mixes, omitted, rules, takeSeveral } from './rules';
+import { hasRows, type Known, Mixes, omitted, rules, takeSeveral } from './rules';
 
 /** What is known of a tensor, or why nothing is. It may be loose: its length follows the values, as that of a list of hits. */
 export type Fact = Known | { readonly why: string; readonly isLoose?: boolean };
@@ -58,7 +58,7 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   try {
     const [x = omitted, ...others] = known;
     if (others.some(hasRows) && !takeSeveral.includes(name)) throw new Mixes('takes rows beside rows');
-    const outputs = [rule(x, new Call(node, known))].flat();
+    const outputs = [rule(x, { node, operands: known })].flat();
     for (const { shape } of outputs) {
       // Of an empty tensor, the runtime's reductions and others give other shapes than are documented.
       if (!isConstant && shape.includes(0)) throw new Mixes('gives an empty tensor');
