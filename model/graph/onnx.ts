@@ -138,8 +138,6 @@ function readTensor(tensor: Message) {
     dims,
     /** The values of a small tensor of int32 or int64. */
     integers: integers?.length === sizeOf(dims) ? integers : undefined,
-    /** The file that holds its values, where that is another. */
-    location: readTexts(tensor.messages(13)).get('location'),
   };
 }
 

@@ -16,10 +16,9 @@ const slow =
 /** Whether a model is small, and neither values nor open lengths decide how much it computes for a row. */
 export function mayRunInline(file: OnnxFile): boolean {
   const { graph, size } = file;
-  const external = graph.initializers.filter(({ location }) => location !== undefined);
-  // As if they were all float32.
-  const bytes = external.reduce((sum, { dims }) => sum + 4 * sizeOf(dims), size);
-  if (bytes > inlineModelBytes) return false;
+  // Weights may be in another file: as if they were all float32.
+  const weights = graph.initializers.reduce((sum, { dims }) => sum + 4 * sizeOf(dims), 0);
+  if (Math.max(size, weights) > inlineModelBytes) return false;
   // Of an unknown rank, all lengths are open.
   const lengths = graph.inputs.flatMap(({ dims: [, ...row] = [-1, -1] }) => row);
   return lengths.every((length) => length >= 0) && ![...allNodes(file)].some(({ op }) => slow.test(op));
