@@ -15,10 +15,7 @@ const mostRunBytes = 1 << 19;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/**
- * The queue before a model, which does one run at a time. When a run ends, the first that waits goes next and, where
- * requests share runs, those behind it that fit with it. A lone request never waits for others.
- */
+/** The queue before a model: one run at a time, of the first that waits and, where runs are shared, of those behind it that fit. */
 export class Batcher {
   private queue: Entry[] = [];
   /** While there is something to run. */
@@ -91,7 +88,6 @@ export class Batcher {
     this.loop = undefined;
   }
 
-  /** The first that waits, if there still is one, and, where runs are shared, those behind it that fit the same run. */
   private dequeue(): Entry[] {
     this.sweep();
     if (this.maxBatch === 1) return this.queue.splice(0, 1);

@@ -23,7 +23,6 @@ export function checkAnswerBytes(bytes: number): void {
     throw new BadInput('the answer would be larger than 256 MB: send fewer or shorter rows per request');
 }
 
-/** Bytes of the outputs as far as they follow from the shapes, by the names of open dimensions. */
 function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
   let bytes = 0;
   for (const { type, dims, batch } of outputs) {

@@ -20,10 +20,8 @@ export class BadInput extends Error {
 
 /** `age[2]`, `image[0][3][1]`, `instances[2].age`; of the whole, `the body`. */
 export function showPath(path: Path): string {
-  const steps = path.map((step, i) =>
-    typeof step === 'number' ? `[${step}]` : `${i > 0 ? '.' : ''}${step}`,
-  );
-  return steps.join('') || 'the body';
+  const steps = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`));
+  return steps.join('').replace(/^\./, '') || 'the body';
 }
 
 /** What a value is, for a message that must not repeat it. */

@@ -3,10 +3,7 @@ import type { ElementType } from './values/elements';
 /** A declared length, or the name of an open one ('' where it has none). */
 export type Dim = number | string;
 
-/**
- * What an instance is. Batched: a row of every input, whose first dimension is open. Single: the inputs, whose
- * first dimension is fixed at 1. Unbatched: the full value of every input.
- */
+/** An instance is a row, where first dimensions are open (batched) or fixed at 1 (single), else the full value of every input. */
 export type Kind = 'batched' | 'single' | 'unbatched';
 
 export interface Input {
