@@ -81,7 +81,7 @@ function readModel(model: Message) {
     irVersion: model.integer(1),
     graph: readGraph(graph),
     opsets: model.messages(8).map((opset) => ({ domain: opset.text(1), version: opset.integer(2) })),
-    metadata: readTexts(model.messages(14)),
+    metadata: new Map(model.messages(14).map((entry) => [entry.text(1), entry.text(2)])),
     functions: model.messages(25).map((one) => {
       return { name: one.text(1), nodes: one.messages(7).map(readNode), domain: one.text(10) };
     }),
@@ -150,8 +150,4 @@ function readValueInfo(value: Message) {
     dims: lengths?.map((length) => Number(length.integers(1).at(-1) ?? -1)),
     field: value.field,
   };
-}
-
-function readTexts(entries: readonly Message[]): Map<string, string> {
-  return new Map(entries.map((entry) => [entry.text(1), entry.text(2)]));
 }
