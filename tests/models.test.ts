@@ -402,6 +402,18 @@ describe('files written for a test', () => {
   });
 
   test.each([
+    ['a Git LFS pointer', pointer, 'git lfs pull'],
+    ['a web page longer than they are', page.repeat(100), 'download'],
+  ])('weights that are %s do not boot: one line says what to do', async (_what, bytes, remedy) => {
+    write('external.onnx.data', bytes);
+    const path = write('odd.onnx', readFileSync(modelPath('external')));
+    const error = await openModel(path).catch((error) => error);
+    expect(error).toBeInstanceOf(BootError);
+    expect(error.message).toContain('external.onnx.data');
+    expect(error.message).toContain(remedy);
+  });
+
+  test.each([
     ['empty', '', 'empty'],
     ['text', 'not a model', ''],
     ['JSON', '{"a": 1}', ''],

@@ -1,4 +1,5 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { BootError } from '../errors';
 import { sizeOf } from '../values/tensor';
 import { Message } from './protobuf';
@@ -17,6 +18,9 @@ export const mostIntegers = 10_000;
 export const mostStrings = 100_000;
 /** Larger tensors hold weights. */
 const smallTensorBytes = 4096;
+
+/** Linux reads no more at once: https://man7.org/linux/man-pages/man2/read.2.html */
+const maxBytes = 0x7ffff000;
 
 /** What else a file is, by its first bytes as text or in hexadecimal digits, and what to do. */
 const formats: [RegExp, string][] = [
@@ -41,23 +45,36 @@ export function readOnnx(path: string) {
   const bytes = readBytes(path);
   try {
     const whole = { number: 0, start: 0, from: 0, to: bytes.length };
-    return { path, size: bytes.length, changed: stat.mtimeMs, ...readModel(new Message(bytes, [whole])) };
+    const model = readModel(new Message(bytes, [whole]));
+    checkWeights(path, model.graph);
+    return { path, size: bytes.length, changed: stat.mtimeMs, ...model };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     const beginning = bytes.subarray(0, 64);
-    const forms = [beginning.toString(), `0x${beginning.toString('hex')}`];
-    const format = formats.find(([pattern]) => forms.some((form) => pattern.test(form)));
-    throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format[1]}` : ''}.`);
+    const format = formatOf(beginning.toString()) ?? formatOf(`0x${beginning.toString('hex')}`);
+    throw new BootError(`${path} is not an ONNX model${format ? `: it is ${format}` : ''}.`);
   } finally {
     // Before the runtime loads the model: else one of 300 MB makes the boot's peak 975 MB in place of 676.
     bytes.buffer.transfer?.(0);
   }
 }
 
-/** The bytes of a file, as many as protobuf allows, with room behind them. Throws RangeError where it ends early. */
-export function readBytes(path: string, room = 0): Buffer<ArrayBuffer> {
-  // Linux reads no more at once: https://man7.org/linux/man-pages/man2/read.2.html
-  const size = Math.min(statSync(path).size, 0x7ffff000);
+function formatOf(beginning: string): string | undefined {
+  return formats.find(([pattern]) => pattern.test(beginning))?.[1];
+}
+
+/** Throws BootError where a text stands in place of weights in a file of their own: it would be read as numbers. */
+function checkWeights(path: string, { initializers }: Graph): void {
+  for (const location of new Set(initializers.flatMap(({ location }) => location ?? []))) {
+    const file = join(dirname(path), location);
+    const format = existsSync(file) ? formatOf(readBytes(file, 0, 64).toString()) : undefined;
+    if (format) throw new BootError(`${path}: its weights, ${location}, are ${format}.`);
+  }
+}
+
+/** The first bytes of a file, as many as protobuf allows, with room behind them. Throws RangeError where it ends early. */
+export function readBytes(path: string, room = 0, most = maxBytes): Buffer<ArrayBuffer> {
+  const size = Math.min(statSync(path).size, most);
   const bytes = Buffer.allocUnsafeSlow(size + room);
   const file = openSync(path, 'r');
   const read = readSync(file, bytes, 0, size, 0);
@@ -81,7 +98,7 @@ function readModel(model: Message) {
     irVersion: model.integer(1),
     graph: readGraph(graph),
     opsets: model.messages(8).map((opset) => ({ domain: opset.text(1), version: opset.integer(2) })),
-    metadata: new Map(model.messages(14).map((entry) => [entry.text(1), entry.text(2)])),
+    metadata: textsOf(model.messages(14)),
     functions: model.messages(25).map((one) => {
       return { name: one.text(1), nodes: one.messages(7).map(readNode), domain: one.text(10) };
     }),
@@ -138,7 +155,13 @@ function readTensor(tensor: Message) {
     dims,
     /** The values of a small tensor of int32 or int64. */
     integers: integers?.length === sizeOf(dims) ? integers : undefined,
+    /** The file that holds its values, where that is another. */
+    location: textsOf(tensor.messages(13)).get('location'),
   };
+}
+
+function textsOf(entries: readonly Message[]): Map<string, string> {
+  return new Map(entries.map((entry) => [entry.text(1), entry.text(2)]));
 }
 
 /** No dimensions where its rank is unknown, or it is not a tensor. */
