@@ -1,16 +1,14 @@
 import type { Express, Request, RequestHandler } from 'express';
-import { BadInput } from '../model/errors';
 import type { Model } from '../model/model';
 import { bytesOfColumns } from '../model/values/column';
-import type { Dialect, Query } from './dialects/dialect';
+import type { Dialect } from './dialects/dialect';
 import { readForm } from './dialects/forms';
 import { inferMetadata, modelStatus, servingMetadata } from './dialects/metadata';
 import { flask, mlflow, tensorflow } from './dialects/replies';
 import { rethrowInBody } from './dialects/rows';
 import { exampleOf, hintFor } from './dialects/usage';
-import { jsonOf, takeBytes } from './http/body';
+import { takeBody } from './http/body';
 import { HttpError } from './http/errors';
-import { parseJson } from './http/json-reader';
 import { send, sendJson, sendText } from './http/send';
 
 /** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
@@ -19,7 +17,8 @@ const answer =
   (req, res) => {
     const { model, pending } = res.locals;
     // The columns are not kept while the model runs: a body may be large.
-    const { columns, ...query } = readQuery(req, model); // parses JSON,
+    const { json, binary } = takeBody(req, model.signature); // parses JSON,
+    const { columns, ...query } = readForm(json, model.signature, binary);
     return model
       .predict(columns, pending?.signal) // runs the model,
       .then(
@@ -27,17 +26,6 @@ const answer =
         (error) => rethrowInBody(error, query, model.signature),
       );
   };
-
-/** What a body asks; of Triton's binary tensor data, a header says how many bytes are JSON. Throws BadInput or HttpError. */
-function readQuery(req: Request, { signature }: Model): Query {
-  const header = req.headers['inference-header-content-length'];
-  if (typeof header !== 'string') return readForm(jsonOf(req, signature), signature);
-  const bytes = takeBytes(req);
-  const length = /^\d{1,15}$/.test(header) ? Number(header) : Number.POSITIVE_INFINITY;
-  if (length > bytes.length)
-    throw new BadInput(`Inference-Header-Content-Length must be a number up to the body's ${bytes.length}`);
-  return readForm(parseJson(bytes.subarray(0, length), signature), signature, bytes.subarray(length));
-}
 
 /** Every path with its methods; those of other servers' clients lead to the same handlers. */
 export function predictRoutes(

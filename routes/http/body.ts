@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import bodyParser from 'body-parser';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { BadInput } from '../../model/errors';
 import type { Signature } from '../../model/signature';
 import { HttpError, tooLarge } from './errors';
@@ -21,33 +21,37 @@ export function readBody(limit: number): RequestHandler {
     raw(req, res, (error) => {
       if (error) return next(error.type === 'entity.too.large' ? tooLarge(limit) : error);
       if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
-      last = last.then(() => takeTurn(res, next)).catch(next);
+      const { pending } = res.locals;
+      last = last.then(async () => {
+        // Others are answered in between.
+        await nextTurn();
+        await pending?.waitForRoom();
+        next(pending?.signal.reason);
+      });
     });
   };
 }
 
-/** Goes on in another turn of the event loop, so that others are answered in between; with the reason where it is aborted. */
-async function takeTurn({ locals: { pending } }: Response, next: NextFunction): Promise<void> {
-  await nextTurn();
-  await pending?.waitForRoom();
-  next(pending?.signal.reason);
-}
-
-/** The JSON of a body; one that somebody has parsed already is taken as it is. Throws BadInput or HttpError. */
-export function jsonOf(req: Request, signature: Signature): unknown {
-  const isParsed = req.body !== undefined && typeof req.body !== 'string' && !Buffer.isBuffer(req.body);
-  if (!isParsed) return parseJson(takeBytes(req), signature);
-  if (!req.is(['urlencoded', 'multipart'])) return req.body;
-  throw new BadInput('the body was read as a form: send JSON with Content-Type: application/json');
-}
-
-/** Takes the bytes of a body from its request, so that nothing keeps them. Throws HttpError for a charset that is not JSON's. */
-export function takeBytes(req: Request): Buffer {
-  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(req.headers['content-type'] ?? '')?.[1];
+/**
+ * Takes a body from its request, so that nothing keeps it: its JSON and, where a header says how many bytes are JSON, the
+ * others, Triton's binary tensor data. What somebody has parsed already is JSON. Throws BadInput or HttpError.
+ */
+export function takeBody(req: Request, signature: Signature): { json: unknown; binary?: Buffer } {
+  const { body, headers } = req;
+  req.body = undefined;
+  const bytes = typeof body === 'string' || body === undefined ? Buffer.from(body ?? '') : body;
+  if (!Buffer.isBuffer(bytes)) {
+    if (!req.is(['urlencoded', 'multipart'])) return { json: body };
+    throw new BadInput('the body was read as a form: send JSON with Content-Type: application/json');
+  }
+  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(headers['content-type'] ?? '')?.[1];
   if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
     throw new HttpError(415, 'the charset is not supported: JSON is UTF-8');
   }
-  const { body } = req;
-  req.body = undefined;
-  return Buffer.isBuffer(body) ? body : Buffer.from(typeof body === 'string' ? body : '');
+  const header = headers['inference-header-content-length'];
+  if (header === undefined) return { json: parseJson(bytes, signature) };
+  const length = /^\d{1,15}$/.test(String(header)) ? Number(header) : Number.POSITIVE_INFINITY;
+  if (length > bytes.length)
+    throw new BadInput(`Inference-Header-Content-Length must be a number up to the body's ${bytes.length}`);
+  return { json: parseJson(bytes.subarray(0, length), signature), binary: bytes.subarray(length) };
 }
