@@ -2,7 +2,7 @@ import { totalmem } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestHandler, Response } from 'express';
 import type { Model } from '../../model/model';
-import { answerError, HttpError, tooLarge } from './errors';
+import { HttpError, sendError, tooLarge } from './errors';
 import type { Options } from './options';
 import { isArriving, onceClosed } from './send';
 
@@ -124,7 +124,7 @@ export class PendingRequest {
   /** Answers in place of the handler, whatever that does with the signal. */
   private refuse(error: HttpError): void {
     this.controller.abort(error);
-    if (!this.res.headersSent) answerError(this.res, error);
+    if (!this.res.headersSent) sendError(error, this.res.req, this.res);
   }
 
   private end(): void {

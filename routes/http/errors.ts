@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import { messageOf, RunError } from '../../model/errors';
 import { hintFor } from '../dialects/usage';
 import { logError } from './log-lines';
@@ -32,10 +32,8 @@ export const notFound: RequestHandler = (req, res) => {
   throw new HttpError(404, `nothing is served at this path: use POST ${req.baseUrl}/predict`);
 };
 
-export const sendError: ErrorRequestHandler = (error, _req, res, _next) => answerError(res, error);
-
 /** Ends a reply with an error; what is not the caller's is logged whole. Does nothing where it has ended, or nobody waits. */
-export function answerError(res: Response, error: unknown): void {
+export function sendError(error: unknown, _req: Request, res: Response, _next?: NextFunction): void {
   if (res.writableEnded || res.req.socket.destroyed) return;
   const { status, message, isOurs } = translate(error);
   const { id } = res.locals;
@@ -54,24 +52,22 @@ export function answerError(res: Response, error: unknown): void {
 
 /** What the caller is told: of what is our fault, no more than that it happened. */
 function translate(error: unknown): { status: number; message: string; isOurs?: true } {
-  const { status, expose }: Record<string, unknown> = Object(error);
+  const { status, expose, type, message, errno, syscall }: Record<string, unknown> = Object(error);
   const isStatus = typeof status === 'number' && status >= 400 && status < 600;
-  if (isStatus && (expose === true || (expose !== false && status < 500))) {
-    return { status, message: wordsFor(error, status) };
+  if (!isStatus || !(expose ?? status < 500)) {
+    const failure = error instanceof RunError ? 'the model failed' : 'internal error';
+    return { status: isStatus ? status : 500, message: failure, isOurs: true };
   }
-  const message = error instanceof RunError ? 'the model failed' : 'internal error';
-  return { status: isStatus ? status : 500, message, isOurs: true };
-}
-
-/** The message of an error; ours where that of a package may repeat the body, or says little. */
-function wordsFor(error: unknown, status: number): string {
-  const { type, message, errno, syscall }: Record<string, unknown> = Object(error);
-  if (type === 'entity.parse.failed') return 'the body is not JSON';
+  // A parser's message repeats the body.
+  if (type === 'entity.parse.failed') return { status, message: 'the body is not JSON' };
   if (type === 'encoding.unsupported') {
-    return 'the Content-Encoding is not supported; gzip, deflate and br are';
+    return { status, message: 'the Content-Encoding is not supported; gzip, deflate and br are' };
   }
   // zlib's errors have a number but, unlike those of the system, no call.
-  if (errno !== undefined && syscall === undefined) return 'the body cannot be decoded';
+  if (errno !== undefined && syscall === undefined) return { status, message: 'the body cannot be decoded' };
   // An object without a message is not shown: it may hold anything.
-  return typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused');
+  return {
+    status,
+    message: typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused'),
+  };
 }
