@@ -52,7 +52,7 @@ export function sendError(error: unknown, _req: Request, res: Response, _next?: 
 
 /** What the caller is told: of what is our fault, no more than that it happened. */
 function translate(error: unknown): { status: number; message: string; isOurs?: true } {
-  const { status, expose, type, message, errno, syscall }: Record<string, unknown> = Object(error);
+  const { status, expose, type, message }: Record<string, unknown> = Object(error);
   const isStatus = typeof status === 'number' && status >= 400 && status < 600;
   if (!isStatus || !(expose ?? status < 500)) {
     const failure = error instanceof RunError ? 'the model failed' : 'internal error';
@@ -60,11 +60,6 @@ function translate(error: unknown): { status: number; message: string; isOurs?: 
   }
   // A parser's message repeats the body.
   if (type === 'entity.parse.failed') return { status, message: 'the body is not JSON' };
-  if (type === 'encoding.unsupported') {
-    return { status, message: 'the Content-Encoding is not supported; gzip, deflate and br are' };
-  }
-  // zlib's errors have a number but, unlike those of the system, no call.
-  if (errno !== undefined && syscall === undefined) return { status, message: 'the body cannot be decoded' };
   // An object without a message is not shown: it may hold anything.
   return {
     status,
