@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { on } from 'node:events';
-import type { RequestHandler, Response } from 'express';
+import type { RequestHandler } from 'express';
 import type * as Prom from 'prom-client';
 import type { Model } from '../../model/model';
 import { HttpError } from './errors';
@@ -33,31 +33,36 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
   });
   const inFlight = new Gauge({ name: 'http_requests_in_flight', help: 'Requests in flight.', registers });
   const run = { labelNames: ['model'], registers };
-  const seconds = new Histogram({
+  const runSeconds = new Histogram({
     ...run,
     name: 'model_run_seconds',
     help: 'Seconds of a run; their count is the number of runs.',
     buckets: runBuckets,
   });
-  const rows = new Histogram({
+  const runRows = new Histogram({
     ...run,
     name: 'model_run_rows',
     help: 'Rows of a run, of one request or of several that share it.',
     buckets: rowBuckets,
   });
   for (const { name: model, status } of models) {
-    seconds.zero({ model });
-    rows.zero({ model });
-    status.watchers.push((length, duration) => {
-      rows.observe({ model }, length);
-      seconds.observe({ model }, duration);
+    runSeconds.zero({ model });
+    runRows.zero({ model });
+    status.watchers.push((rows, seconds) => {
+      runRows.observe({ model }, rows);
+      runSeconds.observe({ model }, seconds);
     });
   }
-  const measure: RequestHandler = (_req, res, next) => {
+  const measure: RequestHandler = (req, res, next) => {
     inFlight.inc();
     onceClosed(res, () => {
       inFlight.dec();
-      requests.observe(labelsOf(res), (performance.now() - res.locals.arrived) / 1000);
+      // As many labels as the app has routes, and Node.js' parser methods: without a route, a path may be anything.
+      const path = String(req.route?.path ?? 'none');
+      // 499 is what nginx calls a client that disconnected.
+      const status = res.headersSent ? res.statusCode : 499;
+      const seconds = (performance.now() - res.locals.arrived) / 1000;
+      requests.observe({ method: req.method, path, status }, seconds);
     });
     next();
   };
@@ -72,16 +77,6 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     sendText(res, 200, registry.contentType, await text);
   };
   return { measure, send };
-}
-
-/** As many labels as the app has routes, and Node.js' parser methods: without a route, a path may be anything. */
-function labelsOf({ req, headersSent, statusCode }: Response) {
-  return {
-    method: req.method,
-    path: String(req.route?.path ?? 'none'),
-    // What nginx calls a client that disconnected.
-    status: String(headersSent ? statusCode : 499),
-  };
 }
 
 /** Adds the default metrics, of the process; not before they are asked for, since their modules are large. */
