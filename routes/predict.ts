@@ -34,12 +34,12 @@ export function predictRoutes(
   { guarded, metrics }: Record<'guarded' | 'metrics', RequestHandler[]>,
 ): void {
   const modelsByName = new Map(models.map((model) => [model.name, model]));
-  const served = `${[...modelsByName.keys()].join(', ')} ${models.length > 1 ? 'are' : 'is'}`;
+  const names = [...modelsByName.keys()];
   const findModel: RequestHandler = ({ params: { name, version = '1' } }, res, next) => {
     const model = name === undefined ? models[0] : modelsByName.get(String(name));
     // A 404 shows how to ask the first.
     res.locals.model = model ?? models[0];
-    if (!model) throw new HttpError(404, `no model has this name: ${served} served`);
+    if (!model) throw new HttpError(404, `no model has this name, only ${names.join(', ')}`);
     // TorchServe calls the first version 1.0.
     if (version !== '1' && version !== '1.0') throw new HttpError(404, `${model.name} has one version, 1`);
     next();
@@ -49,7 +49,7 @@ export function predictRoutes(
     route.all(findModel);
     const methods = Object.keys(handlers) as Method[];
     for (const method of methods) route[method](...(handlers[method] ?? []));
-    const allow = [...methods.flatMap((method) => allowed[method]), 'OPTIONS'].join(', ');
+    const allow = [...methods, ...(handlers.get ? ['head'] : []), 'options'].join(', ').toUpperCase();
     route.all((req, res) => {
       res.setHeader('Allow', allow);
       if (req.method === 'OPTIONS') return sendJson(res, 200, { allow });
@@ -72,7 +72,7 @@ export function predictRoutes(
   });
   serve('/v1/models/:name{/versions/:version}', { get: [sendInfo(modelStatus)] });
   serve('/v1/models/:name{/versions/:version}/metadata', { get: [sendInfo(servingMetadata)] });
-  serve('/v1/models', { get: [sendInfo({ models: [...modelsByName.keys()] })] });
+  serve('/v1/models', { get: [sendInfo({ models: names })] });
 
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   serve('/v2/models/:name{/versions/:version}/infer', { post: predict(flask) });
@@ -92,7 +92,6 @@ export function predictRoutes(
 }
 
 type Method = 'get' | 'post' | 'put';
-const allowed: Record<Method, string[]> = { get: ['GET', 'HEAD'], post: ['POST'], put: ['PUT'] };
 
 /** Encoders of URLs write a colon as %3A, which a path with a literal one does not match. */
 const readColon: RequestHandler = (req, _res, next) => {
