@@ -93,10 +93,8 @@ function readJson(text: string, isExact: boolean): unknown {
     // Each array and object takes a frame of the stack.
     if (error instanceof RangeError) throw new BadInput(nestsTooDeep);
     const at = Number(/at position (\d+)$/.exec(String(error))?.[1]);
-    // A minus that no number follows is the mistake.
-    const place = text[at - 1] === '-' ? at - 1 : at;
-    const hint = hints.find(([look]) => look.test(text.slice(place, place + 200)))?.[1];
-    throw new BadInput(`the body is not JSON at position ${place}${hint ? `: ${hint}` : ''}`);
+    const hint = hints.find(([look]) => look.test(text.slice(at, at + 200)))?.[1];
+    throw new BadInput(`the body is not JSON at position ${at}${hint ? `: ${hint}` : ''}`);
   }
 }
 
@@ -116,6 +114,6 @@ const hints: [RegExp, string][] = [
   [/^$/, 'it ends early'],
   [/^(True|False|None)\b/, "Python's True, False and None are true, false and null in JSON: use json.dumps"],
   [/^'/, 'strings and names take double quotes in JSON: use json.dumps'],
-  [/^[-+]?(nan|inf)/i, 'write NaN, Infinity or -Infinity'],
-  [/^([\w.%+-]+=|--\S+\r?\n)/, 'this is a form: requests.post sends JSON with json=, not with data='],
+  [/^\+?(nan|inf)/i, 'write NaN, Infinity or -Infinity'],
+  [/^([\w.%+-]+=|-\S+\r?\n)/, 'this is a form: requests.post sends JSON with json=, not with data='],
 ];
