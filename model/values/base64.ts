@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** `{"b64": …, "shape"?: …}`: little-endian bytes in a value's place; for a string input, one UTF-8 string. */
 export interface Base64 {
   b64: string;
@@ -16,13 +18,7 @@ export function decodeBase64(text: string): Buffer | undefined {
   return length % 4 !== 1 && bytes.length === Math.floor((length * 3) / 4) ? bytes : undefined;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 /** UTF-8 as a text; undefined where it is not valid UTF-8. */
-export function decodeText(bytes: Uint8Array): string | undefined {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    return undefined;
-  }
+export function decodeText(bytes: Buffer): string | undefined {
+  return isUtf8(bytes) ? bytes.toString() : undefined;
 }

@@ -6,7 +6,7 @@ import type { Tensor } from '../../model/values/tensor';
 // https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
 /** The bytes of each input that has some. */
-export function cutBinary(inputs: Record<string, unknown>[], binary: Uint8Array): (Uint8Array | undefined)[] {
+export function cutBinary(inputs: Record<string, unknown>[], binary: Buffer): (Buffer | undefined)[] {
   let end = 0;
   const chunks = inputs.map(({ parameters, data }, i) => {
     const size = Object(parameters).binary_data_size;
@@ -23,7 +23,7 @@ export function cutBinary(inputs: Record<string, unknown>[], binary: Uint8Array)
 }
 
 /** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */
-export function readTexts(bytes: Uint8Array, place: Path): string[] {
+export function readTexts(bytes: Buffer, place: Path): string[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const texts: string[] = [];
   let at = 0;

@@ -19,7 +19,7 @@ const readers: Record<string, (value: unknown, signature: Signature) => Query> =
 };
 
 /** Reads a body of any form, the first that fits: whole tensors with their values, of rows the keys only. Throws BadInput. */
-export function readForm(json: unknown, signature: Signature, binary?: Uint8Array): Query {
+export function readForm(json: unknown, signature: Signature, binary?: Buffer): Query {
   if (isInferRequest(json)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');
   const wrapper = isObject(json) && readWrapper(json);

@@ -24,7 +24,7 @@ export function isInferRequest(body: unknown): body is InferBody {
 }
 
 /** Reads a request whose tensors lie in the JSON or, in their order, in the bytes behind it. Throws BadInput. */
-export function readInferRequest(body: InferBody, signature: Signature, binary?: Uint8Array): Query {
+export function readInferRequest(body: InferBody, signature: Signature, binary?: Buffer): Query {
   readWrapper(body, ['outputs', 'model_name', 'model_version']);
   const { inputs } = signature;
   const id = body.id ?? undefined;
@@ -33,7 +33,7 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
   // In KServe's documented requests, and of MLServer's codecs, for the one input of any name.
   if (inputs.length === 1 && names.length === 1 && /^input-[01]$/.test(names[0])) names[0] = inputs[0].name;
   const { by, keys } = matchKeys(names, signature, ['inputs']);
-  const chunks = cutBinary(body.inputs, binary ?? new Uint8Array());
+  const chunks = cutBinary(body.inputs, binary ?? Buffer.alloc(0));
   const read = (input: Input, i: number) => {
     const place = names.indexOf(keys[i]);
     return readTensor(body.inputs[place], input, ['inputs', place], chunks[place]);
@@ -42,7 +42,7 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
   return { columns: tensorColumns(by, signature, read), reply: { id, outputs } };
 }
 
-function readTensor(given: Record<string, unknown>, input: Input, at: Path, bytes?: Uint8Array): Tensor {
+function readTensor(given: Record<string, unknown>, input: Input, at: Path, bytes?: Buffer): Tensor {
   const { type, name } = input;
   const { datatype, data } = given;
   const expected = elementOf(type).datatype;
