@@ -1,6 +1,6 @@
 import { BadInput, type Path } from './errors';
 import type { Dim, Input, Signature } from './signature';
-import { elementOf } from './values/elements';
+import { elements } from './values/elements';
 import { bytesIn, sizeOf, type Tensor } from './values/tensor';
 
 const mostAnswerBytes = 256 * 2 ** 20;
@@ -29,7 +29,7 @@ function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): 
     const lengths = dims.map((dim, axis) =>
       axis === 0 && batch ? feeds[0].shape[0] : lengthOf(dim, feeds, inputs),
     );
-    bytes += elementOf(type).bytes * sizeOf(lengths);
+    bytes += elements[type].bytes * sizeOf(lengths);
   }
   return bytes;
 }

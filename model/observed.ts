@@ -4,7 +4,7 @@ import { type Fact, followRows } from './independence/walk';
 import type { SampleRun, Sampler } from './samples';
 import { type Dim, type Input, instanceDims, type Kind, type Output, type Signature } from './signature';
 import { Column } from './values/column';
-import { type ElementType, elementOf } from './values/elements';
+import { type ElementType, elements } from './values/elements';
 import { rowsOf, sameShape, type Tensor } from './values/tensor';
 
 /** Lengths tried for open dimensions: some models fail at 1, as a convolution over open height and width does. */
@@ -95,7 +95,7 @@ const rounding: Partial<Record<ElementType, number>> = { float16: 4e-3, float32:
 
 function isClose(one: Tensor, other: Tensor): boolean {
   if (!sameShape(one.shape, other.shape)) return false;
-  const { get } = elementOf(one.type);
+  const { get } = elements[one.type];
   const [values, others] = [one, other].map(({ data }) => [...data.keys()].map((i) => get(data, i)));
   const sizes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
   const largest = sizes.reduce((most, size) => Math.max(most, size), 0);

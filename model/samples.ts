@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { Declared } from './declared';
 import type { Input } from './signature';
-import { elementOf } from './values/elements';
+import { elements } from './values/elements';
 import { sizeOf, type Tensor } from './values/tensor';
 
 /** A run of made-up rows of these numbers. */
@@ -83,7 +83,7 @@ export class Sampler {
         return (axis === 0 && kind === 'batched') || dim === batch ? rows.length : size;
       });
       if (size > 1 && sizeOf(shape) > mostValues) throw new RangeError('too many values');
-      const element = elementOf(input.type);
+      const element = elements[input.type];
       const data = element.create(sizeOf(shape));
       const step = sizeOf(shape.slice(1)) || 1;
       for (let at = 0; at < data.length; at += step) {

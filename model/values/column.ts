@@ -1,5 +1,5 @@
 import type { Output } from '../signature';
-import { elementOf } from './elements';
+import { elements } from './elements';
 import { JsonText, writeList } from './json';
 import { bytesIn, type Shape, sizeOf, type Tensor } from './tensor';
 
@@ -123,7 +123,7 @@ export class Column implements Iterable<unknown> {
       const size = sizeOf(inner);
       return `[${Array.from({ length }, (_, i) => this.text(tensor, from + i * size, inner)).join()}]`;
     }
-    const { get } = elementOf(tensor.type);
+    const { get } = elements[tensor.type];
     // Not by an object, which would put labels that are like integers first.
     const entries = keys.reduce((text, key, i) => {
       const value = get(tensor.data, from + i);
@@ -135,7 +135,7 @@ export class Column implements Iterable<unknown> {
 
 function valueAt(tensor: Tensor, from: number, [length, ...inner]: Shape): unknown {
   const { type, data } = tensor;
-  const { get } = elementOf(type);
+  const { get } = elements[type];
   if (length === undefined) return get(data, from);
   const size = sizeOf(inner);
   const values = new Array<unknown>(length);

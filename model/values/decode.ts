@@ -1,7 +1,7 @@
 import { RunError } from '../errors';
 import { type Output, type Signature, showDims } from '../signature';
 import { byName, Column } from './column';
-import { elementOf } from './elements';
+import { elements } from './elements';
 import type { Encoded } from './encode';
 import type { Tensor } from './tensor';
 
@@ -31,5 +31,5 @@ export function decode(
 
 function noRows({ type, dims, labels }: Output): Tensor {
   const inner = labels ? [labels.length] : dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : 0));
-  return { type, shape: [0, ...inner], data: elementOf(type).create(0) };
+  return { type, shape: [0, ...inner], data: elements[type].create(0) };
 }

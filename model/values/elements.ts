@@ -1,37 +1,9 @@
 import { getFloat16, setFloat16 } from '@petamoriken/float16';
-import { type Base64, decodeBase64, decodeText, isBase64 } from './base64';
+import { decodeBase64, decodeText, isBase64 } from './base64';
 import { shortenFloat16, shortenFloat32 } from './digits';
 
 /** Values in row-major order, as ONNX Runtime takes and gives them: float16 as raw bits, bool as bytes. */
-export type Data = TypedData | string[];
-export type TypedData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | Uint8Array
-  | Uint16Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
-
-/** What one element type takes from JSON, holds in memory, and gives back to JSON. */
-export interface Element {
-  /** Its name in the Open Inference Protocol. TensorFlow's is in routes/dialects/metadata.ts, where it differs. */
-  readonly datatype: string;
-  /** Bytes a value; for a string, what an empty one costs in memory. */
-  readonly bytes: number;
-  /** What a message says that it takes. */
-  readonly takes: string;
-  create(length: number): Data;
-  /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
-  fill(data: Data, at: number, values: ArrayLike<unknown>): number;
-  /** The JSON value of what is stored. */
-  get(data: Data, at: number): unknown;
-  /** Copies all of `source`, of this type, to `at` and, where a step is given, on from it in such steps. */
-  copy(data: Data, at: number, source: Data, step?: number): void;
-}
+export type Data = NodeJS.TypedArray | string[];
 
 type Stored = number | bigint | string;
 
@@ -39,7 +11,9 @@ type Stored = number | bigint | string;
  * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
  * integer that no double is, a symbol for another number that none is, with the nearest as its description.
  */
-interface Codec<Value extends Stored = Stored> extends Pick<Element, 'takes'> {
+interface Codec<Value extends Stored = Stored> {
+  /** What a message says that it takes. */
+  readonly takes: string;
   /** JSON numbers between this and its negative are stored as they are. */
   readonly limit?: number;
   read(value: unknown): Value | undefined;
@@ -51,7 +25,8 @@ const emptyTextBytes = 50;
 
 const same = <Value>(value: Value) => value;
 
-const elements = {
+/** What each element type takes from JSON, holds in memory, and gives back to JSON. */
+export const elements = {
   float16: element('FP16', Uint16Array, half()),
   // The smallest double that rounds to infinity is the limit.
   float32: element('FP32', Float32Array, float('float32', 2 ** 128 - 2 ** 103, shortenFloat32)),
@@ -67,14 +42,9 @@ const elements = {
   bool: element('BOOL', Uint8Array, bit()),
   string: element('BYTES', Array, text()),
   // A new type also goes into routes/README.md; a float's shortest digits are in digits.ts.
-} satisfies Record<string, Element>;
+};
 
 export type ElementType = keyof typeof elements;
-
-/** What there is to know of a type that is known at run time only. */
-export function elementOf(type: ElementType): Element {
-  return elements[type];
-}
 
 export function isElementType(name: string): name is ElementType {
   return Object.hasOwn(elements, name);
@@ -84,17 +54,20 @@ function element(
   datatype: string,
   List: { new (length: number): Data; BYTES_PER_ELEMENT?: number },
   { takes, limit = 0, read, write }: Codec,
-): Element {
+) {
   const list = (data: Data) => data as { [at: number]: Stored; set?(source: Data, at: number): void };
   return {
+    /** Its name in the Open Inference Protocol. TensorFlow's is in routes/dialects/metadata.ts, where it differs. */
     datatype,
+    /** Bytes a value; for a string, what an empty one costs in memory. */
     bytes: List.BYTES_PER_ELEMENT ?? emptyTextBytes,
     takes,
-    create: (length) => {
+    create(length: number): Data {
       const data = new List(length);
       return Array.isArray(data) ? data.fill('') : data;
     },
-    fill(data, at, values) {
+    /** Stores JSON values from `at` on; gives the index of the first that does not fit, or -1. */
+    fill(data: Data, at: number, values: ArrayLike<unknown>): number {
       const target = list(data);
       for (let i = 0; i < values.length; i++) {
         const value = values[i];
@@ -108,8 +81,10 @@ function element(
       }
       return -1;
     },
-    get: (data, at) => write(list(data)[at]),
-    copy(data, at, source, step = 1) {
+    /** The JSON value of what is stored. */
+    get: (data: Data, at: number): unknown => write(list(data)[at]),
+    /** Copies all of `source`, of this type, to `at` and, where a step is given, on from it in such steps. */
+    copy(data: Data, at: number, source: Data, step = 1): void {
       const target = list(data);
       if (step === 1 && target.set) target.set(source, at);
       else for (let i = 0; i < source.length; i++) target[at + i * step] = source[i];
@@ -121,17 +96,13 @@ function text(): Codec<string> {
   return {
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     read: (value) => {
-      const text = isBase64(value) ? textOf(value) : value;
+      const bytes = isBase64(value) && value.shape === undefined ? decodeBase64(value.b64) : undefined;
+      const text = bytes ? decodeText(bytes) : value;
       // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
       return typeof text === 'string' && !text.includes('\0') && text.isWellFormed() ? text : undefined;
     },
     write: same,
   };
-}
-
-function textOf({ b64, shape }: Base64): string | undefined {
-  const bytes = shape === undefined ? decodeBase64(b64) : undefined;
-  return bytes && decodeText(bytes);
 }
 
 /** What stands in JSON for what no number of it is. */

@@ -1,8 +1,9 @@
+import { isTypedArray } from 'node:util/types';
 import { BadInput, kindOf, type Path } from '../errors';
 import { type Input, instanceDims, type Kind, type Signature, showDims } from '../signature';
 import { type Base64, decodeBase64, isBase64 } from './base64';
 import { Column, type Columns } from './column';
-import { type Data, type ElementType, elementOf, type TypedData } from './elements';
+import { type Data, type ElementType, elements } from './elements';
 import { completeShape, type Expected, findUneven, fitFlat, fitShape, measure } from './shapes';
 import { rowsOf, type Shape, sameShape, sizeOf, stack, type Tensor } from './tensor';
 
@@ -105,14 +106,16 @@ export function checkRows(name: string, rows: number, first: string, expected: n
 export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
   const { type } = expected;
   if (isBase64(value) && type !== 'string') return encodeBase64(value, expected, place);
-  const lengths = isTyped(value) ? [value.length] : measure(value);
-  const shape = isTyped(value) ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
+  const lengths = isTypedArray(value) ? [value.length] : measure(value);
+  const shape = isTypedArray(value)
+    ? fitFlat(value.length, expected, place)
+    : fitShape(lengths, expected, place);
   const misfit = encodeNested(value, type, lengths, shape);
   if (!Array.isArray(misfit)) return misfit;
   const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
   const inner = lengths.slice(misfit.length);
   const takes =
-    inner.length > 0 ? `an array of shape ${showDims(inner)} like its neighbours` : elementOf(type).takes;
+    inner.length > 0 ? `an array of shape ${showDims(inner)} like its neighbours` : elements[type].takes;
   const gets = Array.isArray(found) && inner.length > 0 ? showDims([found.length]) : kindOf(found, type);
   const problem = `must be ${takes}, not ${gets}${adviceFor(found, expected)}`;
   throw new BadInput(problem, [...place, ...misfit]);
@@ -127,14 +130,14 @@ function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
   if (Object.keys(rest).length > 0) throw new BadInput('has an unknown key beside b64 and shape', place);
   const shape =
     stated === null
-      ? fitFlat(bytes.length / elementOf(type).bytes, expected, place)
+      ? fitFlat(bytes.length / elements[type].bytes, expected, place)
       : fitShape(stated, expected, place);
   return { type, shape, data: readBytes(bytes, type, shape, at) };
 }
 
 /** Little-endian bytes as the data of a tensor of this shape, in memory of its own. Throws BadInput. */
 export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
-  const { create, bytes: width } = elementOf(type);
+  const { create, bytes: width } = elements[type];
   const size = sizeOf(shape);
   if (bytes.length !== size * width) {
     const takes = `${size * width} bytes for ${type}${showDims(shape)}`;
@@ -150,9 +153,9 @@ export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, pl
 /** The tensor of arrays that nest as `lengths`, else the path to the first that does not, or to a value that does not fit. */
 function encodeNested(value: unknown, type: ElementType, lengths: Shape, shape: Shape): Tensor | number[] {
   // Before memory is allocated for what the first of each would tell.
-  const uneven = isTyped(value) ? undefined : findUneven(value, lengths);
+  const uneven = isTypedArray(value) ? undefined : findUneven(value, lengths);
   if (uneven) return uneven;
-  const { create, fill } = elementOf(type);
+  const { create, fill } = elements[type];
   const data = create(sizeOf(shape));
   const misfit = fillNested((at, values) => fill(data, at, values), 0, [value], lengths)?.slice(1);
   return misfit ?? { type, shape, data };
@@ -172,10 +175,6 @@ function fillNested(fill: Fill, at: number, values: unknown[], lengths: Shape): 
     if (path) return [i, ...path];
   }
   return undefined;
-}
-
-function isTyped(value: unknown): value is TypedData {
-  return ArrayBuffer.isView(value) && !(value instanceof DataView);
 }
 
 /** What helps where pandas has written a value of another kind: an object by row for a column, null for a missing text. */

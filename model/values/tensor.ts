@@ -1,6 +1,6 @@
 import { RunError } from '../errors';
 import { showDims } from '../signature';
-import { type Data, type ElementType, elementOf } from './elements';
+import { type Data, type ElementType, elements } from './elements';
 
 /** The shape of an array of values; a scalar's is empty. */
 export type Shape = readonly number[];
@@ -24,7 +24,7 @@ export function sameShape(one: Shape, other: Shape): boolean {
 export function bytesIn(tensors: readonly Tensor[]): number {
   let bytes = 0;
   for (const { type, data } of tensors) {
-    bytes += data.length * elementOf(type).bytes;
+    bytes += data.length * elements[type].bytes;
     if (Array.isArray(data)) for (const text of data) bytes += 2 * text.length;
   }
   return bytes;
@@ -59,7 +59,7 @@ export function stack(tensors: readonly Tensor[]): Tensor {
   const [first] = tensors;
   if (tensors.length === 1) return first;
   const rows = tensors.reduce((sum, { shape }) => sum + shape[0], 0);
-  const element = elementOf(first.type);
+  const element = elements[first.type];
   const data = element.create(valuesIn(tensors));
   let at = 0;
   for (const tensor of tensors) {

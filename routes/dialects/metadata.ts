@@ -1,7 +1,7 @@
 import type { Model } from '../../model/model';
 import type { Dim, Input, Output } from '../../model/signature';
 import { byName } from '../../model/values/column';
-import { elementOf } from '../../model/values/elements';
+import { elements } from '../../model/values/elements';
 
 /** KServe v1 and TensorFlow Serving: whether it is there. */
 export function modelStatus({ name }: Model): object {
@@ -31,7 +31,7 @@ const dtypes: Record<string, string> = { float16: 'DT_HALF', float32: 'DT_FLOAT'
 export function inferMetadata({ name, signature: { inputs, outputs } }: Model): object {
   const describe = ({ name, type, dims }: Input | Output) => ({
     name,
-    datatype: elementOf(type).datatype,
+    datatype: elements[type].datatype,
     shape: dims.map(protocolDim),
   });
   const described = { inputs: inputs.map(describe), outputs: outputs.map(describe) };

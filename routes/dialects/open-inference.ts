@@ -1,7 +1,7 @@
 import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
 import { type Input, type Output, type Signature, tensorDims } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
-import { elementOf } from '../../model/values/elements';
+import { elements } from '../../model/values/elements';
 import { encodeValue, readBytes } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, fitShape } from '../../model/values/shapes';
@@ -45,7 +45,7 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
 function readTensor(given: Record<string, unknown>, input: Input, at: Path, bytes?: Buffer): Tensor {
   const { type, name } = input;
   const { datatype, data } = given;
-  const expected = elementOf(type).datatype;
+  const expected = elements[type].datatype;
   // MLServer's codecs call every float FP64: JSON is checked value by value, whatever its datatype; bytes cannot be.
   if (bytes && datatype !== expected)
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
@@ -89,7 +89,7 @@ export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted
     const labels = output.labels && { labels: JSON.stringify(output.labels) };
     return new Map<string, unknown>([
       ['name', name],
-      ['datatype', elementOf(tensor.type).datatype],
+      ['datatype', elements[tensor.type].datatype],
       ['shape', tensor.shape],
       ['parameters', bytes ? { ...labels, binary_data_size: bytes.length } : labels],
       ['data', bytes ? undefined : Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rowsJson()],

@@ -1,6 +1,6 @@
 import { type Input, type Kind, type Signature, tensorDims } from '../../model/signature';
 import { byName, Column, type Columns } from '../../model/values/column';
-import { elementOf } from '../../model/values/elements';
+import { elements } from '../../model/values/elements';
 import { checkRows, encodeValue } from '../../model/values/encode';
 import type { Tensor } from '../../model/values/tensor';
 import type { NamedBy, Query } from './dialect';
@@ -34,7 +34,7 @@ export function inputColumn(tensor: Tensor, { dims }: Input, kind: Kind): Column
 function joinFeatures(columns: readonly Tensor[], features: readonly string[]): Tensor {
   const [{ type, data: first }] = columns;
   const rows = first.length;
-  const element = elementOf(type);
+  const element = elements[type];
   const data = element.create(rows * columns.length);
   for (const [place, column] of columns.entries()) {
     checkRows(features[place], column.data.length, features[0], rows);
