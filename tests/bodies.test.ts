@@ -246,8 +246,8 @@ const refused: Record<string, [body: string, ...words: string[]][]> = {
     ['[[1,2],[3,[4]]]', 'x[1][1]'],
   ],
   single: [
-    ['[[1,2,3],[4,5,6]]', 'x must', 'first dimension of 1'],
-    ['{"instances":[[1,2,3],[[1,2,3],[4,5,6]]]}', 'instances[1]', 'first dimension of 1'],
+    ['[[1,2,3],[4,5,6]]', 'x must be an array of shape [3], not [2,3]'],
+    ['{"instances":[[1,2,3],[[1,2,3],[4,5,6]]]}', 'instances[1]', 'shape [3], not [2,3]'],
     ['{"inputs":[1,2,3]}', 'x must', '[1,3]', '[3]'],
   ],
   whole: [['{"a":[[1,2,3]],"b":[[1,0],[0,1],[2,2]]}', 'a must', '[2,3]', '[1,3]']],

@@ -28,10 +28,8 @@ export function fitFlat(length: number, { dims = [''] }: Expected, place: Path):
 export function fitShape(lengths: unknown, expected: Expected, place: Path): Shape {
   const { dims, kind, type } = expected;
   if (!isShape(lengths)) throw new BadInput('must have a shape that a tensor can have', place);
-  if (dims && kind === 'single' && lengths.length === dims.length + 1) {
-    if (lengths[0] !== 1) throw new BadInput('must have a first dimension of 1', place);
+  if (kind === 'single' && lengths[0] === 1 && lengths.length - 1 === dims?.length)
     return fitShape(lengths.slice(1), { type, dims }, place);
-  }
   const shape = completeShape(lengths, dims);
   if (shape) return shape;
   const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
