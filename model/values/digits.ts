@@ -2,15 +2,13 @@ import { f16round } from '@petamoriken/float16';
 
 /** The powers of ten that are doubles without rounding, so that a product or quotient with one is rounded once. */
 const powersOfTen = Array.from({ length: 23 }, (_, power) => 10 ** power);
-/** Smaller float32 have fewer bits. */
-const leastNormal = 2 ** -126;
 
 /** The double of fewest digits that reads back as this float32, as NumPy prints it: 0.97 for 0.9700000286102295. */
 export function shortenFloat32(value: number): number {
   const size = Math.abs(value);
   if (size < 1e6 && Number.isInteger(value)) return value;
-  // Six digits always survive a float32, nine always suffice.
-  return shorten(value, Math.fround, size < leastNormal ? 1 : 6, 9);
+  // Six digits always survive a float32, but for those below 2 ** -126, which have fewer bits; nine always suffice.
+  return shorten(value, Math.fround, size < 2 ** -126 ? 1 : 6, 9);
 }
 
 /** The same for a number that came from a float16. */

@@ -37,13 +37,15 @@ function inOrder(answer: Columns, { outputs }: Signature): Outputs {
 }
 
 function showBeside(outputs: Outputs, reply: ReplyToRows, { prediction }: Signature): Map<string, unknown> {
+  const show = (column: Columns[string]) =>
+    showRows(column instanceof Column ? column.bare() : column, reply);
   const [primary, first] = outputs.find(([name]) => name === prediction) ?? outputs[0];
   // What an output is called whose name is the reply's key.
   let free = `${reply}_output`;
   while (outputs.some(([name]) => name === free)) free += '_output';
-  const shown = new Map([[reply as string, showRows(bareRows(first), reply)]]);
+  const shown = new Map([[reply as string, show(first)]]);
   for (const [name, column] of outputs) {
-    if (name !== primary) shown.set(name === reply ? free : name, showRows(bareRows(column), reply));
+    if (name !== primary) shown.set(name === reply ? free : name, show(column));
   }
   return shown;
 }
@@ -54,10 +56,6 @@ function showTogether(outputs: Outputs, reply: ReplyToRows): Map<string, unknown
   const rowOf = (row: number) => new Map(outputs.map(([name, column]) => [name, showRow(column, row)]));
   if (reply === 'prediction') return new Map([[reply, rowOf(0)]]);
   return new Map([[reply, new JsonText(writeList(first.length, rowOf))]]);
-}
-
-function bareRows(column: Columns[string]): Columns[string] {
-  return column instanceof Column ? column.bare() : column;
 }
 
 function showRows(column: Columns[string], reply: ReplyToRows): unknown {
