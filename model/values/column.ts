@@ -88,7 +88,7 @@ export class Column implements Iterable<unknown> {
 
   /** The JSON of what a run gave or, of several, of the list of it. */
   json(): JsonText {
-    return this.stacked || this.length > 1 ? this.rowsJson() : this.rowJson(0);
+    return this.stacked || this.length !== 1 ? this.rowsJson() : this.rowJson(0);
   }
 
   private placeOf(row: number): [Tensor, from: number, Shape] {

@@ -1,7 +1,6 @@
 import { RunError } from '../errors';
-import { type Output, type Signature, showDims } from '../signature';
+import { type Signature, showDims } from '../signature';
 import { byName, Column } from './column';
-import { elements } from './elements';
 import type { Encoded } from './encode';
 import type { Tensor } from './tensor';
 
@@ -13,13 +12,14 @@ export function decode(
 ): Record<string, Column> {
   return byName(outputs, (output, i) => {
     const { name, batch } = output;
-    const [tensor = noRows(output), ...others] = answers.map((tensors) => tensors[i]);
-    if (others.length > 0) {
+    const tensors = answers.map((outputs) => outputs[i]);
+    if (tensors.length !== 1) {
       // A run for each row.
       const withoutBatch = (one: Tensor) =>
         batch && one.shape[0] === 1 ? { ...one, shape: one.shape.slice(1) } : one;
-      return Column.ofValues([tensor, ...others].map(withoutBatch), output);
+      return Column.ofValues(tensors.map(withoutBatch), output);
     }
+    const [tensor] = tensors;
     const { shape, data } = tensor;
     if (batch && shape[0] === rows) return Column.ofRows(tensor, output);
     // Rows in one piece have all of it, and so has a single one, whatever its shape: where it is squeezed away, too.
@@ -27,9 +27,4 @@ export function decode(
     if (data.length === rows) return Column.ofRows({ ...tensor, shape: [rows] }, output);
     throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);
   });
-}
-
-function noRows({ type, dims, labels }: Output): Tensor {
-  const inner = labels ? [labels.length] : dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : 0));
-  return { type, shape: [0, ...inner], data: elements[type].create(0) };
 }

@@ -103,7 +103,7 @@ export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted
 function tensorOf(column: Columns[string], { name, type, dims, batch, labels }: Output): Tensor {
   if (column instanceof Column && column.tensors.length === 1) return column.tensors[0];
   const rows = Array.from(column, (row) => labels?.map((label) => Object(row)[label]) ?? row);
-  const value = batch || rows.length > 1 ? rows : rows[0];
+  const value = batch || rows.length !== 1 ? rows : rows[0];
   try {
     const tensor = encodeValue(value, { type, dims: undefined }, [name]);
     return { ...tensor, shape: completeShape(tensor.shape, dims) ?? tensor.shape };
