@@ -51,7 +51,7 @@ function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tens
 
 /** One tensor of all rows or, where they have different shapes, one a row. */
 function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor[] {
-  const { name, type, missingText } = input;
+  const { name, type } = input;
   const rowDims = instanceDims(input, kind);
   const dims = rowDims && ['', ...rowDims];
   if (column instanceof Column && column.stacked) {
@@ -66,7 +66,7 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const shape = completeShape(lengths, dims);
   const plain = shape && encodeNested(rows, type, lengths, shape);
   if (plain && !Array.isArray(plain)) return [plain];
-  const expected = { type, dims: rowDims, kind, missingText };
+  const expected = { ...input, dims: rowDims, kind };
   // The first row that is not like those before: most often the mistake.
   const [odd] = plain ?? [0];
   encodeValue(rows[odd], expected, [name, odd]);
@@ -182,7 +182,7 @@ function adviceFor(value: unknown, { type, missingText }: Expected): string {
   if (kindOf(value) === 'an object' && !isBase64(value))
     return '; send the rows of a data frame: to_json(orient="records")';
   if (value !== null || type !== 'string') return '';
-  return missingText === undefined
-    ? '; where the model was trained, a missing text is called "nan" by pandas, "" by an imputer'
-    : `; where this model was trained, a missing text is called ${JSON.stringify(missingText)}`;
+  const called =
+    missingText === undefined ? '"nan" by pandas, "" by an imputer' : JSON.stringify(missingText);
+  return `; where the model was trained, a missing text is called ${called}`;
 }

@@ -1,18 +1,9 @@
 import { BadInput, type Path } from '../errors';
-import { type Dim, type Kind, showDims } from '../signature';
-import type { ElementType } from './elements';
+import { type Dim, type Input, type Kind, showDims } from '../signature';
 import { type Shape, sizeOf } from './tensor';
 
-/** What the values at one place must be. */
-export interface Expected {
-  type: ElementType;
-  /** Undefined where any shape will do. */
-  dims: readonly Dim[] | undefined;
-  /** Of one instance's value, for which kind of model it is. */
-  kind?: Kind;
-  /** What a missing text is called. */
-  missingText?: string;
-}
+/** What the values at one place must be: of any shape without `dims`; one instance's value where the kind of model is given. */
+export type Expected = Pick<Input, 'type' | 'missingText'> & { dims?: readonly Dim[]; kind?: Kind };
 
 /** The shape of so many values in one piece, which may decide one open dimension. Throws BadInput. */
 export function fitFlat(length: number, { dims = [''] }: Expected, place: Path): Shape {

@@ -105,7 +105,7 @@ function tensorOf(column: Columns[string], { name, type, dims, batch, labels }: 
   const rows = Array.from(column, (row) => labels?.map((label) => Object(row)[label]) ?? row);
   const value = batch || rows.length !== 1 ? rows : rows[0];
   try {
-    const tensor = encodeValue(value, { type, dims: undefined }, [name]);
+    const tensor = encodeValue(value, { type }, [name]);
     return { ...tensor, shape: completeShape(tensor.shape, dims) ?? tensor.shape };
   } catch (error) {
     throw new Error(`what was put in place of an output: ${messageOf(error)}`, { cause: error });
