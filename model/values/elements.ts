@@ -166,12 +166,10 @@ function bit(): Codec<number> {
 function integer(min: number, max: number): Codec<number> {
   return {
     takes: `a whole number from ${min} to ${max}`,
-    read: (value) => {
-      const number = typeof value === 'bigint' ? Number(value) : value;
-      return typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max
-        ? number
-        : undefined;
-    },
+    read: (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+        ? value
+        : undefined,
     write: same,
   };
 }
