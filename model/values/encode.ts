@@ -106,10 +106,9 @@ export function checkRows(name: string, rows: number, first: string, expected: n
 export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
   const { type } = expected;
   if (isBase64(value) && type !== 'string') return encodeBase64(value, expected, place);
-  const lengths = isTypedArray(value) ? [value.length] : measure(value);
-  const shape = isTypedArray(value)
-    ? fitFlat(value.length, expected, place)
-    : fitShape(lengths, expected, place);
+  const isFlat = isTypedArray(value);
+  const lengths = isFlat ? [value.length] : measure(value);
+  const shape = isFlat ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
   const misfit = encodeNested(value, type, lengths, shape);
   if (!Array.isArray(misfit)) return misfit;
   const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
@@ -128,10 +127,8 @@ function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
   const bytes = decodeBase64(b64);
   if (!bytes) throw new BadInput('is not base64', at);
   if (Object.keys(rest).length > 0) throw new BadInput('has an unknown key beside b64 and shape', place);
-  const shape =
-    stated === null
-      ? fitFlat(bytes.length / elements[type].bytes, expected, place)
-      : fitShape(stated, expected, place);
+  const count = bytes.length / elements[type].bytes;
+  const shape = stated === null ? fitFlat(count, expected, place) : fitShape(stated, expected, place);
   return { type, shape, data: readBytes(bytes, type, shape, at) };
 }
 
