@@ -20,9 +20,6 @@ interface Codec<Value extends Stored = Stored> {
   write(stored: Value): unknown;
 }
 
-/** An empty string is an object of V8's and, during a run, one of the runtime's. */
-const emptyTextBytes = 50;
-
 const same = <Value>(value: Value) => value;
 
 /** What each element type takes from JSON, holds in memory, and gives back to JSON. */
@@ -59,8 +56,8 @@ function element(
   return {
     /** Its name in the Open Inference Protocol. TensorFlow's is in routes/dialects/metadata.ts, where it differs. */
     datatype,
-    /** Bytes a value; for a string, what an empty one costs in memory. */
-    bytes: List.BYTES_PER_ELEMENT ?? emptyTextBytes,
+    /** Bytes a value; for an empty string, what an object of V8's and, during a run, one of the runtime's take. */
+    bytes: List.BYTES_PER_ELEMENT ?? 50,
     takes,
     create(length: number): Data {
       const data = new List(length);
@@ -106,12 +103,7 @@ function text(): Codec<string> {
 }
 
 /** What stands in JSON for what no number of it is. */
-const namedFloats = new Map<unknown, number>([
-  [null, NaN],
-  ['NaN', NaN],
-  ['Infinity', Infinity],
-  ['-Infinity', -Infinity],
-]);
+const namedFloats: unknown[] = ['NaN', 'Infinity', '-Infinity'];
 
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
   return {
@@ -125,7 +117,8 @@ function float(type: string, limit: number, shorten: (value: number) => number):
         const number = Number(typeof value === 'symbol' ? value.description : value);
         return Math.abs(number) < limit ? number : undefined;
       }
-      return namedFloats.get(value);
+      if (value === null) return NaN;
+      return namedFloats.includes(value) ? Number(value) : undefined;
     },
     // JSON has no NaN and no infinities.
     write: (value) => {
