@@ -24,11 +24,10 @@ export function cutBinary(inputs: Record<string, unknown>[], binary: Buffer): (B
 
 /** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */
 export function readTexts(bytes: Buffer, place: Path): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const texts: string[] = [];
   let at = 0;
   while (at + 4 <= bytes.length) {
-    const end = at + 4 + view.getUint32(at, true);
+    const end = at + 4 + bytes.readUInt32LE(at);
     const text = decodeText(bytes.subarray(at + 4, end));
     if (text === undefined) throw new BadInput('must be UTF-8', [...place, texts.length]);
     texts.push(text);
