@@ -210,6 +210,12 @@ test.each([
 });
 
 const sound = (rows: number, length: number) => Array(rows).fill(Array(length).fill(0));
+const columnsOfNames = {
+  'sepal length (cm)': [1, 1],
+  'sepal width (cm)': [2],
+  'petal length (cm)': [3],
+  'petal width (cm)': [4],
+};
 const state = (rows: number) => Array(2).fill(sound(rows, 8));
 
 test.each<[name: string, what: string, body: object, words: string]>([
@@ -218,6 +224,7 @@ test.each<[name: string, what: string, body: object, words: string]>([
   ['photo', 'an empty photo', { image: { b64: '', shape: [0, 0, 3] } }, 'a dimension of length 0'],
   ['bert', 'no tokens', { input_ids: [], attention_mask: [], token_type_ids: [] }, 'a dimension of length 0'],
   ['bert', 'too long a text', tokens(30), 'sizes of the inputs'],
+  ['names', 'columns of several lengths', { inputs: columnsOfNames }, 'sizes of the inputs'],
 ])('POST /predict to %s with %s is a 400', async (name, _what, body, words) => {
   const { post } = await serveModel(`exporters/${name}`);
   const { status, body: reply } = await post('/predict', name === 'voice' ? { ...body, sr: 16000 } : body);

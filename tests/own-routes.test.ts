@@ -677,6 +677,19 @@ describe('a wrapped model', () => {
     });
   });
 
+  test('may choose the output whose name another one takes', async () => {
+    const model = await openModel(modelPath('named-predictions'));
+    const predict: Model['predict'] = async (columns, signal) => {
+      const { predictions } = await model.predict(columns, signal);
+      return { predictions_output: ['mine'], predictions };
+    };
+    const signature = { ...model.signature, prediction: 'predictions_output' };
+    const reply = await request(createApp({ ...model, predict, signature }, off))
+      .post('/predict')
+      .send({ instances: [[4, 3]] });
+    expect(reply.body).toEqual({ predictions: ['mine'], predictions_output: [0] });
+  });
+
   test('has a signal that it can listen to', async () => {
     const model = await openModel(modelPath('add'));
     let reason: unknown;

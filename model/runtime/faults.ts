@@ -6,7 +6,7 @@ const faults: [pattern: RegExp, words: string][] = [
   [/Got invalid dimensions for input|Invalid rank for input/, 'an input has a shape that it does not take'],
   [/out of (data )?(bounds|range)|(invalid|sequence) ind[ei]|index \S+ must be/i, 'an index is out of range'],
   [
-    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length)|should (be|have) (the )?same|sequence.len(s|gth)|don't match|should not be greater than/i,
+    /broadcast|dimension mismatch|dimensions? (do not|must|does not)|incompatible dimensions|shape mismatch|Invalid input shape|cannot be reshaped|sizes? (do not|must) match|invalid expand shape|must have shape \{|must have \d+ dimensions|exceeds maximum allowed|Pad reflect|must have the same (shape|size|length|batch)|should (be|have) (the )?same|sequence.len(s|gth)|don't match|should not be greater than/i,
     'the sizes of the inputs do not suit it',
   ],
   [/division by zero|modulo by zero|can ?not be zero/i, 'a value is zero where the model divides by it'],

@@ -8,9 +8,6 @@ export type Columns = Record<string, readonly unknown[] | Column>;
 
 type Shown = Partial<Pick<Output, 'dims' | 'batch' | 'labels'>>;
 
-/** Values that are made into text at once, of which texts may be long. */
-const valuesAtOnce = 1 << 9;
-
 /** Values by row around a tensor. What it gives is plain JSON, made when asked for: shortest digits, objects by a ZipMap's labels. */
 export class Column implements Iterable<unknown> {
   /** The labels as the JSON of an object has them. */
@@ -100,8 +97,8 @@ export class Column implements Iterable<unknown> {
 
   /** The JSON of the value of this shape that begins at a flat index, in pieces where it is long. */
   private *write(tensor: Tensor, from: number, shape: Shape): Generator<string> {
-    // An object is one piece.
-    const atOnce = Math.max(valuesAtOnce, this.keys?.length ?? 0);
+    // An object is one piece. Of texts, which may be long, few are made into one at once.
+    const atOnce = Math.max(tensor.type === 'string' ? 64 : 512, this.keys?.length ?? 0);
     if (sizeOf(shape) <= atOnce) return void (yield this.text(tensor, from, shape));
     const [length, ...inner] = shape;
     const size = sizeOf(inner);

@@ -128,6 +128,8 @@ function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
   if (!bytes) throw new BadInput('is not base64', at);
   if (Object.keys(rest).length > 0) throw new BadInput('has an unknown key beside b64 and shape', place);
   const count = bytes.length / elements[type].bytes;
+  if (stated === null && !Number.isInteger(count))
+    throw new BadInput(`has ${bytes.length} bytes, not ${type}s`, at);
   const shape = stated === null ? fitFlat(count, expected, place) : fitShape(stated, expected, place);
   return { type, shape, data: readBytes(bytes, type, shape, at) };
 }

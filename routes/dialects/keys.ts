@@ -47,7 +47,8 @@ export function matchKeys(
   const [input] = names;
   if (features && !given.some((name) => plain(name) === plain(input) && !features.includes(name)))
     return { by: 'features', keys: matchNames(given, features, at) };
-  const isTable = !features && inputs.length === 1 && inputs[0].dims.length === 2 && !given.includes(input);
+  if (features) return { by: 'inputs', keys: matchNames(given, names, at, ` beside all of ${input}`) };
+  const isTable = inputs.length === 1 && inputs[0].dims.length === 2 && !given.includes(input);
   const rows = 'of a data frame send the rows, to_json(orient="records")';
   const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}; ${rows}`;
   return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };

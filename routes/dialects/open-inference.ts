@@ -46,8 +46,9 @@ function readTensor(given: Record<string, unknown>, input: Input, at: Path, byte
   const { type, name } = input;
   const { datatype, data } = given;
   const expected = elements[type].datatype;
-  // MLServer's codecs call every float FP64: JSON is checked value by value, whatever its datatype; bytes cannot be.
-  if (bytes && datatype !== expected)
+  // MLServer's codecs call every float FP64: numbers in JSON are read as the input's, value by value; bytes cannot be.
+  const areNumbers = [datatype, expected].every((one) => /^(FP|U?INT)(8|16|32|64)$/.test(String(one)));
+  if (datatype !== expected && (bytes || !areNumbers))
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
   const shape = fitShape(given.shape, { type, dims: tensorDims(input) }, at);
   const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
@@ -65,7 +66,7 @@ function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs']
   return asked.map((one, i) => {
     const at = ['outputs', i];
     const { name, parameters } = objectAt(one, at);
-    const { classification, binary_data = binary } = Object(parameters);
+    const { classification, binary_data } = Object(parameters);
     const output = outputs.find((output) => output.name === name);
     if (!output || !left.delete(output)) {
       const names = outputs.map(({ name }) => name);
@@ -73,7 +74,7 @@ function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs']
     }
     if (classification !== undefined)
       throw new BadInput('has a classification, which is not supported', [...at, 'parameters']);
-    return { output, binary: binary_data === true };
+    return { output, binary: (binary_data ?? binary) === true };
   });
 }
 

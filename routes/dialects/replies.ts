@@ -42,7 +42,7 @@ function showBeside(outputs: Outputs, reply: ReplyToRows, { prediction }: Signat
   const [primary, first] = outputs.find(([name]) => name === prediction) ?? outputs[0];
   // What an output is called whose name is the reply's key.
   let free = `${reply}_output`;
-  while (outputs.some(([name]) => name === free)) free += '_output';
+  while (outputs.some(([name]) => name === free && name !== primary)) free += '_output';
   const shown = new Map([[reply as string, show(first)]]);
   for (const [name, column] of outputs) {
     if (name !== primary) shown.set(name === reply ? free : name, show(column));

@@ -28,7 +28,8 @@ export function tooLarge(bodyLimit: number): HttpError {
 
 /** A 404 for what no route has answered; OPTIONS of the whole server are answered. */
 export const notFound: RequestHandler = (req, res) => {
-  if (req.method === 'OPTIONS' && req.url === '*') return sendJson(res, 200, { allow: 'GET, POST, PUT' });
+  const allow = 'GET, HEAD, POST, PUT, OPTIONS';
+  if (req.method === 'OPTIONS' && req.url === '*') return sendJson(res.set('Allow', allow), 200, { allow });
   throw new HttpError(404, `nothing is served at this path: use POST ${req.baseUrl}/predict`);
 };
 
