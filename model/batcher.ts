@@ -10,7 +10,7 @@ interface Entry {
 /** A request of so many bytes, and of smaller ones each 64th that waits, is worth a look for those that were aborted. */
 const sweepBytes = 2 ** 18;
 
-/** Bytes that more than `maxBatch` rows bring to one run: the others are run in parts, each soon over and small. */
+/** Bytes that more than `maxShared` rows bring to one run: the others are run in parts, each soon over and small. */
 const mostRunBytes = 1 << 19;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -23,15 +23,15 @@ export class Batcher {
 
   constructor(
     private readonly runOnce: (feeds: Tensor[]) => Promise<Tensor[]>,
-    /** Most rows of several requests in one run; 1 where rows may depend on each other, or have several shapes. */
-    private readonly maxBatch: number,
+    /** Most rows of several requests in one run; 1 where they share none (whyNotShared in observed.ts). */
+    private readonly maxShared: number,
   ) {}
 
   /** The outputs of a run, or of several for many rows. Rejects with the signal's reason where it is aborted before. */
   run(feeds: Tensor[], signal?: AbortSignal): Promise<Tensor[]> {
     const bytes = bytesIn(feeds);
-    const rows = this.maxBatch > 1 ? rowCount(feeds) : 0;
-    const most = Math.max(this.maxBatch, Math.floor((mostRunBytes * rows) / bytes));
+    const rows = this.maxShared > 1 ? rowCount(feeds) : 0;
+    const most = Math.max(this.maxShared, Math.floor((mostRunBytes * rows) / bytes));
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
 
@@ -73,7 +73,7 @@ export class Batcher {
     while (this.queue.length > 0) {
       // All that arrive in this turn of the event loop are there before the run begins, and while each turn brings
       // others it is worth another.
-      for (let queued = 0; queued < this.queue.length && queued < this.maxBatch; ) {
+      for (let queued = 0; queued < this.queue.length && queued < this.maxShared; ) {
         queued = this.queue.length;
         await nextTurn();
       }
@@ -90,12 +90,12 @@ export class Batcher {
 
   private dequeue(): Entry[] {
     this.sweep();
-    if (this.maxBatch === 1) return this.queue.splice(0, 1);
+    if (this.maxShared === 1) return this.queue.splice(0, 1);
     let count = 0;
     let rows = 0;
     for (const { feeds } of this.queue) {
       rows += rowCount(feeds);
-      const fits = count === 0 || rows <= this.maxBatch;
+      const fits = count === 0 || rows <= this.maxShared;
       if (!fits) break;
       count++;
     }

@@ -31,7 +31,7 @@ export interface Model<Answer extends Columns = Columns> {
   close(): Promise<void>;
 }
 
-/** What a model is doing at the moment. */
+/** What a model is doing at the moment, and who is told of each run when it is over, failed or not. */
 export interface Status {
   /** Bytes of the tensors of all requests that are not answered, those of their answers among them. */
   bytes: number;
@@ -84,11 +84,11 @@ function serveRunner(
   runner: Runner,
   fetches: readonly string[],
   described: Pick<LoadedModel, 'name' | 'path' | 'signature' | 'notes'>,
-  maxBatch: number,
+  maxShared: number,
 ): LoadedModel {
   const { name, signature } = described;
   const status: Status = { bytes: 0, runningSince: undefined, watchers: [] };
-  const batcher = new Batcher(runOnce, maxBatch);
+  const batcher = new Batcher(runOnce, maxShared);
   let closing: Promise<void> | undefined;
 
   async function runOnce(feeds: Tensor[]): Promise<Tensor[]> {

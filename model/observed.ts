@@ -11,7 +11,7 @@ import { rowsOf, sameShape, type Tensor } from './values/tensor';
 const sizes = [1, 8, 32, 224, 400];
 /** Rows that are tried first: all numbers of row 0 are 0, and some models divide by their inputs. */
 const firstRows = [0, 1];
-/** Rows of one run, for which less than half the time of as many runs is to pay. */
+/** Rows of the timed run: to share pays where it takes less than half of as many runs of one. */
 const sharedRows = 8;
 
 type SeenOutput = Declared['outputs'][number] & {

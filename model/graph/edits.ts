@@ -28,7 +28,7 @@ export function editsFor(file: OnnxFile): Edits | undefined {
   const missing = [...fetched].filter((tensor) => !outputs.some(({ name }) => name === tensor));
   // The default locale, en_US.UTF-8, is absent from slim images.
   const unlocalized = nodes.filter((one) => one.op === 'StringNormalizer' && !one.attributes.has('locale'));
-  // Of which the runtime refuses some, of doubles.
+  // The runtime refuses ZipMaps of doubles.
   const zipMaps = nodes.filter(({ op, inputs }) => op === 'ZipMap' && fetched.has(inputs[0]));
   const dropped = [...replaced, ...zipMaps, ...unlocalized].map(({ field }) => field.start);
   // GraphProto.node is 1 and .output 12; ValueInfoProto.name 1. One without a type: the runtime infers it.

@@ -16,11 +16,11 @@ export interface Node extends ReturnType<typeof readNode> {}
 /** Longer lists are of trees or vocabularies, of which nobody here needs more than the beginning. */
 export const mostIntegers = 10_000;
 export const mostStrings = 100_000;
-/** Larger tensors hold weights. */
-const smallTensorBytes = 4096;
+/** Larger tensors hold weights: bytes, and integers of other encodings. */
+const mostOfTensor = 4096;
 
 /** Linux reads no more at once: https://man7.org/linux/man-pages/man2/read.2.html */
-const maxBytes = 0x7ffff000;
+const mostReadBytes = 0x7ffff000;
 
 /** What else a file is, by its first bytes as text or in hexadecimal digits, and what to do. */
 const formats: [RegExp, string][] = [
@@ -72,8 +72,8 @@ function checkWeights(path: string, { initializers }: Graph): void {
   }
 }
 
-/** The first bytes of a file, as many as protobuf allows, with room behind them. Throws RangeError where it ends early. */
-export function readBytes(path: string, room = 0, most = maxBytes): Buffer<ArrayBuffer> {
+/** The first bytes of a file, as many as one read gives, with room behind them. Throws RangeError where it ends early. */
+export function readBytes(path: string, room = 0, most = mostReadBytes): Buffer<ArrayBuffer> {
   const size = Math.min(statSync(path).size, most);
   const bytes = Buffer.allocUnsafeSlow(size + room);
   const file = openSync(path, 'r');
@@ -145,8 +145,8 @@ function readAttribute(attribute: Message) {
 }
 
 function readTensor(tensor: Message) {
-  const [dims, int32s, int64s] = [1, 5, 7].map((list) => tensor.integers(list, smallTensorBytes).map(Number));
-  const { buffer } = tensor.copy(9, smallTensorBytes);
+  const [dims, int32s, int64s] = [1, 5, 7].map((list) => tensor.integers(list, mostOfTensor).map(Number));
+  const { buffer } = tensor.copy(9, mostOfTensor);
   // TensorProto.DataType: 6 is int32, 7 int64.
   const Integers = { 6: Int32Array, 7: BigInt64Array }[tensor.integer(2)];
   const integers = Integers && [...new Integers(buffer)].map(Number).concat(int32s, int64s);

@@ -6,9 +6,9 @@ import { startThread, threadFor } from './thread';
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const inlineModelBytes = 16 * 2 ** 20;
-const quickMs = 2;
-/** A text that is repeated so often is a long one. */
-const longText = 40;
+const inlineMs = 2;
+/** How often a text is repeated in a long one. */
+const longTextRepeats = 40;
 /** Operators that may compute much for little input. */
 const slow =
   /^(.*Conv.*|GRU|LSTM|RNN|.*Attention.*|Loop|Scan|Range|Expand|Tile|ConstantOfShape|Resize|Upsample|OneHot|Pad|CenterCropPad|NonZero|NonMaxSuppression)$/;
@@ -24,12 +24,12 @@ export function mayRunInline(file: OnnxFile): boolean {
   return lengths.every((length) => length >= 0) && ![...allNodes(file)].some(({ op }) => slow.test(op));
 }
 
-/** Keeps runs here that are no larger than quick ones of made-up rows: crossing to a thread costs a tiny model as much. */
+/** Keeps runs here that are no larger than quick ones of made-up rows: crossing to a thread costs as much as a tiny model's run. */
 export async function inline(here: Runner, source: Source, sampler: Sampler, rows: number): Promise<Runner> {
   // An encoder may refuse a text that it does not know. One row first: many of a slow model would take long.
-  const alone = (await sampler.best(1, longText)) ?? (await sampler.best(1));
-  const together = alone && alone.ms <= quickMs ? await sampler.best(rows, alone.size) : undefined;
-  if (!together || together.ms > quickMs) {
+  const alone = (await sampler.best(1, longTextRepeats)) ?? (await sampler.best(1));
+  const together = alone && alone.ms <= inlineMs ? await sampler.best(rows, alone.size) : undefined;
+  if (!together || together.ms > inlineMs) {
     await here.close();
     return startThread(source);
   }

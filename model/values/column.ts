@@ -148,13 +148,12 @@ export function bytesOfColumns(columns: Columns): number {
   return bytes;
 }
 
-/** An object of values for inputs or outputs, by their names. */
+/** An object of values for inputs or outputs, by their names: what Object.fromEntries does, which takes five times as long. */
 export function byName<N extends { readonly name: string }, T>(
   named: readonly N[],
   valueFor: (one: N, place: number) => T,
 ): Record<string, T> {
   const record: Record<string, T> = {};
-  // A fifth of the time that Object.fromEntries takes.
   for (let i = 0; i < named.length; i++) record[named[i].name] = valueFor(named[i], i);
   return record;
 }

@@ -9,7 +9,7 @@ type Stored = number | bigint | string;
 
 /**
  * How one value is read from JSON (undefined where it does not fit) and written to it. In JSON a bigint stands for an
- * integer that no double is, a symbol for another number that none is, with the nearest as its description.
+ * integer beyond ±2^53, a symbol for another number that no double is, with the nearest as its description.
  */
 interface Codec<Value extends Stored = Stored> {
   /** What a message says that it takes. */
@@ -38,7 +38,7 @@ export const elements = {
   uint64: element('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
   bool: element('BOOL', Uint8Array, bit()),
   string: element('BYTES', Array, text()),
-  // A new type also goes into routes/README.md; a float's shortest digits are in digits.ts.
+  // A new type also goes into routes/README.md and, as it is, open-inference.ts, digits.ts, observed.ts and faults.ts.
 };
 
 export type ElementType = keyof typeof elements;

@@ -64,12 +64,12 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   if (rows.length === 0) return [];
   const lengths = measure(rows);
   const shape = completeShape(lengths, dims);
-  const plain = shape && encodeNested(rows, type, lengths, shape);
-  if (plain && !Array.isArray(plain)) return [plain];
+  const encoded = shape && encodeNested(rows, type, lengths, shape);
+  if (encoded && !Array.isArray(encoded)) return [encoded];
   const expected = { ...input, dims: rowDims, kind };
   // The first row that is not like those before: most often the mistake.
-  const [odd] = plain ?? [0];
-  encodeValue(rows[odd], expected, [name, odd]);
+  const [misfit] = encoded ?? [0];
+  encodeValue(rows[misfit], expected, [name, misfit]);
   if (rows.length > mostOddRows)
     throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostOddRows} at once`);
   const tensors = Array.from(rows, (value, row) => {
@@ -109,15 +109,15 @@ export function encodeValue(value: unknown, expected: Expected, place: Path): Te
   const isFlat = isTypedArray(value);
   const lengths = isFlat ? [value.length] : measure(value);
   const shape = isFlat ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
-  const misfit = encodeNested(value, type, lengths, shape);
-  if (!Array.isArray(misfit)) return misfit;
-  const found = misfit.reduce((inner: unknown, i) => Object(inner)[i], value);
-  const inner = lengths.slice(misfit.length);
+  const encoded = encodeNested(value, type, lengths, shape);
+  if (!Array.isArray(encoded)) return encoded;
+  const found = encoded.reduce((inner: unknown, i) => Object(inner)[i], value);
+  const inner = lengths.slice(encoded.length);
   const takes =
     inner.length > 0 ? `an array of shape ${showDims(inner)} like its neighbours` : elements[type].takes;
   const gets = Array.isArray(found) && inner.length > 0 ? showDims([found.length]) : kindOf(found, type);
   const problem = `must be ${takes}, not ${gets}${adviceFor(found, expected)}`;
-  throw new BadInput(problem, [...place, ...misfit]);
+  throw new BadInput(problem, [...place, ...encoded]);
 }
 
 function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {

@@ -6,7 +6,7 @@ import type { Columns } from '../../model/values/column';
 /** How the clients of one tradition are answered. */
 export type Dialect = (answer: Columns, query: Omit<Query, 'columns'>, model: Model) => Reply;
 
-/** What a body asks. But for its columns it holds nothing of the body, which may be large. */
+/** What a body asks. But for its columns and its id it holds nothing of the body, which may be large. */
 export interface Query {
   readonly columns: Columns;
   /** One prediction, or a list of them, under this key; whole output tensors; or these as the Open Inference Protocol has them. */

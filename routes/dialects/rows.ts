@@ -40,7 +40,7 @@ export function rethrowInBody(error: unknown, { rows }: Pick<Query, 'rows'>, sig
   if (!(error instanceof BadInput && error.place && rows)) throw error;
   const { inputs, features = [] } = signature;
   const [input, row = 0, ...inner] = error.place;
-  // A column that only a wrapper gives is not in the body.
+  // A column that code around the model gives is not in the body.
   if (inputs.every(({ name }) => name !== input)) throw error;
   const by = rows.namedBy[Number(row)];
   const named = by === 'features' ? [features[Number(inner[0])] ?? input] : [input, ...inner];

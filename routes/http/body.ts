@@ -22,12 +22,13 @@ export function readBody(limit: number): RequestHandler {
       if (error) return next(error.type === 'entity.too.large' ? tooLarge(limit) : error);
       if (!Buffer.isBuffer(req.body) || req.body.length < largeBodyBytes) return next();
       const { pending } = res.locals;
-      last = last.then(async () => {
+      const takeTurn = async () => {
         // Others are answered in between.
         await nextTurn();
         await pending?.waitForRoom();
         next(pending?.signal.reason);
-      });
+      };
+      last = last.then(takeTurn).catch(next);
     });
   };
 }

@@ -9,12 +9,12 @@ import { HttpError } from './errors';
 export const largeBodyBytes = 1 << 18;
 const deepestNesting = 1000;
 const nestsTooDeep = 'the body nests deeper than any tensor';
-/** An array or object takes 64 bytes at least, once it is parsed. */
+/** As many as fit in a quarter of the heap: an array or object takes 64 bytes at least, once it is parsed. */
 const mostArrays = getHeapStatistics().heap_size_limit / 4 / 64;
 
 /**
- * The value of JSON. A bigint stands for an integer that no double is, where an input takes it, and a symbol for another
- * number that none is. Throws BadInput, with the place of what is not JSON, or HttpError for what would not fit in memory.
+ * The value of JSON, in which a bigint or a symbol may stand for a number (values/elements.ts). Throws BadInput, with the
+ * place of what is not JSON, or HttpError for what would not fit in memory.
  */
 export function parseJson(bytes: Buffer, { inputs }: Signature): unknown {
   if (bytes.length === 0) throw new BadInput('the body is empty: send JSON');
