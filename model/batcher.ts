@@ -7,7 +7,7 @@ interface Entry {
   reject(reason: unknown): void;
 }
 
-/** A request of so many bytes, and of smaller ones each 64th that waits, is worth a look for those that were aborted. */
+/** Aborted entries are swept out when a request of so many bytes joins, and when the queue's length is a multiple of 64. */
 const sweepBytes = 2 ** 18;
 
 /** Bytes that more than `maxShared` rows bring to one run: the others are run in parts, each soon over and small. */
@@ -40,7 +40,7 @@ export class Batcher {
     while (this.loop) await this.loop;
   }
 
-  /** Runs of so many rows, between which others are answered. */
+  /** Runs of so many rows, between which others are answered; each part sweeps the queue, as a large request does. */
   private async runParts(feeds: Tensor[], most: number, signal?: AbortSignal): Promise<Tensor[]> {
     const parts: Tensor[][] = [];
     for (let from = 0; from < rowCount(feeds); from += most) {
@@ -55,7 +55,7 @@ export class Batcher {
   private enqueue(feeds: Tensor[], bytes: number, signal?: AbortSignal): Promise<Tensor[]> {
     return new Promise<Tensor[]>((resolve, reject) => {
       this.queue.push({ feeds, signal, resolve, reject });
-      // A listener to each signal would be expensive.
+      // In place of a listener to each signal: an aborted entry keeps its feeds until the next sweep or run.
       if (bytes >= sweepBytes || this.queue.length % 64 === 0) this.sweep();
       this.loop ??= this.runAll();
     });
@@ -105,8 +105,8 @@ export class Batcher {
   private async runTogether(entries: readonly Entry[]): Promise<void> {
     const feeds = entries[0].feeds.map((_, i) => stack(entries.map((entry) => entry.feeds[i])));
     const rows = entries.map((entry) => rowCount(entry.feeds));
-    const answers = splitRows(await this.runOnce(feeds), rows);
-    for (const [i, { resolve }] of entries.entries()) resolve(answers[i]);
+    const outputs = splitRows(await this.runOnce(feeds), rows);
+    for (const [i, { resolve }] of entries.entries()) resolve(outputs[i]);
   }
 
   private async runEach(entries: readonly Entry[]): Promise<void> {
@@ -114,7 +114,7 @@ export class Batcher {
   }
 }
 
-/** The rows of feeds; NaN where they differ, as whole tensors may. */
+/** The rows of feeds; NaN where they differ, as whole tensors may: no comparison with it holds, so these share no run. */
 function rowCount([first, ...others]: readonly Tensor[]): number {
   const [rows] = first.shape;
   return others.every(({ shape }) => shape[0] === rows) ? rows : Number.NaN;

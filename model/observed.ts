@@ -97,8 +97,8 @@ function isClose(one: Tensor, other: Tensor): boolean {
   if (!sameShape(one.shape, other.shape)) return false;
   const { get } = elements[one.type];
   const [values, others] = [one, other].map(({ data }) => [...data.keys()].map((i) => get(data, i)));
-  const sizes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
-  const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
+  const magnitudes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
+  const largest = magnitudes.reduce((most, size) => Math.max(most, size), 0);
   const most = largest * (rounding[one.type] ?? 0);
   return values.every(
     (value, i) => value === others[i] || Math.abs(Number(value) - Number(others[i])) <= most,

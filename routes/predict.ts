@@ -11,7 +11,7 @@ import { takeBody } from './http/body';
 import { HttpError } from './http/errors';
 import { send, sendJson, sendText } from './http/send';
 
-/** Answers a prediction, asked in any form: as its protocol says an infer request, others as the clients of one tradition expect. */
+/** Answers a prediction asked in any form: an infer request as its protocol says, any other in the route's dialect. */
 const answer =
   (write: Dialect): RequestHandler =>
   (req, res) => {

@@ -45,7 +45,7 @@ export function findEmptyAxes(file: OnnxFile): Map<string, number[]> {
     for (const { name, dims = [] } of known) {
       const axis = isJoined && name === first.name ? (attributes.get('axis')?.i ?? 0) : Number.NaN;
       const joined = axis < 0 ? axis + dims.length : axis;
-      emptyAxes.set(name, emptyAxes.get(name)?.filter((axis) => axis === joined) ?? []);
+      emptyAxes.set(name, emptyAxes.get(name)?.filter((other) => other === joined) ?? []);
     }
   }
   return emptyAxes;

@@ -254,12 +254,12 @@ const ofSeveral: typeof ofOne = [
   [(_, { operands }) => alongAxes(ofRank(2, join(operands, 1)), [1], [Number.NaN]), 'ml.FeatureVectorizer'],
 ];
 
-const byName = (groups: typeof ofOne) =>
+const rulesByOperator = (groups: typeof ofOne) =>
   new Map(groups.flatMap(([rule, operators]) => operators.split(/\s+/).map((name) => [name, rule] as const)));
 
 /**
  * What operators do with the rows of a batch: https://onnx.ai/onnx/operators/. Whatever has no rule may mix them. Names of
  * ai.onnx.ml begin with `ml.`, those of com.microsoft with `ms.`. One that counts or drops entries is named in walk.ts, too.
  */
-export const rules = byName([...ofOne, ...ofSeveral]);
-export const takeSeveral = [...byName(ofSeveral).keys()];
+export const rules = rulesByOperator([...ofOne, ...ofSeveral]);
+export const takeSeveral = [...rulesByOperator(ofSeveral).keys()];

@@ -33,8 +33,8 @@ export async function inline(here: Runner, source: Source, sampler: Sampler, row
     await here.close();
     return startThread(source);
   }
-  const feeds = sampler.feeds(together.rows, together.size);
-  const [values, bytes] = [valuesIn(feeds), bytesIn(feeds)];
+  const timed = sampler.feeds(together.rows, together.size);
+  const [values, bytes] = [valuesIn(timed), bytesIn(timed)];
   const thread = threadFor(source);
   return {
     ...here,

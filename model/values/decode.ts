@@ -22,7 +22,7 @@ export function decode(
     const [tensor] = tensors;
     const { shape, data } = tensor;
     if (batch && shape[0] === rows) return Column.ofRows(tensor, output);
-    // Rows in one piece have all of it, and so has a single one, whatever its shape: where it is squeezed away, too.
+    // Rows in one piece, or a single one, get the whole output, whatever its shape: a model may squeeze a batch of one away.
     if (isOnePiece || rows === 1) return Column.ofValues([tensor], output);
     if (data.length === rows) return Column.ofRows({ ...tensor, shape: [rows] }, output);
     throw new RunError(`the output ${name} has the shape ${showDims(shape)} for ${rows} rows`);

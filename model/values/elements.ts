@@ -102,7 +102,7 @@ function text(): Codec<string> {
   };
 }
 
-/** What stands in JSON for what no number of it is. */
+/** Floats that JSON has no numbers for, as strings. */
 const namedFloats: unknown[] = ['NaN', 'Infinity', '-Infinity'];
 
 function float(type: string, limit: number, shorten: (value: number) => number): Codec<number> {
@@ -110,7 +110,7 @@ function float(type: string, limit: number, shorten: (value: number) => number):
     takes: `a number in ${type}'s range, null or "NaN", "Infinity" or "-Infinity"`,
     limit,
     read: (value) => {
-      // parseJson makes none of a number like 1e400, so an infinity is a value that code gave.
+      // An infinity is meant: parseJson makes a symbol of a number like 1e400.
       if (typeof value === 'number')
         return Math.abs(value) >= limit && Number.isFinite(value) ? undefined : value;
       if (typeof value === 'bigint' || typeof value === 'symbol') {

@@ -131,11 +131,11 @@ function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
   if (stated === null && !Number.isInteger(count))
     throw new BadInput(`has ${bytes.length} bytes, not ${type}s`, at);
   const shape = stated === null ? fitFlat(count, expected, place) : fitShape(stated, expected, place);
-  return { type, shape, data: readBytes(bytes, type, shape, at) };
+  return { type, shape, data: dataFromBytes(bytes, type, shape, at) };
 }
 
 /** Little-endian bytes as the data of a tensor of this shape, in memory of its own. Throws BadInput. */
-export function readBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
+export function dataFromBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
   const { create, bytes: width } = elements[type];
   const size = sizeOf(shape);
   if (bytes.length !== size * width) {

@@ -43,7 +43,7 @@ export function withSharedTexts(tensor: Tensor): Tensor {
 }
 
 /**
- * Rows `from` to `to` (not included) of a tensor, unless they are all in memory of their own: a run may take over its feeds',
+ * Rows `from` to `to` (not included) of a tensor; a copy, unless they are all of them: a run may take over its feeds' memory,
  * and the runtime adds up in another order where memory does not begin as that of an array of its own does.
  */
 export function rowsOf(tensor: Tensor, from: number, to: number): Tensor {

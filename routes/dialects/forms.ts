@@ -18,7 +18,7 @@ const readers: Record<string, (value: unknown, signature: Signature) => Query> =
   inputs: readTensors,
 };
 
-/** Reads a body of any form, the first that fits: whole tensors with their values, of rows the keys only. Throws BadInput. */
+/** Reads a body of any form, the first that fits: whole tensors with their values, rows by their keys only. Throws BadInput. */
 export function readForm(json: unknown, signature: Signature, binary?: Buffer): Query {
   if (isInferRequest(json)) return readInferRequest(json, signature, binary);
   if (binary) throw new BadInput('bytes may follow the JSON of the Open Inference Protocol only');

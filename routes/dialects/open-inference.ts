@@ -2,7 +2,7 @@ import { BadInput, messageOf, type Path, showPath } from '../../model/errors';
 import { type Input, type Output, type Signature, tensorDims } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
 import { elements } from '../../model/values/elements';
-import { encodeValue, readBytes } from '../../model/values/encode';
+import { dataFromBytes, encodeValue } from '../../model/values/encode';
 import { JsonText, writeList } from '../../model/values/json';
 import { completeShape, fitShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
@@ -52,7 +52,7 @@ function readTensor(given: Record<string, unknown>, input: Input, at: Path, byte
     throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
   const shape = fitShape(given.shape, { type, dims: tensorDims(input) }, at);
   const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
-  if (bytes && type !== 'string') return { type, shape, data: readBytes(bytes, type, shape, place) };
+  if (bytes && type !== 'string') return { type, shape, data: dataFromBytes(bytes, type, shape, place) };
   const values = bytes ? readTexts(bytes, place) : arrayAt(data, place);
   const dims = values.some(Array.isArray) ? shape : [sizeOf(shape)];
   return { ...encodeValue(values, { ...input, dims }, place), shape };

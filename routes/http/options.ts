@@ -41,7 +41,7 @@ export function readOptions(env: NodeJS.ProcessEnv = {}, paths: readonly string[
     // In lists of names, double quotes are those of CSV.
     const quotes = read === readList ? /^'[^']*'$/ : /^("[^"]*"|'[^']*')$/;
     if (text && quotes.test(text)) throw new BootError(`${name} has quotes around its value: remove them.`);
-    // A blank API_KEY is no key, and not the absence of one.
+    // Only spaces stay '', which readKeys refuses: a blank API_KEY is not to open the server.
     return [option, read(text || (fallback ?? text), name)];
   });
   const options: Options = Object.fromEntries(entries);

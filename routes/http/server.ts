@@ -5,10 +5,10 @@ import type { Express, Request, Response } from 'express';
 import { BootError } from '../../model/errors';
 import type { Options } from './options';
 
-/** The HTTP server around the app. */
+/** The HTTP server around the app, whose prototypes of requests and responses it replaces. */
 export function createHttpServer(app: Express, { timeout, keepAlive }: Options): http.Server {
   const settings: http.ServerOptions = {
-    ...messagesOf(app),
+    ...replaceMessages(app),
     keepAliveTimeout: keepAlive,
     requestTimeout: timeout,
     headersTimeout: timeout,
@@ -43,7 +43,7 @@ const refusals: Record<string, number> = {
 
 // The classes of the app's requests and responses. Express gives plain ones other prototypes, one by one, which
 // slows each of their uses from then on: on Node.js 20 a request then costs four times the CPU.
-function messagesOf(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
+function replaceMessages(app: Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
   class AppRequest extends http.IncomingMessage {}
   class AppResponse<T extends http.IncomingMessage> extends http.ServerResponse<T> {}
   Object.setPrototypeOf(AppRequest.prototype, app.request);
