@@ -72,12 +72,12 @@ function checkWeights(path: string, { initializers }: Graph): void {
   }
 }
 
-/** The first bytes of a file, as many as one read gives, with room behind them. Throws RangeError where it ends early. */
-export function readBytes(path: string, room = 0, most = mostReadBytes): Buffer<ArrayBuffer> {
-  const size = Math.min(statSync(path).size, most);
+/** The bytes of a part of a file, as many as one read gives, with room behind them. Throws RangeError where it ends early. */
+export function readBytes(path: string, from = 0, to = mostReadBytes, room = 0): Buffer<ArrayBuffer> {
+  const size = Math.min(statSync(path).size, to) - from;
   const bytes = Buffer.allocUnsafeSlow(size + room);
   const file = openSync(path, 'r');
-  const read = readSync(file, bytes, 0, size, 0);
+  const read = readSync(file, bytes, 0, size, from);
   closeSync(file);
   if (read < size) throw new RangeError('the file ended early');
   return bytes;
