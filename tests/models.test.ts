@@ -392,12 +392,12 @@ describe('files written for a test', () => {
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 5000\n`;
   const page = '\n<!DOCTYPE html>\n<html lang="en"><title>Sign in</title>';
   test.each([
-    ['uint2', 25],
-    ['float6e3m2', 28],
-  ])('a model of %s does not boot: one line says what to do', async (_type, code) => {
+    ['uint2', 25, 'no Identity for values of this type'],
+    ['float6e3m2', 28, 'of a type that cannot be served'],
+  ])('a model of %s does not boot: one line says what to do', async (_type, code, words) => {
     const error = await openModel(write('odd.onnx', oneNode('Identity', code, 2))).catch((error) => error);
     expect(error).toBeInstanceOf(BootError);
-    expect(error.message).toMatch(/of a type that cannot be served|of this type/);
+    expect(error.message).toContain(words);
     expect(error.message).toContain('export');
   });
 

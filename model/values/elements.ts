@@ -38,7 +38,7 @@ export const elements = {
   uint64: element('UINT64', BigUint64Array, big(0n, 2n ** 64n - 1n)),
   bool: element('BOOL', Uint8Array, bit()),
   string: element('BYTES', Array, text()),
-  // A new type also goes into routes/README.md and, as it is, open-inference.ts, digits.ts, observed.ts and faults.ts.
+  // A new type also goes into routes/README.md and, where its kind is named, open-inference, digits, observed and faults.
 };
 
 export type ElementType = keyof typeof elements;
