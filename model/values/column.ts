@@ -1,6 +1,6 @@
 import type { Output } from '../signature';
 import { elements } from './elements';
-import { JsonText, writeList } from './json';
+import { JsonText, listJson } from './json';
 import { bytesIn, type Shape, sizeOf, type Tensor } from './tensor';
 
 /** For each input or output a Column, or one value a row: JSON or, on the way in, a typed array of it in row-major order. */
@@ -72,15 +72,15 @@ export class Column implements Iterable<unknown> {
 
   /** The JSON of one row's value. */
   rowJson(row: number): JsonText {
-    return new JsonText(this.write(...this.placeOf(row)));
+    return this.valueJson(...this.placeOf(row));
   }
 
   /** The JSON of all rows, as a list. */
   rowsJson(): JsonText {
     const { stacked } = this;
-    return new JsonText(
-      stacked ? this.write(stacked, 0, stacked.shape) : writeList(this.length, (row) => this.rowJson(row)),
-    );
+    return stacked
+      ? this.valueJson(stacked, 0, stacked.shape)
+      : listJson(this.length, (row) => this.rowJson(row));
   }
 
   /** The JSON of what a run gave or, of several, of the list of it. */
@@ -95,21 +95,19 @@ export class Column implements Iterable<unknown> {
     return [stacked, row * sizeOf(shape), shape];
   }
 
-  /** The JSON of the value of this shape that begins at a flat index, in pieces where it is long. */
-  private *write(tensor: Tensor, from: number, shape: Shape): Generator<string> {
-    // An object is one piece. Of texts, which may be long, few are made into one at once.
+  /** The JSON of the value of this shape that begins at a flat index, in parts where it is long. */
+  private valueJson(tensor: Tensor, from: number, shape: Shape): JsonText {
+    // An object is one part. Of texts, which may be long, few are made into one at once.
     const atOnce = Math.max(tensor.type === 'string' ? 64 : 512, this.keys?.length ?? 0);
-    if (sizeOf(shape) <= atOnce) return void (yield this.text(tensor, from, shape));
+    if (sizeOf(shape) <= atOnce) return new JsonText(this.text(tensor, from, shape));
     const [length, ...inner] = shape;
     const size = sizeOf(inner);
-    const step = Math.max(1, Math.floor(atOnce / size));
-    for (let i = 0; i < length; i += step) {
-      yield i === 0 ? '[' : ',';
-      const part = [Math.min(step, length - i), ...inner];
-      if (size > atOnce) yield* this.write(tensor, from + i * size, inner);
-      else yield this.text(tensor, from + i * size, part).slice(1, -1);
-    }
-    yield ']';
+    if (size > atOnce) return listJson(length, (i) => this.valueJson(tensor, from + i * size, inner));
+    const step = Math.floor(atOnce / size);
+    return listJson(Math.ceil(length / step), (i) => {
+      const part = [Math.min(step, length - i * step), ...inner];
+      return new JsonText(this.text(tensor, from + i * step * size, part).slice(1, -1));
+    });
   }
 
   private text(tensor: Tensor, from: number, shape: Shape): string {

@@ -1,16 +1,53 @@
-/** JSON text that is made in pieces when it is written. */
+/** JSON text, or its parts in their order, which may be made one by one when they are read. */
+export type Parts = string | Iterable<Parts>;
+
+/** A value whose JSON is told by its parts. */
 export class JsonText {
-  constructor(readonly pieces: Iterable<string>) {}
+  constructor(readonly parts: Parts) {}
 }
 
-/** Characters of a piece of what is made in pieces, as columns are: no more wait for a reader to take them. */
+/** The JSON of a value; a map's keys stay in its order, where an object has those first that are like integers. */
+export function writeJson(value: unknown): Parts {
+  if (value instanceof JsonText) return value.parts;
+  if (!(value instanceof Map)) return JSON.stringify(value) ?? 'null';
+  const parts: Parts[] = [];
+  for (const [key, one] of value) {
+    // What a wrapper gives may be nothing.
+    if (one !== undefined)
+      parts.push(`${parts.length > 0 ? ',' : '{'}${JSON.stringify(key)}:`, writeJson(one));
+  }
+  return [...parts, parts.length > 0 ? '}' : '{}'];
+}
+
+/** The JSON of a list whose values are made one by one, when they are read. */
+export function listJson(length: number, valueAt: (place: number) => unknown): JsonText {
+  return new JsonText(writeList(length, valueAt));
+}
+
+function* writeList(length: number, valueAt: (place: number) => unknown): Generator<Parts> {
+  for (let i = 0; i < length; i++) {
+    yield i === 0 ? '[' : ',';
+    yield writeJson(valueAt(i));
+  }
+  yield length === 0 ? '[]' : ']';
+}
+
+/** All parts as one text. */
+export function textOf(parts: Parts): string {
+  if (typeof parts === 'string') return parts;
+  let text = '';
+  for (const part of parts) text += textOf(part);
+  return text;
+}
+
+/** Characters of a piece: no more wait for a reader to take them. */
 const pieceLength = 1 << 16;
 
-/** The JSON of a value in pieces; a map's keys stay in its order, where an object has those first that are like integers. */
-export function* writeJson(value: unknown): Generator<string, undefined> {
+/** The same in pieces. */
+export function* piecesOf(parts: Parts): Generator<string, undefined> {
   let text = '';
-  for (const piece of piecesOf(value)) {
-    text += piece;
+  for (const part of textsIn(parts)) {
+    text += part;
     if (text.length < pieceLength) continue;
     yield text;
     text = '';
@@ -18,28 +55,7 @@ export function* writeJson(value: unknown): Generator<string, undefined> {
   if (text !== '') yield text;
 }
 
-/** The JSON of a list whose values are made one by one. */
-export function* writeList(length: number, valueAt: (place: number) => unknown): Generator<string> {
-  for (let i = 0; i < length; i++) {
-    yield i === 0 ? '[' : ',';
-    yield* piecesOf(valueAt(i));
-  }
-  yield length === 0 ? '[]' : ']';
-}
-
-function piecesOf(value: unknown): Iterable<string> {
-  if (value instanceof JsonText) return value.pieces;
-  return value instanceof Map ? writeObject(value) : [JSON.stringify(value) ?? 'null'];
-}
-
-function* writeObject(entries: ReadonlyMap<string, unknown>): Generator<string> {
-  let before = '{';
-  for (const [key, value] of entries) {
-    // What a wrapper gives may be nothing.
-    if (value === undefined) continue;
-    yield `${before}${JSON.stringify(key)}:`;
-    yield* piecesOf(value);
-    before = ',';
-  }
-  yield before === '{' ? '{}' : '}';
+function* textsIn(parts: Parts): Generator<string> {
+  if (typeof parts === 'string') yield parts;
+  else for (const part of parts) yield* textsIn(part);
 }

@@ -3,7 +3,7 @@ import { type Input, type Output, type Signature, tensorDims } from '../../model
 import { Column, type Columns } from '../../model/values/column';
 import { elements } from '../../model/values/elements';
 import { dataFromBytes, encodeValue } from '../../model/values/encode';
-import { JsonText, writeList } from '../../model/values/json';
+import { listJson } from '../../model/values/json';
 import { completeShape, fitShape } from '../../model/values/shapes';
 import { sizeOf, type Tensor } from '../../model/values/tensor';
 import { bytesOfTensor, cutBinary, readTexts } from './binary-tensors';
@@ -96,7 +96,7 @@ export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted
       ['data', bytes ? undefined : Column.ofRows({ ...tensor, shape: [tensor.data.length] }).rowsJson()],
     ]);
   });
-  const list = new JsonText(writeList(outputs.length, (i) => outputs[i]));
+  const list = listJson(outputs.length, (i) => outputs[i]);
   return { json: new Map(Object.entries({ model_name: modelName, id, outputs: list })), binary };
 }
 

@@ -1,6 +1,6 @@
 import type { Signature } from '../../model/signature';
 import { Column, type Columns } from '../../model/values/column';
-import { JsonText, writeList } from '../../model/values/json';
+import { listJson } from '../../model/values/json';
 import type { Dialect } from './dialect';
 import { writeInferReply } from './open-inference';
 
@@ -55,7 +55,7 @@ function showTogether(outputs: Outputs, reply: ReplyToRows): Map<string, unknown
   if (outputs.length === 1) return new Map([[reply, showRows(first, reply)]]);
   const rowOf = (row: number) => new Map(outputs.map(([name, column]) => [name, showRow(column, row)]));
   if (reply === 'prediction') return new Map([[reply, rowOf(0)]]);
-  return new Map([[reply, new JsonText(writeList(first.length, rowOf))]]);
+  return new Map([[reply, listJson(first.length, rowOf)]]);
 }
 
 function showRows(column: Columns[string], reply: ReplyToRows): unknown {

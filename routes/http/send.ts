@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Request, Response } from 'express';
-import { writeJson } from '../../model/values/json';
+import { piecesOf, textOf, writeJson } from '../../model/values/json';
 import type { Reply } from '../dialects/dialect';
 
 /** A longer reply, or one of longer tensors, may have to wait for its reader. */
@@ -12,12 +12,12 @@ const jsonType = 'application/json';
 
 /** Ends a reply whose tensors take so many bytes: as JSON, in pieces where it is large, or as JSON and bytes. */
 export async function send(res: Response, { json, binary = [] }: Reply, bytes: number): Promise<void> {
-  const pieces = writeJson(json);
-  if (binary.length > 0) sendBinary(res, [...pieces].join(''), binary);
-  else if (bytes <= longReplyBytes) sendText(res, 200, jsonType, `${[...pieces].join('')}\n`);
+  const parts = writeJson(json);
+  if (binary.length > 0) sendBinary(res, textOf(parts), binary);
+  else if (bytes <= longReplyBytes) sendText(res, 200, jsonType, `${textOf(parts)}\n`);
   else if (begin(res, 200, jsonType, bytes)) {
     // pipeline() listens five times for its close, beside what an outer app's middleware does.
-    await pipeline(oneATurn(pieces), res.setMaxListeners(0));
+    await pipeline(oneATurn(piecesOf(parts)), res.setMaxListeners(0));
   }
 }
 

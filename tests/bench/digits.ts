@@ -1,6 +1,6 @@
 import { Column } from '../../model/values/column';
 import { shortenFloat32 } from '../../model/values/digits';
-import { writeJson } from '../../model/values/json';
+import { piecesOf, writeJson } from '../../model/values/json';
 
 // How long float32 take to be written as JSON, in pieces with the shortest digits, against JSON.stringify of the same
 // numbers as doubles (with the 17 or so digits that those have) and of the doubles with the shortest digits:
@@ -21,7 +21,7 @@ function main(count: number, rounds: number): void {
     const [doubles, shortest] = [Array.from(data), Array.from(data, shortenFloat32)];
     const column = Column.ofRows({ type: 'float32', shape: [1, count], data });
     const writers = [
-      () => lengthOf(writeJson(column.rowsJson())),
+      () => lengthOf(piecesOf(writeJson(column.rowsJson()))),
       () => JSON.stringify(doubles).length,
       () => JSON.stringify(shortest).length,
     ];
