@@ -16,6 +16,10 @@ const faults: [pattern: RegExp, words: string][] = [
     'a row has another number of values than the model takes',
   ],
   [/Unknown Category/, 'a category is none of those that the model knows'],
+  [
+    /buffer of size \d{10}|Integer overflow|exceeds the supported|not a finite|must be finite|exceeds the remaining size|can ?not be less than -1|At most one dimension can be -1/,
+    'a value stands for a size that no tensor can have',
+  ],
   [/\bsto(d|f|i|l|ll|ul)\b/, 'a text is not a number where the model needs one'],
 ];
 

@@ -270,15 +270,16 @@ CHECKED = {
         {"x": f32([1, 2], [3, 8])},
         lambda x: {"y": np.sign(np.exp(x))},
     ),
-    # Fails for a value that is no fault of the caller's: a branch asks for 4 PiB.
+    # Fails for a value that is no fault of the caller's: a branch joins the tensors of an empty sequence.
     "fails": (
         """(float[N,1] x) => (float[N,1] y) {
             most = ReduceMax<keepdims = 0>(x)
             bad = Greater(most, thousand)
             zero = If<
                 then_branch = then () => (float t) {
-                    huge = ConstantOfShape(huge_shape)
-                    t = ReduceSum<keepdims = 0>(huge)
+                    none = SequenceEmpty()
+                    joined = ConcatFromSequence<axis = 0>(none)
+                    t = ReduceSum<keepdims = 0>(joined)
                 },
                 else_branch = else () => (float e) { e = Constant<value = float {0.0}>() }
             >(bad)
@@ -355,6 +356,12 @@ UNCHECKED = {
         zeros = Constant<value_floats = [0.0, 0.0, 0.0]>()
         one = Constant<value_floats = [1.0]>()
         y = ScatterND(zeros, place, one)
+    }""",
+    # Their values are sizes.
+    "filled": "(int64[2] shape) => (float[a,b] y) { y = ConstantOfShape(shape) }",
+    "reshaped": """(int64[2] shape) => (float[a,b] y) {
+        four = Constant<value_floats = [1.0, 2.0, 3.0, 4.0]>()
+        y = Reshape(four, shape)
     }""",
     # The runtime ends the process where the second input has no rows.
     "top-of-second": """(float[N,1] a, float[N,4] b) => (float[N,1] y, float[N,1] z) {
@@ -548,7 +555,6 @@ CONSTANTS = {
     "lowest": np.array(-(2**31), np.int32),
     "minus_one": np.array(-1, np.int32),
     "ones3x3": np.ones((1, 1, 3, 3), np.float32),
-    "huge_shape": np.array([2**50]),
     "shape256x256": np.array([256, 256]),
     "shape4x4000": np.array([4, 4000]),
     "shape1x2048": np.array([1, 2048]),
