@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { integerField, messageField } from '../model/graph/protobuf';
+import { bootLog } from '../routes/http/boot-log';
 import { readOptions } from '../routes/http/options';
 import { ask, killServers, launch, launchAndEnd, startServer, until } from './process';
 import { closeModels, modelPath, serveModel } from './serve';
@@ -40,6 +41,15 @@ test('The boot log shows the inputs, the outputs and a request', async () => {
   for (const label of ['setosa', 'versicolor', 'virginica']) expect(log).toContain(label);
   expect(log).toMatch(/^Try: curl /m);
   expect(server.stderr()).toBe('');
+});
+
+test('The boot log has a line for what has a line break in its name', async () => {
+  const { model } = await serveModel('model');
+  const { signature } = model;
+  const outputs = signature.outputs.map((output) => ({ ...output, labels: ['one', 'the\r\nother'] }));
+  const log = bootLog([{ ...model, signature: { ...signature, outputs } }], readOptions(), 3000);
+  expect(log.split('\n')).toHaveLength(bootLog([model], readOptions(), 3000).split('\n').length);
+  expect(log).toContain('{one, the other}');
 });
 
 test('An opset that is newer than the runtime, by one, is served', async () => {

@@ -13,7 +13,8 @@ export function bootLog(models: readonly Model[], options: Options, port: number
     const path = i === 0 ? '/predict' : `/predict/${encodeURIComponent(model.name)}`;
     return linesFor(model, `http://${name}:${port}${path}`, options);
   });
-  return lines.join('\n');
+  // A name may hold a line's end.
+  return lines.map((line) => line.replace(/[\r\n]+/g, ' ')).join('\n');
 }
 
 function linesFor({ name, path, signature, notes }: Model, url: string, options: Options): string[] {
