@@ -69,11 +69,11 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   const expected = { ...input, dims: rowDims, kind };
   // The first row that is not like those before: most often the mistake.
   const [misfit] = encoded ?? [0];
-  encodeValue(rows[misfit], expected, [name, misfit]);
+  const first = encodeValue(rows[misfit], expected, [name, misfit]);
   if (rows.length > mostOddRows)
     throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostOddRows} at once`);
   const tensors = Array.from(rows, (value, row) => {
-    const tensor = encodeValue(value, expected, [name, row]);
+    const tensor = row === misfit ? first : encodeValue(value, expected, [name, row]);
     return { ...tensor, shape: [1, ...tensor.shape] };
   });
   return tensors.every(({ shape }) => sameShape(shape, tensors[0].shape)) ? [stack(tensors)] : tensors;
