@@ -4,17 +4,17 @@ import type { ElementType } from './values/elements';
 /** The way to a value: of columns the input, the row if it is one row's fault, and the indices within the row's value. */
 export type Path = readonly (number | string)[];
 
-/** The caller's mistake; where it lies at a place, `problem` is what is wrong there. Its `cause` is for the log. */
+/** The caller's mistake; where it has a path, `problem` is what is wrong there. Its `cause` is for the log. */
 export class BadInput extends Error {
   readonly status = 400;
   readonly expose = true;
 
   constructor(
     readonly problem: string,
-    readonly place?: Path,
+    readonly path?: Path,
     options?: ErrorOptions,
   ) {
-    super(place ? `${showPath(place)} ${problem}` : problem, options);
+    super(path ? `${showPath(path)} ${problem}` : problem, options);
   }
 }
 

@@ -14,7 +14,7 @@ export interface Encoded {
   readonly isOnePiece: boolean;
 }
 
-/** The feeds of the runs that answer these columns. Throws BadInput with the place of the first value that does not fit. */
+/** The feeds of the runs that answer these columns. Throws BadInput with the path to the first value that does not fit. */
 export function encode(columns: Columns, { inputs, outputs, kind }: Signature): Encoded {
   const rows = countRows(columns, inputs);
   const isOnePiece =
@@ -102,13 +102,13 @@ export function checkRows(name: string, rows: number, first: string, expected: n
   if (rows !== expected) throw new BadInput(`${name} has ${rows} rows but ${first} has ${expected}`);
 }
 
-/** The tensor of one value by itself. Throws BadInput with the place of what does not fit. */
-export function encodeValue(value: unknown, expected: Expected, place: Path): Tensor {
+/** The tensor of one value by itself. Throws BadInput with the path to what does not fit. */
+export function encodeValue(value: unknown, expected: Expected, path: Path): Tensor {
   const { type } = expected;
-  if (isBase64(value) && type !== 'string') return encodeBase64(value, expected, place);
+  if (isBase64(value) && type !== 'string') return encodeBase64(value, expected, path);
   const isFlat = isTypedArray(value);
   const lengths = isFlat ? [value.length] : measure(value);
-  const shape = isFlat ? fitFlat(value.length, expected, place) : fitShape(lengths, expected, place);
+  const shape = isFlat ? fitFlat(value.length, expected, path) : fitShape(lengths, expected, path);
   const encoded = encodeNested(value, type, lengths, shape);
   if (!Array.isArray(encoded)) return encoded;
   const found = encoded.reduce((inner: unknown, i) => Object(inner)[i], value);
@@ -117,33 +117,33 @@ export function encodeValue(value: unknown, expected: Expected, place: Path): Te
     inner.length > 0 ? `an array of shape ${showDims(inner)} like its neighbours` : elements[type].takes;
   const gets = Array.isArray(found) && inner.length > 0 ? showDims([found.length]) : kindOf(found, type);
   const problem = `must be ${takes}, not ${gets}${adviceFor(found, expected)}`;
-  throw new BadInput(problem, [...place, ...encoded]);
+  throw new BadInput(problem, [...path, ...encoded]);
 }
 
-function encodeBase64(value: Base64, expected: Expected, place: Path): Tensor {
+function encodeBase64(value: Base64, expected: Expected, path: Path): Tensor {
   const { type } = expected;
   const { b64, shape: stated = null, ...rest } = value;
-  const at = [...place, 'b64'];
+  const bytesPath = [...path, 'b64'];
   const bytes = decodeBase64(b64);
-  if (!bytes) throw new BadInput('is not base64', at);
-  if (Object.keys(rest).length > 0) throw new BadInput('has an unknown key beside b64 and shape', place);
+  if (!bytes) throw new BadInput('is not base64', bytesPath);
+  if (Object.keys(rest).length > 0) throw new BadInput('has an unknown key beside b64 and shape', path);
   const count = bytes.length / elements[type].bytes;
   if (stated === null && !Number.isInteger(count))
-    throw new BadInput(`has ${bytes.length} bytes, not ${type}s`, at);
-  const shape = stated === null ? fitFlat(count, expected, place) : fitShape(stated, expected, place);
-  return { type, shape, data: dataFromBytes(bytes, type, shape, at) };
+    throw new BadInput(`has ${bytes.length} bytes, not ${type}s`, bytesPath);
+  const shape = stated === null ? fitFlat(count, expected, path) : fitShape(stated, expected, path);
+  return { type, shape, data: dataFromBytes(bytes, type, shape, bytesPath) };
 }
 
 /** Little-endian bytes as the data of a tensor of this shape, in memory of its own. Throws BadInput. */
-export function dataFromBytes(bytes: Uint8Array, type: ElementType, shape: Shape, place: Path): Data {
+export function dataFromBytes(bytes: Uint8Array, type: ElementType, shape: Shape, path: Path): Data {
   const { create, bytes: width } = elements[type];
   const size = sizeOf(shape);
   if (bytes.length !== size * width) {
     const takes = `${size * width} bytes for ${type}${showDims(shape)}`;
-    throw new BadInput(`must hold ${takes}, not ${bytes.length}`, place);
+    throw new BadInput(`must hold ${takes}, not ${bytes.length}`, path);
   }
   if (type === 'bool' && bytes.some((byte) => byte > 1))
-    throw new BadInput('must hold only bytes 0 and 1 for bool', place);
+    throw new BadInput('must hold only bytes 0 and 1 for bool', path);
   const data = create(size);
   if (!Array.isArray(data)) new Uint8Array(data.buffer).set(bytes);
   return data;

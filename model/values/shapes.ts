@@ -6,21 +6,21 @@ import { type Shape, sizeOf } from './tensor';
 export type Expected = Pick<Input, 'type' | 'missingText'> & { dims?: readonly Dim[]; kind?: Kind };
 
 /** The shape of so many values in one piece, which may decide one open dimension. Throws BadInput. */
-export function fitFlat(length: number, { dims = [''] }: Expected, place: Path): Shape {
+export function fitFlat(length: number, { dims = [''] }: Expected, path: Path): Shape {
   const known = sizeOf(dims.filter((dim) => typeof dim === 'number')) || 1;
   const shape = dims.map((dim) => (typeof dim === 'number' ? dim : Math.floor(length / known)));
   // Where several are open, there are more.
   if (sizeOf(shape) === length) return shape;
   const takes = `an array of shape ${showDims(dims)}`;
-  throw new BadInput(`must be ${takes}, not ${length} values without a shape`, place);
+  throw new BadInput(`must be ${takes}, not ${length} values without a shape`, path);
 }
 
 /** The full shape of a value that nests as `lengths`, or states them, with what it may leave out. Throws BadInput. */
-export function fitShape(lengths: unknown, expected: Expected, place: Path): Shape {
+export function fitShape(lengths: unknown, expected: Expected, path: Path): Shape {
   const { dims, kind, type } = expected;
-  if (!isShape(lengths)) throw new BadInput('must have a shape that a tensor can have', place);
+  if (!isShape(lengths)) throw new BadInput('must have a shape that a tensor can have', path);
   if (kind === 'single' && lengths[0] === 1 && lengths.length - 1 === dims?.length)
-    return fitShape(lengths.slice(1), { type, dims }, place);
+    return fitShape(lengths.slice(1), { type, dims }, path);
   const shape = completeShape(lengths, dims);
   if (shape) return shape;
   const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
@@ -28,7 +28,7 @@ export function fitShape(lengths: unknown, expected: Expected, place: Path): Sha
   const hint = isBatch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
   throw new BadInput(
     `must be ${takes}, not ${lengths.length === 0 ? 'a single value' : showDims(lengths)}${hint}`,
-    place,
+    path,
   );
 }
 

@@ -23,17 +23,17 @@ export function cutBinary(inputs: Record<string, unknown>[], binary: Buffer): (B
 }
 
 /** BYTES as bytes: each element is a uint32 with its length, little-endian, and so many bytes. */
-export function readTexts(bytes: Buffer, place: Path): string[] {
+export function readTexts(bytes: Buffer, path: Path): string[] {
   const texts: string[] = [];
   let at = 0;
   while (at + 4 <= bytes.length) {
     const end = at + 4 + bytes.readUInt32LE(at);
     const text = decodeText(bytes.subarray(at + 4, end));
-    if (text === undefined) throw new BadInput('must be UTF-8', [...place, texts.length]);
+    if (text === undefined) throw new BadInput('must be UTF-8', [...path, texts.length]);
     texts.push(text);
     at = end;
   }
-  if (at !== bytes.length) throw new BadInput('must hold elements, each with its length before it', place);
+  if (at !== bytes.length) throw new BadInput('must hold elements, each with its length before it', path);
   return texts;
 }
 

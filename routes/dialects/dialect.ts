@@ -12,7 +12,7 @@ export interface Query {
   /** One prediction, or a list of them, under this key; whole output tensors; or these as the Open Inference Protocol has them. */
   readonly reply: 'prediction' | 'predictions' | 'tensors' | Wanted;
   /** Of instances, where their list is, if they have one, and what names the values of each. */
-  readonly rows?: { readonly at?: Path; readonly namedBy: readonly NamedBy[] };
+  readonly rows?: { readonly listPath?: Path; readonly namedBy: readonly NamedBy[] };
 }
 
 export type NamedBy = 'nothing' | 'inputs' | 'features';
@@ -34,13 +34,13 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** A value that must be an array. Throws BadInput. */
-export function arrayAt(value: unknown, at: Path): unknown[] {
+export function arrayAt(value: unknown, path: Path): unknown[] {
   if (Array.isArray(value)) return value;
-  throw new BadInput(`must be an array, not ${kindOf(value)}`, at);
+  throw new BadInput(`must be an array, not ${kindOf(value)}`, path);
 }
 
 /** A value that must be an object, such as one with so many inputs. Throws BadInput. */
-export function objectAt(value: unknown, at: Path, expected = 'an object'): Record<string, unknown> {
+export function objectAt(value: unknown, path: Path, expected = 'an object'): Record<string, unknown> {
   if (isObject(value)) return value;
-  throw new BadInput(`must be ${expected}, not ${kindOf(value)}`, at);
+  throw new BadInput(`must be ${expected}, not ${kindOf(value)}`, path);
 }

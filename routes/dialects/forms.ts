@@ -42,8 +42,8 @@ function readValues(body: unknown, signature: Signature): Query {
   if (other)
     throw new BadInput(`${first} holds a batch but ${other.name} one instance: send both the same way`);
   const columns = byName(inputs, (input, i) => {
-    const [value, at] = [values[i], [input.name]];
-    return isBase64(value) ? inputColumn(encodeValue(value, input, at), input, kind) : arrayAt(value, at);
+    const [value, path] = [values[i], [input.name]];
+    return isBase64(value) ? inputColumn(encodeValue(value, input, path), input, kind) : arrayAt(value, path);
   });
   const rows = columns[first].length;
   for (const { name } of inputs) checkRows(name, columns[name].length, first, rows);

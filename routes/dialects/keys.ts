@@ -18,10 +18,10 @@ function plain(name: string): string {
 }
 
 /** For each known name the given one that stands for it: itself, or one with the same plain name. */
-function matchNames(given: string[], known: readonly string[], at: Path, hint = ''): readonly string[] {
+function matchNames(given: string[], known: readonly string[], path: Path, hint = ''): readonly string[] {
   const names = new Set(given);
   if (given.length === known.length && known.every((name) => names.has(name))) return known;
-  const where = ` in ${showPath(at)}`;
+  const where = ` in ${showPath(path)}`;
   // Whole names stand behind plain ones, and so win over them.
   const places = new Map([...known.map(plain), ...known].map((name, i) => [name, i % known.length]));
   const keys: string[] = [];
@@ -41,17 +41,17 @@ function matchNames(given: string[], known: readonly string[], at: Path, hint = 
 export function matchKeys(
   given: string[],
   { inputs, features }: Signature,
-  at: Path,
+  path: Path,
 ): { by: 'features' | 'inputs'; keys: readonly string[] } {
   const names = inputs.map(({ name }) => name);
   const [input] = names;
   if (features && !given.some((name) => plain(name) === plain(input) && !features.includes(name)))
-    return { by: 'features', keys: matchNames(given, features, at) };
-  if (features) return { by: 'inputs', keys: matchNames(given, names, at, ` beside all of ${input}`) };
+    return { by: 'features', keys: matchNames(given, features, path) };
+  if (features) return { by: 'inputs', keys: matchNames(given, names, path, ` beside all of ${input}`) };
   const isTable = inputs.length === 1 && inputs[0].dims.length === 2 && !given.includes(input);
   const rows = 'of a data frame send the rows, to_json(orient="records")';
   const hint = `: to send columns by name, set FEATURES to the names of the columns of ${input}; ${rows}`;
-  return { by: 'inputs', keys: matchNames(given, names, at, isTable ? hint : '') };
+  return { by: 'inputs', keys: matchNames(given, names, path, isTable ? hint : '') };
 }
 
 /** The wrapper of a body, if it has one. Throws BadInput for two of them, or for a key that may not stand beside it, as these others may. */

@@ -42,20 +42,20 @@ export function readInferRequest(body: InferBody, signature: Signature, binary?:
   return { columns: tensorColumns(by, signature, read), reply: { id, outputs } };
 }
 
-function readTensor(given: Record<string, unknown>, input: Input, at: Path, bytes?: Buffer): Tensor {
+function readTensor(given: Record<string, unknown>, input: Input, path: Path, bytes?: Buffer): Tensor {
   const { type, name } = input;
   const { datatype, data } = given;
   const expected = elements[type].datatype;
   // MLServer's codecs call every float FP64: numbers in JSON are read as the input's, value by value; bytes cannot be.
   const areNumbers = [datatype, expected].every((one) => /^(FP|U?INT)(8|16|32|64)$/.test(String(one)));
   if (datatype !== expected && (bytes || !areNumbers))
-    throw new BadInput(`must be ${expected} for ${name}`, [...at, 'datatype']);
-  const shape = fitShape(given.shape, { type, dims: tensorDims(input) }, at);
-  const place = bytes ? [`the binary data of ${showPath(at)}`] : [...at, 'data'];
-  if (bytes && type !== 'string') return { type, shape, data: dataFromBytes(bytes, type, shape, place) };
-  const values = bytes ? readTexts(bytes, place) : arrayAt(data, place);
+    throw new BadInput(`must be ${expected} for ${name}`, [...path, 'datatype']);
+  const shape = fitShape(given.shape, { type, dims: tensorDims(input) }, path);
+  const dataPath = bytes ? [`the binary data of ${showPath(path)}`] : [...path, 'data'];
+  if (bytes && type !== 'string') return { type, shape, data: dataFromBytes(bytes, type, shape, dataPath) };
+  const values = bytes ? readTexts(bytes, dataPath) : arrayAt(data, dataPath);
   const dims = values.some(Array.isArray) ? shape : [sizeOf(shape)];
-  return { ...encodeValue(values, { ...input, dims }, place), shape };
+  return { ...encodeValue(values, { ...input, dims }, dataPath), shape };
 }
 
 function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs'] {
@@ -64,16 +64,16 @@ function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs']
   if (asked.length === 0) return outputs.map((output) => ({ output, binary }));
   const left = new Set(outputs);
   return asked.map((one, i) => {
-    const at = ['outputs', i];
-    const { name, parameters } = objectAt(one, at);
+    const path = ['outputs', i];
+    const { name, parameters } = objectAt(one, path);
     const { classification, binary_data } = Object(parameters);
     const output = outputs.find((output) => output.name === name);
     if (!output || !left.delete(output)) {
       const names = outputs.map(({ name }) => name);
-      throw new BadInput(`must be one of ${names.join(', ')}, each once`, [...at, 'name']);
+      throw new BadInput(`must be one of ${names.join(', ')}, each once`, [...path, 'name']);
     }
     if (classification !== undefined)
-      throw new BadInput('has a classification, which is not supported', [...at, 'parameters']);
+      throw new BadInput('has a classification, which is not supported', [...path, 'parameters']);
     return { output, binary: (binary_data ?? binary) === true };
   });
 }
