@@ -9,7 +9,7 @@ import { observe } from './observed';
 import { callersFault, loadFault } from './runtime/faults';
 import { inline, mayRunInline } from './runtime/inline';
 import { openSession, type Runner, type Source } from './runtime/session';
-import { startThread } from './runtime/thread';
+import { openOnThread } from './runtime/thread';
 import { Sampler } from './samples';
 import type { Signature } from './signature';
 import type { Column, Columns } from './values/column';
@@ -62,7 +62,7 @@ export async function loadModel(path: string, options: ModelOptions = {}): Promi
   const file = readOnnx(path);
   const mayBeInline = mayRunInline(file);
   const source: Source = { path, changed: file.changed, edits: editsFor(file), threads };
-  const runner = await (mayBeInline ? openSession : startThread)(source).catch((error) => {
+  const runner = await (mayBeInline ? openSession : openOnThread)(source).catch((error) => {
     throw new BootError(`${path} cannot be loaded: ${loadFault(messageOf(error))}`);
   });
   try {

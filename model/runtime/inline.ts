@@ -2,7 +2,7 @@ import { allNodes, type OnnxFile } from '../graph/onnx';
 import type { Sampler } from '../samples';
 import { bytesIn, sizeOf, valuesIn } from '../values/tensor';
 import type { Runner, Source } from './session';
-import { startThread, threadFor } from './thread';
+import { openOnThread, threadRunner } from './thread';
 
 /** Models of up to so many bytes may run on the thread that serves HTTP, if they are quick. */
 const inlineModelBytes = 16 * 2 ** 20;
@@ -31,11 +31,11 @@ export async function inline(here: Runner, source: Source, sampler: Sampler, row
   const together = alone && alone.ms <= inlineMs ? await sampler.best(rows, alone.size) : undefined;
   if (!together || together.ms > inlineMs) {
     await here.close();
-    return startThread(source);
+    return openOnThread(source);
   }
   const timed = sampler.feeds(together.rows, together.size);
   const [values, bytes] = [valuesIn(timed), bytesIn(timed)];
-  const thread = threadFor(source);
+  const thread = threadRunner(source);
   return {
     ...here,
     run(feeds, fetches) {
