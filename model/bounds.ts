@@ -3,7 +3,7 @@ import type { Dim, Input, Signature } from './signature';
 import { elements } from './values/elements';
 import { bytesIn, sizeOf, type Tensor } from './values/tensor';
 
-const mostAnswerBytes = 256 * 2 ** 20;
+const mostOutputBytes = 256 * 2 ** 20;
 
 /** Bytes of a request's feeds and, as far as shapes tell, of its outputs. Throws BadInput for too many, or a length of 0. */
 export function boundedBytes(runs: readonly Tensor[][], signature: Signature): number {
@@ -11,19 +11,19 @@ export function boundedBytes(runs: readonly Tensor[][], signature: Signature): n
   for (const [row, feeds] of runs.entries()) {
     checkLengths(feeds, signature, runs.length > 1 ? [row] : []);
     given += bytesIn(feeds);
-    expected += answerBytes(feeds, signature);
-    checkAnswerBytes(expected);
+    expected += outputBytes(feeds, signature);
+    checkOutputBytes(expected);
   }
   return given + expected;
 }
 
-/** Throws BadInput for an answer of too many bytes. */
-export function checkAnswerBytes(bytes: number): void {
-  if (bytes > mostAnswerBytes)
+/** Throws BadInput for outputs of too many bytes. */
+export function checkOutputBytes(bytes: number): void {
+  if (bytes > mostOutputBytes)
     throw new BadInput('the answer would be larger than 256 MB: send fewer or shorter rows per request');
 }
 
-function answerBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
+function outputBytes(feeds: readonly Tensor[], { inputs, outputs }: Signature): number {
   let bytes = 0;
   for (const { type, dims, batch } of outputs) {
     const lengths = dims.map((dim, axis) =>

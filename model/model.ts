@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Batcher } from './batcher';
-import { boundedBytes, checkAnswerBytes } from './bounds';
+import { boundedBytes, checkOutputBytes } from './bounds';
 import { readDeclared } from './declared';
 import { BootError, messageOf, RunError } from './errors';
 import { editsFor } from './graph/edits';
@@ -18,7 +18,7 @@ import { type Encoded, encode } from './values/encode';
 import { bytesIn, type Tensor } from './values/tensor';
 
 /** A plain object whose functions use no `this`, so that `{ ...model, predict }` wraps it: a wrapper may give plain arrays. */
-export interface Model<Answer extends Columns = Columns> {
+export interface Model<Outputs extends Columns = Columns> {
   readonly name: string;
   readonly path: string;
   readonly signature: Signature;
@@ -26,14 +26,14 @@ export interface Model<Answer extends Columns = Columns> {
   readonly notes: readonly string[];
   readonly status: Readonly<Status>;
   /** A column for each output, given one for each input. Throws BadInput with its place, RunError, or the signal's reason. */
-  predict(columns: Columns, signal?: AbortSignal): Promise<Answer>;
+  predict(columns: Columns, signal?: AbortSignal): Promise<Outputs>;
   /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;
 }
 
 /** What a model is doing at the moment, and who is told of each run when it is over, failed or not. */
 export interface Status {
-  /** Bytes of the tensors of all requests that are not answered, those of their answers among them. */
+  /** Bytes of the tensors of all requests that are not answered, those of their outputs among them. */
   bytes: number;
   /** When the run in progress began, by performance.now(). */
   runningSince: number | undefined;
@@ -108,20 +108,20 @@ function serveRunner(
     }
   }
 
-  async function answer(encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> {
+  async function runEncoded(encoded: Encoded, signal?: AbortSignal): Promise<Record<string, Column>> {
     const { runs } = encoded;
     const bytes = boundedBytes(runs, signature);
     status.bytes += bytes;
     try {
-      const answers: Tensor[][] = [];
-      let answerBytes = 0;
+      const results: Tensor[][] = [];
+      let outputBytes = 0;
       for (const feeds of runs) {
         const outputs = await batcher.run(feeds, signal);
-        answers.push(outputs);
-        answerBytes += bytesIn(outputs);
-        checkAnswerBytes(answerBytes);
+        results.push(outputs);
+        outputBytes += bytesIn(outputs);
+        checkOutputBytes(outputBytes);
       }
-      return decode(answers, encoded, signature);
+      return decode(results, encoded, signature);
     } finally {
       status.bytes -= bytes;
     }
@@ -133,7 +133,7 @@ function serveRunner(
     // The columns may be large: they are not kept while the runs go on.
     async predict(columns, signal) {
       if (closing) throw new Error(`the model ${name} is closed`);
-      return answer(encode(columns, signature), signal);
+      return runEncoded(encode(columns, signature), signal);
     },
     close() {
       closing ??= batcher.idle().then(() => runner.close());

@@ -6,13 +6,13 @@ import type { Tensor } from './tensor';
 
 /** A column for each output of the runs. Throws RunError for another number of rows than were asked, unless in one piece. */
 export function decode(
-  answers: readonly (readonly Tensor[])[],
+  results: readonly (readonly Tensor[])[],
   { rows, isOnePiece }: Encoded,
   { outputs }: Signature,
 ): Record<string, Column> {
   return byName(outputs, (output, i) => {
     const { name, batch } = output;
-    const tensors = answers.map((outputs) => outputs[i]);
+    const tensors = results.map((outputs) => outputs[i]);
     if (tensors.length !== 1) {
       // A run for each row.
       const withoutBatch = (one: Tensor) =>

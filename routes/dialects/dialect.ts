@@ -4,7 +4,7 @@ import type { Output } from '../../model/signature';
 import type { Columns } from '../../model/values/column';
 
 /** How the clients of one tradition are answered. */
-export type Dialect = (answer: Columns, query: Omit<Query, 'columns'>, model: Model) => Reply;
+export type Dialect = (outputs: Columns, query: Omit<Query, 'columns'>, model: Model) => Reply;
 
 /** What a body asks. But for its columns and its id it holds nothing of the body, which may be large. */
 export interface Query {

@@ -79,12 +79,12 @@ function readOutputs(body: InferBody, { outputs }: Signature): Wanted['outputs']
 }
 
 /** The reply to a request. Throws where an output that was asked for is missing, or not of its type. */
-export function writeInferReply(answer: Columns, { id, outputs: wanted }: Wanted, modelName: string): Reply {
+export function writeInferReply(columns: Columns, { id, outputs: wanted }: Wanted, modelName: string): Reply {
   const binary: Uint8Array[] = [];
   const outputs = wanted.map(({ output, binary: asBytes }) => {
     const { name } = output;
-    if (!Object.hasOwn(answer, name)) throw new Error(`the answer has no output ${name}`);
-    const tensor = tensorOf(answer[name], output);
+    if (!Object.hasOwn(columns, name)) throw new Error(`the answer has no output ${name}`);
+    const tensor = tensorOf(columns[name], output);
     const bytes = asBytes ? bytesOfTensor(tensor) : undefined;
     if (bytes) binary.push(bytes);
     const labels = output.labels && { labels: JSON.stringify(output.labels) };

@@ -22,18 +22,18 @@ type ReplyToRows = 'prediction' | 'predictions';
 type Outputs = readonly [name: string, column: Columns[string]][];
 
 function dialect(tensorsKey: string, show: typeof showBeside): Dialect {
-  return (answer, { reply }, { name, signature }) => {
-    if (typeof reply === 'object') return writeInferReply(answer, reply, name);
-    const outputs = inOrder(answer, signature);
+  return (columns, { reply }, { name, signature }) => {
+    if (typeof reply === 'object') return writeInferReply(columns, reply, name);
+    const outputs = inOrder(columns, signature);
     if (reply === 'tensors') return { json: new Map([[tensorsKey, showTensors(outputs)]]) };
     const [[, first]] = outputs;
     return { json: first.length === 0 ? { predictions: [] } : show(outputs, reply, signature) };
   };
 }
 
-function inOrder(answer: Columns, { outputs }: Signature): Outputs {
-  const names = new Set([...outputs.map(({ name }) => name), ...Object.keys(answer)]);
-  return [...names].filter((name) => Object.hasOwn(answer, name)).map((name) => [name, answer[name]]);
+function inOrder(columns: Columns, { outputs }: Signature): Outputs {
+  const names = new Set([...outputs.map(({ name }) => name), ...Object.keys(columns)]);
+  return [...names].filter((name) => Object.hasOwn(columns, name)).map((name) => [name, columns[name]]);
 }
 
 function showBeside(outputs: Outputs, reply: ReplyToRows, { prediction }: Signature): Map<string, unknown> {
