@@ -31,7 +31,7 @@ export async function observe(sampler: Sampler, file: OnnxFile, declared: Declar
   });
   // First dimensions of several names are to be seen to be one batch.
   const names = new Set(inputs.map(({ dims }) => dims[0]).filter((dim) => dim !== ''));
-  const isOneBatch = names.size <= 1 || outputs.every(followsRows);
+  const isOneBatch = names.size <= 1 || outputs.every(isByRow);
   const kind = declared.kind === 'batched' && !isOneBatch ? 'unbatched' : declared.kind;
   const feeds = first && sampler.feeds(first.rows, first.size);
   const signature: Signature = {
@@ -73,7 +73,7 @@ function exampleJson(feed: Tensor, input: Input, kind: Kind): string {
 }
 
 /** Whether the graph tells that entry i depends on row i alone. */
-export function isRows(fact: Fact): boolean {
+export function provesRows(fact: Fact): boolean {
   return 'shape' in fact && fact.shape[0] === -1;
 }
 
@@ -106,10 +106,10 @@ function isClose(one: Tensor, other: Tensor): boolean {
 }
 
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */
-function followsRows(output: SeenOutput): boolean {
+function isByRow(output: SeenOutput): boolean {
   const { fact } = output;
-  if ('why' in fact) return !fact.isLoose && keepsRows(output) === true;
-  return isRows(fact) && keepsRows(output) !== false;
+  if ('reason' in fact) return !fact.isDataDependent && keepsRows(output) === true;
+  return provesRows(fact) && keepsRows(output) !== false;
 }
 
 async function whyNotShared(sampler: Sampler, declared: Declared, outputs: readonly SeenOutput[]) {
@@ -128,8 +128,8 @@ async function whyNotShared(sampler: Sampler, declared: Declared, outputs: reado
 
 function whyAlone(output: SeenOutput): string | undefined {
   const { fact, name } = output;
-  if ('why' in fact) return fact.why;
-  if (!isRows(fact)) return `the output ${name} does not count rows by its first dimension`;
+  if ('reason' in fact) return fact.reason;
+  if (!provesRows(fact)) return `the output ${name} does not count rows by its first dimension`;
   if (keepsRows(output) !== false) return undefined;
   return `rows that were run together gave another ${name} than alone`;
 }
@@ -137,10 +137,11 @@ function whyAlone(output: SeenOutput): string | undefined {
 /** An output as runs showed it: lengths that never differed are fixed, names of others kept where an input bears them. */
 function asSeen(seen: SeenOutput, kind: Kind, { inputs, openInput }: Declared): Output {
   const { name, type, dims, labels, fact, runs } = seen;
-  if ('why' in fact && fact.isLoose) return { name, type, dims: dims.map(() => ''), labels, batch: false };
+  if ('reason' in fact && fact.isDataDependent)
+    return { name, type, dims: dims.map(() => ''), labels, batch: false };
   const isDeclared = kind === 'batched' ? typeof dims[0] === 'string' : dims[0] === 1;
   const sawRows = runs.some(({ rows }) => kind !== 'batched' || rows.length > 1);
-  const isBatch = sawRows ? countsRows(seen) : isDeclared || isRows(fact);
+  const isBatch = sawRows ? countsRows(seen) : isDeclared || provesRows(fact);
   const output = { name, type, dims, labels, batch: kind !== 'unbatched' && isBatch };
   const shapes = runs.map(({ output }) => output.shape);
   const [first] = shapes;

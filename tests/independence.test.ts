@@ -5,7 +5,7 @@ import { readOnnx } from '../model/graph/onnx';
 import { integerField, messageField } from '../model/graph/protobuf';
 import { rowAxis } from '../model/independence/rules';
 import { type Fact, followRows } from '../model/independence/walk';
-import { isRows } from '../model/observed';
+import { provesRows } from '../model/observed';
 import { modelPath, root } from './serve';
 
 /** Why the first output of a model is not proved to have a row for each row; undefined where it is. */
@@ -20,8 +20,8 @@ function whyNotProved(path: string): string | undefined {
 }
 
 function why(fact: Fact): string | undefined {
-  if ('why' in fact) return fact.isLoose ? `loose: ${fact.why}` : fact.why;
-  return isRows(fact) ? undefined : `rows on axis ${rowAxis(fact)}`;
+  if ('reason' in fact) return fact.isDataDependent ? `loose: ${fact.reason}` : fact.reason;
+  return provesRows(fact) ? undefined : `rows on axis ${rowAxis(fact)}`;
 }
 
 const folderOf = (name: string) => join(root, 'tests', 'models', name);

@@ -2,13 +2,13 @@ import { mostStrings, type Node, type OnnxFile } from '../graph/onnx';
 import type { Input } from '../signature';
 import { hasRows, type Known, Mixes, omitted, rules, takeSeveral } from './rules';
 
-/** What is known of a tensor, or why nothing is. It may be loose: its length follows the values, as that of a list of hits. */
-export type Fact = Known | { readonly why: string; readonly isLoose?: boolean };
+/** What is known of a tensor, or the reason why nothing is. The length of a data-dependent one follows the values. */
+export type Fact = Known | { readonly reason: string; readonly isDataDependent?: boolean };
 
 /** Operators whose outputs are as long as the values say. */
-const loose = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
+const dataDependent = /^(NonZero|NonMaxSuppression|Unique|Compress|StringSplit)$/;
 /** Operators with a rule whose outputs are not as long as their operands. */
-const counting = /^(Reduce|Arg)/;
+const collapsing = /^(Reduce|Arg)/;
 /** Operators without a rule whose outputs are as long as their operands. */
 const picking = /^(GatherND|GatherElements|RoiAlign)$/;
 
@@ -16,12 +16,12 @@ const picking = /^(GatherND|GatherElements|RoiAlign)$/;
 export function followRows(file: OnnxFile, inputs: Pick<Input, 'name' | 'dims'>[]): (tensor: string) => Fact {
   const { initializers, nodes } = file.graph;
   const facts = new Map<string, Fact>();
-  const factOf = (tensor: string) => facts.get(tensor) ?? { why: `${tensor} is not in the graph` };
+  const factOf = (tensor: string) => facts.get(tensor) ?? { reason: `${tensor} is not in the graph` };
   for (const { name, dims, integers } of initializers) facts.set(name, { shape: dims, integers });
   for (const { name, dims } of inputs) {
     const [first, ...row] = dims;
     const shape = [-1, ...row.map((dim) => (typeof dim === 'number' ? dim : Number.NaN))];
-    const noRows = { why: `${name} has no first dimension that counts rows` };
+    const noRows = { reason: `${name} has no first dimension that counts rows` };
     facts.set(name, typeof first === 'string' ? { shape } : noRows);
   }
   for (const node of nodes) {
@@ -29,7 +29,7 @@ export function followRows(file: OnnxFile, inputs: Pick<Input, 'name' | 'dims'>[
     const found = follow(node, file, operands);
     for (const [i, tensor] of node.outputs.entries()) {
       // Of constants of one name, the runtime takes the last for all who read it.
-      if (facts.has(tensor)) return () => ({ why: `${tensor} in the graph is given twice` });
+      if (facts.has(tensor)) return () => ({ reason: `${tensor} in the graph is given twice` });
       const fact = Array.isArray(found) ? found[i] : found;
       if (tensor !== '') facts.set(tensor, fact ?? unknown(node, 'is followed to its first outputs only'));
     }
@@ -40,16 +40,16 @@ export function followRows(file: OnnxFile, inputs: Pick<Input, 'name' | 'dims'>[
 /** What a node gives: one fact for all of its outputs, or a list for the first ones. */
 function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | readonly Known[] {
   const known = operands.filter((fact) => 'shape' in fact);
-  const unknowns = operands.filter((fact) => 'why' in fact);
+  const unknowns = operands.filter((fact) => 'reason' in fact);
   const isConstant = unknowns.length === 0 && !known.some(hasRows);
-  if (loose.test(node.op) || node.attributes.has('stopwords'))
-    return { ...unknown(node, 'gives as many entries as the values say'), isLoose: !isConstant };
+  if (dataDependent.test(node.op) || node.attributes.has('stopwords'))
+    return { ...unknown(node, 'gives as many entries as the values say'), isDataDependent: !isConstant };
   const name = nameOf(node.domain, node.op);
   const rule = mayMix(node, file) ? undefined : rules.get(name);
-  const first = unknowns.find(({ isLoose }) => isLoose) ?? unknowns[0];
+  const first = unknowns.find(({ isDataDependent }) => isDataDependent) ?? unknowns[0];
   if (first) {
-    const isAsLong = (rule && !counting.test(node.op)) || picking.test(node.op);
-    return { ...first, isLoose: first.isLoose && isAsLong };
+    const isAsLong = (rule && !collapsing.test(node.op)) || picking.test(node.op);
+    return { ...first, isDataDependent: first.isDataDependent && isAsLong };
   }
   if (!rule) return unknown(node, 'is not known to keep rows apart');
   const padding = node.attributes.get('pad_value')?.s;
@@ -72,7 +72,7 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
 }
 
 function unknown({ op, name, outputs }: Node, what: string) {
-  return { why: `${op} in ${name || outputs[0]} ${what}` };
+  return { reason: `${op} in ${name || outputs[0]} ${what}` };
 }
 
 /** Whether what fills the texts in a tensor up is read: a TfIdfVectorizer sees the words that it counts, and no others. */

@@ -7,7 +7,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { readOnnx } from '../../model/graph/onnx';
 import { rowAxis } from '../../model/independence/rules';
 import { type Fact, followRows } from '../../model/independence/walk';
-import { isRows } from '../../model/observed';
+import { provesRows } from '../../model/observed';
 import { sizeOf } from '../../model/values/tensor';
 import { knownOf, RandomGraph, type Rows } from './random-graphs/graph';
 
@@ -73,7 +73,7 @@ async function tryGraph(graph: RandomGraph, path: string, counts: Counts): Promi
     counts.loaded++;
     const factOf = followRows(readOnnx(path), graph.inputs);
     const known = session.outputNames.filter((name) => 'shape' in factOf(name));
-    const proved = known.filter((name) => isRows(factOf(name)));
+    const proved = known.filter((name) => provesRows(factOf(name)));
     if (proved.length === 0) return undefined;
     counts.proved++;
     counts.outputs += proved.length;
