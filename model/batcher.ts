@@ -95,9 +95,8 @@ export class Batcher {
     let rows = 0;
     for (const { feeds } of this.queue) {
       rows += rowCount(feeds);
-      const fits = count === 0 || rows <= this.maxShared;
-      if (!fits) break;
-      count++;
+      if (count === 0 || rows <= this.maxShared) count++;
+      else break;
     }
     return this.queue.splice(0, count);
   }

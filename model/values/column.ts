@@ -78,9 +78,8 @@ export class Column implements Iterable<unknown> {
   /** The JSON of all rows, as a list. */
   rowsJson(): JsonText {
     const { stacked } = this;
-    return stacked
-      ? this.valueJson(stacked, 0, stacked.shape)
-      : listJson(this.length, (row) => this.rowJson(row));
+    if (stacked) return this.valueJson(stacked, 0, stacked.shape);
+    return listJson(this.length, (row) => this.rowJson(row));
   }
 
   /** The JSON of what a run gave or, of several, of the list of it. */

@@ -26,10 +26,8 @@ export function fitShape(lengths: unknown, expected: Expected, path: Path): Shap
   const takes = dims?.length ? `an array of shape ${showDims(dims)}` : 'a single value';
   const isBatch = kind === 'batched' && lengths.length === 1 && dims?.length === 1 && dims[0] === 1;
   const hint = isBatch ? `; a batch is ${type === 'string' ? '[["a"],["b"]]' : '[[0],[0]]'}` : '';
-  throw new BadInput(
-    `must be ${takes}, not ${lengths.length === 0 ? 'a single value' : showDims(lengths)}${hint}`,
-    path,
-  );
+  const gets = lengths.length === 0 ? 'a single value' : showDims(lengths);
+  throw new BadInput(`must be ${takes}, not ${gets}${hint}`, path);
 }
 
 /** The shape of a value that nests as `lengths`, with what it may leave out; undefined where it does not fit. */

@@ -70,7 +70,6 @@ function showRow(column: Columns[string], row: number): unknown {
 /** Whole tensors as the run gave them, and a wrapper's lists as they stand; bare where there is only one. */
 function showTensors(outputs: Outputs): unknown {
   const json = (column: Columns[string]) => (column instanceof Column ? column.json() : column);
-  return outputs.length === 1
-    ? json(outputs[0][1])
-    : new Map(outputs.map(([name, column]) => [name, json(column)]));
+  if (outputs.length === 1) return json(outputs[0][1]);
+  return new Map(outputs.map(([name, column]) => [name, json(column)]));
 }

@@ -20,10 +20,8 @@ export class HttpError extends Error {
 export function tooLarge(bodyLimit: number): HttpError {
   const megabytes = bodyLimit / 2 ** 20;
   const limit = Number.isInteger(megabytes) ? `${megabytes}mb` : `${bodyLimit} bytes`;
-  return new HttpError(
-    413,
-    `the body is larger than BODY_LIMIT, ${limit}: set it higher, or send arrays as {"b64": …}, which is shorter`,
-  );
+  const advice = 'set it higher, or send arrays as {"b64": …}, which is shorter';
+  return new HttpError(413, `the body is larger than BODY_LIMIT, ${limit}: ${advice}`);
 }
 
 /** A 404 for what no route has answered; OPTIONS of the whole server are answered. */
@@ -62,8 +60,6 @@ function translate(error: unknown): { status: number; message: string; isOurs?: 
   // A parser's message repeats the body.
   if (type === 'entity.parse.failed') return { status, message: 'the body is not JSON' };
   // An object without a message is not shown: it may hold anything.
-  return {
-    status,
-    message: typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused'),
-  };
+  const shown = typeof message === 'string' ? messageOf(error) : (STATUS_CODES[status] ?? 'refused');
+  return { status, message: shown };
 }
