@@ -10,7 +10,7 @@ interface Entry {
 /** Aborted entries are swept out when a request of so many bytes joins, and when the queue's length is a multiple of 64. */
 const sweepBytes = 2 ** 18;
 
-/** Bytes that more than `maxShared` rows bring to one run: the others are run in parts, each soon over and small. */
+/** Bytes of a part of a request that has more of them and more than `maxShared` rows: each of its runs is soon over and small. */
 const mostRunBytes = 1 << 19;
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -35,7 +35,7 @@ export class Batcher {
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
 
-  /** Resolves when nothing waits or runs any more; who awaits a run comes first, and may ask for another. */
+  /** Resolves when nothing waits or runs any more, also of what those ask next whose runs have ended. */
   async idle(): Promise<void> {
     while (this.loop) await this.loop;
   }

@@ -13,8 +13,8 @@ export type Declared = ReturnType<typeof readDeclared>;
 /** What a model's file declares and its user chose. Throws BootError for what cannot be served, or does not fit the model. */
 export function readDeclared(runner: Runner, file: OnnxFile, options: ModelOptions) {
   const { path, metadata } = file;
-  const odd = [...runner.inputs, ...runner.outputs].find((one) => one.isTensor && !isElementType(one.type));
-  if (odd) throw new BootError(`${path}: ${odd.name} is ${unservable}`);
+  const unfit = [...runner.inputs, ...runner.outputs].find((one) => one.isTensor && !isElementType(one.type));
+  if (unfit) throw new BootError(`${path}: ${unfit.name} is ${unservable}`);
   const notes: string[] = [];
   const words = findWords(file);
   const missingText = ['nan', ''].find((text) => words.includes(text));

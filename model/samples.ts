@@ -26,7 +26,7 @@ const mostTimedMs = 300;
 export class Sampler {
   /** The first run that fits the model. */
   first: SampleRun | undefined;
-  private end = 0;
+  private deadline = 0;
 
   constructor(
     private readonly declared: Declared,
@@ -37,10 +37,10 @@ export class Sampler {
   async run(rows: readonly number[], size: number): Promise<SampleRun | undefined> {
     if (!this.first) {
       this.first = await this.attempt(rows, size);
-      this.end = performance.now() + timeLimitMs;
+      this.deadline = performance.now() + timeLimitMs;
       return this.first;
     }
-    const left = this.end - performance.now();
+    const left = this.deadline - performance.now();
     if (left <= 0) return undefined;
     return Promise.race([this.attempt(rows, size), setTimeout(left, undefined, { ref: false })]);
   }

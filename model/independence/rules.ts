@@ -25,7 +25,7 @@ function int({ node }: Call, name: string, otherwise: number): number {
   return node.attributes.get(name)?.i ?? otherwise;
 }
 
-/** Those of an attribute, which the runtime loads in versions that have it only, or of an operand; none if left out. */
+/** The integers of an attribute or, since later opsets, in which the runtime refuses it, of an operand; none if left out. */
 function integersOf({ node, operands }: Call, name: string, place = 1): readonly number[] {
   const attribute = node.attributes.get(name);
   if (attribute) return attribute.ints.map(Number);
@@ -34,11 +34,11 @@ function integersOf({ node, operands }: Call, name: string, place = 1): readonly
   return integers;
 }
 
-/** Other values, made along some axes that are not the rows'; where others are given, these stand in the place of each. */
-function alongAxes({ shape }: Known, axes: readonly number[], others?: Shape): Known {
+/** What is made along some axes, none of which may be the rows': their lengths stay, or `lengths` stand in place of each. */
+function alongAxes({ shape }: Known, axes: readonly number[], lengths?: Shape): Known {
   const places = axes.map((axis) => (axis < 0 ? axis + shape.length : axis));
   if (places.some((place) => shape[place] === undefined || shape[place] < 0)) throw new Mixes();
-  return { shape: shape.flatMap((length, place) => (places.includes(place) ? (others ?? length) : length)) };
+  return { shape: shape.flatMap((length, place) => (places.includes(place) ? (lengths ?? length) : length)) };
 }
 
 /** Operands aligned from the right: https://onnx.ai/onnx/repo-docs/Broadcasting.html */
@@ -116,7 +116,7 @@ const slice: Rule = (x, call) => {
   return axes.reduce(cut, alongAxes(x, []));
 };
 
-/** What stands before the rows, and what is in each, is regrouped by itself. */
+/** The same entries in another shape: those before the axis of the rows stay before it, and those of each row together. */
 function regroup(x: Known, target: readonly number[]): Known {
   const copied = target.map((length, place) => (length === 0 ? x.shape[place] : length));
   const open = sizeOf(x.shape) / sizeOf(copied.filter((_, place) => target[place] !== -1));

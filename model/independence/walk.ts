@@ -31,7 +31,7 @@ export function followRows(file: OnnxFile, inputs: Pick<Input, 'name' | 'dims'>[
       // Of constants of one name, the runtime takes the last for all who read it.
       if (facts.has(tensor)) return () => ({ reason: `${tensor} in the graph is given twice` });
       const fact = Array.isArray(found) ? found[i] : found;
-      if (tensor !== '') facts.set(tensor, fact ?? unknown(node, 'is followed to its first outputs only'));
+      if (tensor !== '') facts.set(tensor, fact ?? because(node, 'is followed to its first outputs only'));
     }
   }
   return factOf;
@@ -43,7 +43,7 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
   const unknowns = operands.filter((fact) => 'reason' in fact);
   const isConstant = unknowns.length === 0 && !known.some(hasRows);
   if (dataDependent.test(node.op) || node.attributes.has('stopwords'))
-    return { ...unknown(node, 'gives as many entries as the values say'), isDataDependent: !isConstant };
+    return { ...because(node, 'gives as many entries as the values say'), isDataDependent: !isConstant };
   const name = nameOf(node.domain, node.op);
   const rule = mayMix(node, file) ? undefined : rules.get(name);
   const first = unknowns.find(({ isDataDependent }) => isDataDependent) ?? unknowns[0];
@@ -51,10 +51,10 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
     const isAsLong = (rule && !collapsing.test(node.op)) || picking.test(node.op);
     return { ...first, isDataDependent: first.isDataDependent && isAsLong };
   }
-  if (!rule) return unknown(node, 'is not known to keep rows apart');
+  if (!rule) return because(node, 'is not known to keep rows apart');
   const padding = node.attributes.get('pad_value')?.s;
   if (padding !== undefined && isRead(padding, node.outputs[0], file.graph))
-    return unknown(node, 'fills texts up to the longest of a run');
+    return because(node, 'fills texts up to the longest of a run');
   try {
     const [x = omitted, ...others] = known;
     if (others.some(hasRows) && !takeSeveral.includes(name)) throw new Mixes('takes rows beside rows');
@@ -66,12 +66,12 @@ function follow(node: Node, file: OnnxFile, operands: readonly Fact[]): Fact | r
     }
     return outputs;
   } catch (error) {
-    if (error instanceof Mixes) return unknown(node, error.message || 'goes across rows');
+    if (error instanceof Mixes) return because(node, error.message || 'goes across rows');
     throw error;
   }
 }
 
-function unknown({ op, name, outputs }: Node, what: string) {
+function because({ op, name, outputs }: Node, what: string) {
   return { reason: `${op} in ${name || outputs[0]} ${what}` };
 }
 

@@ -19,7 +19,7 @@ export class Column implements Iterable<unknown> {
     private readonly shown: Shown,
     /** The only tensor, where its first dimension counts the rows; else there is a tensor for each row. */
     readonly stacked?: Tensor,
-    /** Whether nobody tells the rows apart: they go to one run as they are, and what it gives is the answer. */
+    /** Whether a client sent it as a whole tensor: such go to one run as they are, and outputs come back as that gives them. */
     readonly isOnePiece = false,
   ) {
     this.keys = shown.labels?.map((label, i) => `${i > 0 ? ',' : ''}${JSON.stringify(label)}:`);
@@ -35,7 +35,7 @@ export class Column implements Iterable<unknown> {
     return new Column(tensors.length, tensors, shown);
   }
 
-  /** The same rows, which nobody tells apart. */
+  /** The same rows, as of a client that sent them as a whole tensor. */
   inOnePiece(): Column {
     return new Column(this.length, this.tensors, this.shown, this.stacked, true);
   }

@@ -36,8 +36,8 @@ export function encode(columns: Columns, { inputs, outputs, kind }: Signature): 
 
 /** Most rows of a request that need a run each: so many take long already. */
 const mostRuns = 10_000;
-/** Most rows that are not all plain JSON of one shape: each needs some memory of its own. */
-const mostOddRows = 100_000;
+/** Most rows that are encoded one by one, where not all are plain JSON of one shape: each needs some memory of its own. */
+const mostLoneRows = 100_000;
 
 /** A run for each row; without inputs for each value of any column. */
 function runsByRow(columns: readonly Tensor[][], rows: number, kind: Kind): Tensor[][] {
@@ -70,8 +70,8 @@ function encodeColumn(column: Columns[string], input: Input, kind: Kind): Tensor
   // The first row that is not like those before: most often the mistake.
   const [misfit] = encoded ?? [0];
   const first = encodeValue(rows[misfit], expected, [name, misfit]);
-  if (rows.length > mostOddRows)
-    throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostOddRows} at once`);
+  if (rows.length > mostLoneRows)
+    throw new BadInput(`${rows.length} rows are not all plain values: send at most ${mostLoneRows} at once`);
   const tensors = Array.from(rows, (value, row) => {
     const tensor = row === misfit ? first : encodeValue(value, expected, [name, row]);
     return { ...tensor, shape: [1, ...tensor.shape] };

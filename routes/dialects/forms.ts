@@ -8,7 +8,7 @@ import { arrayAt, isObject, type Query } from './dialect';
 import { readWrapper } from './keys';
 import { isInferRequest, readInferRequest } from './open-inference';
 import { isBare, readInstance, readRecords, readRows, readSplit } from './rows';
-import { inputColumn, readTensors } from './tensors';
+import { columnFor, readTensors } from './tensors';
 
 /** How the value of each wrapper is read. A new one goes here, and its name into model/signature.ts. */
 const readers: Record<string, (value: unknown, signature: Signature) => Query> = {
@@ -43,7 +43,7 @@ function readValues(body: unknown, signature: Signature): Query {
     throw new BadInput(`${first} holds a batch but ${other.name} one instance: send both the same way`);
   const columns = byName(inputs, (input, i) => {
     const [value, path] = [values[i], [input.name]];
-    return isBase64(value) ? inputColumn(encodeValue(value, input, path), input, kind) : arrayAt(value, path);
+    return isBase64(value) ? columnFor(encodeValue(value, input, path), input, kind) : arrayAt(value, path);
   });
   const rows = columns[first].length;
   for (const { name } of inputs) checkRows(name, columns[name].length, first, rows);

@@ -22,11 +22,11 @@ export function tensorColumns(
 ): Columns {
   const readFeature = (name: string, i: number) => read({ ...inputs[0], name, dims: ['', 1] }, i);
   const tensors = by === 'features' ? [joinFeatures(features.map(readFeature), features)] : inputs.map(read);
-  return byName(inputs, (input, i) => inputColumn(tensors[i], input, kind).inOnePiece());
+  return byName(inputs, (input, i) => columnFor(tensors[i], input, kind).inOnePiece());
 }
 
 /** A whole tensor as an input's column: a whole value is one row, and rows of a single value are bare as in instances. */
-export function inputColumn(tensor: Tensor, { dims }: Input, kind: Kind): Column {
+export function columnFor(tensor: Tensor, { dims }: Input, kind: Kind): Column {
   if (kind === 'unbatched') return Column.ofRows({ ...tensor, shape: [1, ...tensor.shape] });
   return Column.ofRows(tensor, { dims, batch: true }).bare();
 }

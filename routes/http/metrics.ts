@@ -32,15 +32,15 @@ export function createMetrics(models: readonly Model[]): { measure: RequestHandl
     registers,
   });
   const inFlight = new Gauge({ name: 'http_requests_in_flight', help: 'Requests in flight.', registers });
-  const run = { labelNames: ['model'], registers };
+  const byModel = { labelNames: ['model'], registers };
   const runSeconds = new Histogram({
-    ...run,
+    ...byModel,
     name: 'model_run_seconds',
     help: 'Seconds of a run; their count is the number of runs.',
     buckets: runBuckets,
   });
   const runRows = new Histogram({
-    ...run,
+    ...byModel,
     name: 'model_run_rows',
     help: 'Rows of a run, of one request or of several that share it.',
     buckets: rowBuckets,
