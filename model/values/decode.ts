@@ -5,11 +5,7 @@ import type { Encoded } from './encode';
 import type { Tensor } from './tensor';
 
 /** A column for each output of the runs. Throws RunError for another number of rows than were asked, unless in one piece. */
-export function decode(
-  results: readonly (readonly Tensor[])[],
-  { rows, isOnePiece }: Encoded,
-  { outputs }: Signature,
-): Record<string, Column> {
+export function decode(results: readonly Tensor[][], { rows, isOnePiece }: Encoded, { outputs }: Signature) {
   return byName(outputs, (output, i) => {
     const { name, batch } = output;
     const tensors = results.map((outputs) => outputs[i]);

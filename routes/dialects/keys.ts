@@ -1,5 +1,6 @@
 import { BadInput, type Path, showPath } from '../../model/errors';
 import { type Signature, wrappers } from '../../model/signature';
+import type { NamedBy } from './dialect';
 
 /** Keys of other protocols that may stand beside any wrapper. */
 const companions = ['signature_name', 'id', 'parameters', 'params'];
@@ -37,12 +38,10 @@ function matchNames(given: string[], known: readonly string[], path: Path, hint 
   return keys;
 }
 
+type Keys = { readonly by: NamedBy; readonly keys: readonly string[] };
+
 /** Whether keys name the features or the inputs, and the key of each of these, in their order. Throws BadInput. */
-export function matchKeys(
-  given: string[],
-  { inputs, features }: Signature,
-  path: Path,
-): { by: 'features' | 'inputs'; keys: readonly string[] } {
+export function matchKeys(given: string[], { inputs, features }: Signature, path: Path): Keys {
   const names = inputs.map(({ name }) => name);
   const [input] = names;
   if (features && !given.some((name) => plain(name) === plain(input) && !features.includes(name)))
