@@ -154,23 +154,19 @@ function encodeNested(value: unknown, type: ElementType, lengths: Shape, shape: 
   // Before memory is allocated for what the first of each would tell.
   const uneven = isTypedArray(value) ? undefined : findUneven(value, lengths);
   if (uneven) return uneven;
-  const { create, fill } = elements[type];
-  const data = create(sizeOf(shape));
-  const misfit = fillNested((at, values) => fill(data, at, values), 0, [value], lengths)?.slice(1);
-  return misfit ?? { type, shape, data };
+  const tensor = { type, shape, data: elements[type].create(sizeOf(shape)) };
+  return fillNested(tensor, 0, [value], lengths)?.slice(1) ?? tensor;
 }
 
-type Fill = (at: number, values: unknown[]) => number;
-
-/** Hands on the innermost of arrays that nest as `lengths`; gives the path to the first value that does not fit. */
-function fillNested(fill: Fill, at: number, values: unknown[], lengths: Shape): number[] | undefined {
+/** Stores arrays that nest as `lengths` in a tensor, from `at` on; gives the path to the first value that does not fit. */
+function fillNested(tensor: Tensor, at: number, values: unknown[], lengths: Shape): number[] | undefined {
   if (lengths.length === 0) {
-    const misfit = fill(at, values);
+    const misfit = elements[tensor.type].fill(tensor.data, at, values);
     return misfit < 0 ? undefined : [misfit];
   }
   const [size, inner] = [sizeOf(lengths), lengths.slice(1)];
   for (let i = 0; i < values.length; i++) {
-    const path = fillNested(fill, at + i * size, values[i] as unknown[], inner);
+    const path = fillNested(tensor, at + i * size, values[i] as unknown[], inner);
     if (path) return [i, ...path];
   }
   return undefined;
