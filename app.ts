@@ -53,7 +53,7 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
 
 /** Loads the models, listens, and ends well on a signal. Throws BootError where it cannot serve. */
 async function startServer(options: Options): Promise<void> {
-  // A model that crashes the runtime leaves nobody to say so; of a worker the primary does.
+  // Where a model crashes the runtime, this line is the last; of a worker that crashed, its primary tells.
   if (!isOurWorker) logInfo(options.logFormat, `Loading ${options.modelPaths.join(', ')}`);
   const loaded = await loadModels(options.modelPaths, { ...options, name: options.modelName });
   // Code before or after a model goes around it here, as `loaded.map(withRatio)` in routes/README.md does.

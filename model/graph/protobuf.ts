@@ -45,7 +45,7 @@ export class Message {
     return this.fields(number).flatMap(({ from, to }) => {
       const values: bigint[] = [];
       for (let at = from; at < to && values.length < most; ) {
-        const { value, end } = this.varint(at);
+        const { value, end } = this.varintAt(at);
         values.push(BigInt.asIntN(64, value));
         at = end;
       }
@@ -75,7 +75,7 @@ export class Message {
   }
 
   /** A variable-length integer at an offset, and where it ends. Throws RangeError where there is none. */
-  private varint(from: number): { value: bigint; end: number } {
+  private varintAt(from: number): { value: bigint; end: number } {
     const { bytes } = this;
     let value = 0n;
     for (let at = from; at < bytes.length && at < from + 10; at++) {
@@ -86,13 +86,13 @@ export class Message {
   }
 
   private fieldAt(start: number): Field {
-    const { value, end } = this.varint(start);
+    const { value, end } = this.varintAt(start);
     const [number, wire] = [Number(value >> 3n), Number(value & 7n)];
-    if (wire === 0) return { number, start, from: end, to: this.varint(end).end };
+    if (wire === 0) return { number, start, from: end, to: this.varintAt(end).end };
     if (wire === 1) return { number, start, from: end, to: end + 8 };
     if (wire === 5) return { number, start, from: end, to: end + 4 };
     if (wire !== 2) throw new RangeError('not protobuf');
-    const length = this.varint(end);
+    const length = this.varintAt(end);
     return { number, start, from: length.end, to: length.end + Number(length.value) };
   }
 }

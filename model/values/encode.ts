@@ -21,7 +21,7 @@ export function encode(columns: Columns, { inputs, outputs, kind }: Signature): 
     kind !== 'unbatched' && Object.values(columns).some((one) => one instanceof Column && one.isOnePiece);
   if (!isOnePiece) for (const { name } of inputs) checkRows(name, columns[name].length, inputs[0].name, rows);
   const tensors = inputs.map((input) => encodeColumn(columns[input.name], input, kind));
-  // Some operators end the process on no rows, of which a list makes no tensor.
+  // No run for no rows, on which some operators end the process; an empty list has made no tensor.
   if (rows === 0 && tensors.every(([one]) => !one?.shape[0])) return { runs: [], rows, isOnePiece };
   const uneven = tensors.findIndex(({ length }) => length !== 1);
   if (isOnePiece && uneven >= 0) throw new BadInput(`${inputs[uneven].name} must have rows of one shape`);

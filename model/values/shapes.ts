@@ -37,6 +37,7 @@ export function completeShape(lengths: Shape, dims: readonly Dim[] | undefined):
   if (lengths.length > dims.length || lengths.some(isMisfit)) return undefined;
   if (lengths.length === dims.length) return lengths;
   const missing = dims.slice(lengths.length);
+  // In an empty array, nothing tells the lengths behind it.
   if (lengths.at(-1) !== 0 && missing.some((dim) => dim !== 1)) return undefined;
   return [...lengths, ...missing.map((dim) => (typeof dim === 'number' ? dim : 0))];
 }
