@@ -196,10 +196,16 @@ test('POST /predict with a name that becomes one feature is not mistaken for ano
   expect(reply.body).toEqual({ prediction: [1, 2] });
 });
 
-test('POST /predict with a name that two features may have been is a 400', async () => {
-  const reply = await ask('identity-float32', { 'é b': 1 }, { FEATURES: 'é_b,á_b' });
+test.each<[string, string, object, string]>([
+  ['another word in the same letters', '年龄,收入', { 年龄: 30, 身高: 170 }, 'unknown input "身高"'],
+  ['another word of as many letters', 'größe,alter', { grüße: 30, alter: 170 }, 'unknown input "grüße"'],
+  ['another sign', 'weight %,weight #', { 'weight %': 1, 'weight $': 2 }, 'unknown input "weight $"'],
+  ['what two features may be', 'a b,a-b', { a_b: 1, 'a-b': 2 }, 'unknown input "a_b"'],
+  ['two spellings of one feature', 'é_b,á_b', { 'é b': 1, é_b: 2 }, '"é b" and "é_b" name the same input'],
+])('POST /predict with %s is a 400, for FEATURES=%s', async (_what, FEATURES, body, named) => {
+  const reply = await ask('identity-float32', body, { FEATURES });
   expect(reply.status).toBe(400);
-  expect(reply.body.error).toContain('missing input "é_b"');
+  expect(reply.body.error).toContain(named);
 });
 
 test.each<[string, unknown]>([

@@ -10,24 +10,24 @@ export function showName(name: string): string {
   return JSON.stringify(name.length > 100 ? `${name.slice(0, 100)}…` : name);
 }
 
-/**
- * What a name and that which skl2onnx makes of it have in common. It makes `_` of characters, as of the brackets in
- * `size (cm)`, but of no letter, digit or `+`, and puts one before a digit at the start.
- */
+/** What skl2onnx makes of a name: `_` of each bracket, space and the like, and one before a digit at the start. */
 function plain(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_]/gu, '_').replace(/^_(?=\d)/, '');
+  return name.replaceAll(/[^\p{L}\p{N}_+]/gu, '_').replace(/^(?=\d)/, '_');
 }
 
-/** For each known name the given one that stands for it: itself, or one with the same plain name. */
+/** For each known name the given one that stands for it: itself, its plain name, or one of which it is that, or the ASCII of it. */
 function matchNames(given: string[], known: readonly string[], path: Path, hint = ''): readonly string[] {
   const names = new Set(given);
   if (given.length === known.length && known.every((name) => names.has(name))) return known;
   const where = ` in ${showPath(path)}`;
-  // Whole names stand behind plain ones, and so win over them.
-  const places = new Map([...known.map(plain), ...known].map((name, i) => [name, i % known.length]));
+  const places = new Map(known.map((name, i) => [name, i]));
+  const plains = new Map<string, number | undefined>();
+  // Of two with one plain name, that stands for neither.
+  for (const [name, place] of places) plains.set(plain(name), plains.has(plain(name)) ? undefined : place);
   const keys: string[] = [];
   for (const name of given) {
-    const place = places.get(name) ?? places.get(plain(name));
+    const becomes = [plain(name), name.replaceAll(/\W/gu, '_')].find((one) => places.has(one));
+    const place = places.get(name) ?? plains.get(name) ?? places.get(becomes ?? name);
     if (place === undefined) throw new BadInput(`unknown input ${showName(name)}${where}${hint}`);
     if (place in keys)
       throw new BadInput(`${showName(keys[place])} and ${showName(name)} name the same input${where}`);
