@@ -291,6 +291,8 @@ test.each<[string, string, number, string]>([
   ['a comma too many', '[1,2,]', 5, ''],
   ['a name without quotes', '{x: 1}', 1, ''],
   ['a name alone', '{"x"}', 4, ''],
+  ['a literal for a name', '{NaN: 1}', 1, ''],
+  ['a literal for a name behind one', '{"x": NaN, Infinity: 1}', 11, ''],
   ['a bracket that is not open', '[1]]', 3, ''],
   ['a brace for a bracket', '[1}', 2, ''],
   ['two values', '1 2', 2, ''],

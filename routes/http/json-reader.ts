@@ -72,8 +72,8 @@ function overflows(value: unknown): boolean {
   return value.includes(Number.POSITIVE_INFINITY) || value.includes(Number.NEGATIVE_INFINITY);
 }
 
-/** NaN, Infinity and -Infinity, as Python's json writes them, and strings, in which they do not count. */
-const literals = /"[^"\\]*(?:\\.[^"\\]*)*"?|NaN|-?Infinity/gs;
+/** NaN, Infinity and -Infinity, as Python's json writes them, but not as names; quotes, and what is escaped between them. */
+const literals = /\\.|"|(NaN|-?Infinity)(?!\s*:)/gs;
 
 /** A string that stands for a literal, of its length with the quotes, so that positions stay right; no UTF-8 has its character. */
 const markOf = (literal: string) => '\uDC00'.padEnd(literal.length - 2);
@@ -82,7 +82,11 @@ const numbers = new Map<unknown, number>(
 );
 
 function readJson(text: string, isExact: boolean): unknown {
-  const marked = text.replace(literals, (found) => (found[0] === '"' ? found : `"${markOf(found)}"`));
+  let isInString = false;
+  const marked = text.replace(literals, (found, literal) => {
+    if (found === '"') isInString = !isInString;
+    return literal && !isInString ? `"${markOf(found)}"` : found;
+  });
   const revive = (_key: string, value: unknown) => numbers.get(value) ?? value;
   try {
     return parse(marked, marked === text ? null : revive, {
