@@ -73,7 +73,7 @@ test.each([
     '{"instances":[[1,2],{"a":[1],"b":2}]}',
     'instances[1].a must be one value',
   ],
-  ['lists in a column', '{"inputs":{"a":[[1,2]],"b":[1]}}', 'a must be an array of shape [?,1], not [1,2]'],
+  ['lists in a column', '{"inputs":{"a":[[1,2]],"b":[1]}}', 'a must be an array of shape [N,1], not [1,2]'],
   ["text under the input's own name", '{"x":[1,"q"]}', 'x[1] must be'],
   [
     "text under the input's own name in instances",
@@ -195,6 +195,18 @@ test('POST /predict with a name that becomes one feature is not mistaken for ano
   const reply = await ask('identity-float32', { 'a b': 1, 'a+b': 2 }, { FEATURES: 'a_b,a+b' });
   expect(reply.body).toEqual({ prediction: [1, 2] });
 });
+
+test.each([
+  ['two rows', '{"inputs":{"a":[1,4],"b":[2,5],"c":[3,6]}}', 'a must be an array of shape [1,1], not [2]'],
+  ['none', '{"inputs":{"a":[],"b":[],"c":[]}}', 'a must be an array of shape [1,1], not [0]'],
+])(
+  'POST /predict with columns of %s for a model of one is a 400 that names the first',
+  async (_what, body, words) => {
+    const reply = await ask('single', body, { FEATURES: 'a,b,c' });
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain(words);
+  },
+);
 
 test.each<[string, string, object, string]>([
   ['another word in the same letters', '年龄,收入', { 年龄: 30, 身高: 170 }, 'unknown input "身高"'],

@@ -20,7 +20,8 @@ export function tensorColumns(
   { inputs, features = [], kind }: Signature,
   read: (input: Input, i: number) => Tensor,
 ): Columns {
-  const readFeature = (name: string, i: number) => read({ ...inputs[0], name, dims: ['', 1] }, i);
+  const readFeature = (name: string, i: number) =>
+    read({ ...inputs[0], name, dims: [inputs[0].dims[0], 1] }, i);
   const tensors = by === 'features' ? [joinFeatures(features.map(readFeature), features)] : inputs.map(read);
   return byName(inputs, (input, i) => columnFor(tensors[i], input, kind).inOnePiece());
 }
