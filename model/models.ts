@@ -29,7 +29,8 @@ export function checkModelNames(models: readonly Model[]): void {
 
 function filesOf(path: string): string[] {
   if (!isFolder(path)) return [path];
-  const names = readdirSync(path).filter((name) => /\.onnx$/i.test(name));
+  // Not hidden ones, as macOS puts beside each file of an archive.
+  const names = readdirSync(path).filter((name) => /^[^.].*\.onnx$/i.test(name));
   const files = names.sort().flatMap((name) => (isFolder(join(path, name)) ? [] : join(path, name)));
   if (files.length === 0)
     throw new BootError(`${path} is a folder without .onnx files: give the path of an ONNX file.`);

@@ -129,11 +129,18 @@ test('A folder is its .onnx files by name, not its subfolders’', async () => {
   mkdirSync(join(path, 'folder.onnx'));
   cpSync(modelPath('whole'), join(path, 'deeper', 'whole.onnx'));
   writeFileSync(join(path, 'notes.txt'), 'no model');
+  // As macOS leaves them in archives.
+  writeFileSync(join(path, '._add.onnx'), 'no model');
   const server = await startServer(path);
   expect((await ask(server.port, '/v1/models')).body).toEqual({ models: ['add', 'single'] });
   expect((await ask(server.port, '/predict', sum)).body).toEqual({ prediction: 3 });
   await server.wrote(/^Try: .*\/predict\/single$/m);
   expect(server.stdout().match(/^Try: /gm)).toHaveLength(2);
+});
+
+test('The log of several says how another output is chosen', async () => {
+  const server = await startServer(folderWith('outputs', 'add', 'two-outputs'));
+  await server.wrote(/the prediction is doubled \(in its metadata, outputs=total chooses another\)$/m);
 });
 
 test('MODEL_PATH is a folder', async () => {

@@ -211,6 +211,14 @@ test('POST /predict with a long string beside such a number is a 400', async () 
   expect(reply.status).toBe(400);
 });
 
+test('POST /predict reads a literal behind a text of millions of escapes', async () => {
+  const city = '\\n'.repeat(4_400_000);
+  for (const [age, visits] of ['NaN,1', '1,9007199254740993'].map((pair) => pair.split(','))) {
+    const reply = await ask('mixed', `{"city":"${city}","age":${age},"visits":${visits}}`);
+    expect(reply.status).toBe(200);
+  }
+});
+
 test('POST /predict leaves texts that hold such literals and digits alone', async () => {
   const texts = ['NaN, -Infinity', '"NaN": 9007199254740993\\'];
   const reply = await ask(
@@ -292,11 +300,15 @@ test.each([
   ['a huge shape', '{"b64":"AACAPwAAgMA=","shape":[9007199254740991,2]}', 'shape'],
   ['a shape beyond all numbers', '{"b64":"AACAPwAAgMA=","shape":[1e300,2]}', 'shape'],
   ['a number for the base64', '{"b64":5}', '"b64"'],
-])('POST /predict with bytes and %s is a 400 that says so', async (_what, body, word) => {
-  const reply = await ask('identity-float32', body);
-  expect(reply.status).toBe(400);
-  expect(reply.body.error).toContain(word);
-});
+  ['an unknown key beside a text', '["a",{"b64":"YQ==","zz":1}]', 'x[1] must be a string', 'identity-string'],
+])(
+  'POST /predict with bytes and %s is a 400 that says so',
+  async (_what, body, word, model = 'identity-float32') => {
+    const reply = await ask(model, body);
+    expect(reply.status).toBe(400);
+    expect(reply.body.error).toContain(word);
+  },
+);
 
 test.each([
   ['a huge length beside none', 'unknown-rank', '{"b64":"","shape":[0,9007199254740991]}'],

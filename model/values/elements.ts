@@ -93,7 +93,8 @@ function text(): Codec<string> {
   return {
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     read: (value) => {
-      const bytes = isBase64(value) && value.shape === undefined ? decodeBase64(value.b64) : undefined;
+      const isLone = isBase64(value) && Object.keys(value).length === 1;
+      const bytes = isLone ? decodeBase64(value.b64) : undefined;
       const text = bytes ? decodeText(bytes) : value;
       // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
       return typeof text === 'string' && !text.includes('\0') && text.isWellFormed() ? text : undefined;

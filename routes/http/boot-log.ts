@@ -9,19 +9,22 @@ export function bootLog(models: readonly Model[], options: Options, port: number
   const { host = '::' } = options;
   const address = isIPv6(host) ? `[${host}]` : host;
   const name = ['0.0.0.0', '[::]'].includes(address) ? 'localhost' : address;
+  // The variable is for one model.
+  const chooser = models.length === 1 ? 'OUTPUTS=' : 'in its metadata, outputs=';
   const lines = models.flatMap((model, i) => {
     const path = i === 0 ? '/predict' : `/predict/${encodeURIComponent(model.name)}`;
-    return linesFor(model, `http://${name}:${port}${path}`, options);
+    return linesFor(model, `http://${name}:${port}${path}`, options, chooser);
   });
   // A name may hold a line's end.
   return lines.map((line) => line.replace(/[\r\n]+/g, ' ')).join('\n');
 }
 
-function linesFor({ name, path, signature, notes }: Model, url: string, options: Options): string[] {
+function linesFor(model: Model, url: string, options: Options, chooser: string): string[] {
+  const { name, path, signature, notes } = model;
   const { inputs, outputs, kind, prediction } = signature;
   const wrapped = inputs.map((input) => input.name).filter((input) => wrappers.includes(input));
   const other = outputs.find((output) => output.name !== prediction);
-  const choice = other ? `; the prediction is ${prediction} (OUTPUTS=${other.name} chooses another)` : '';
+  const choice = other ? `; the prediction is ${prediction} (${chooser}${other.name} chooses another)` : '';
   const example = curlLine(signature, url, options.apiKeys.length);
   return [
     `${name} (${kind}) on ${url}, ${options.processes} × ${options.threads} threads, from ${path}`,
