@@ -112,7 +112,7 @@ const checkHealth: RequestHandler = (_req, res, next) => {
 const sendExample: RequestHandler = (_req, res) => {
   const example = exampleOf(res.locals.model.signature);
   if (example === undefined) throw new HttpError(404, 'no example is known for this model');
-  sendText(res, 200, 'application/json', `${example}\n`);
+  sendText(res, 200, 'application/json', example);
 };
 
 /** KServe's clients look for `alive`, a person for how to ask. */

@@ -25,7 +25,7 @@ function int({ node }: Call, name: string, otherwise: number): number {
   return node.attributes.get(name)?.i ?? otherwise;
 }
 
-/** The integers of an attribute or, since later opsets, in which the runtime refuses it, of an operand; none if left out. */
+/** The integers of an attribute or, in later opsets, where the runtime refuses that, of an operand; none if left out. */
 function integersOf({ node, operands }: Call, name: string, place = 1): readonly number[] {
   const attribute = node.attributes.get(name);
   if (attribute) return attribute.ints.map(Number);

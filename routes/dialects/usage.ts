@@ -16,7 +16,7 @@ export function showInputs({ inputs, kind, features }: Signature, most = Number.
 /** `The model takes …. Try …`; of a long body, where it is to be had. */
 export function hintFor({ name, signature }: Model, baseUrl: string): string {
   const takes = `The model takes ${showInputs(signature, mostNamed)}`;
-  const example = exampleOf(signature);
+  const example = exampleOf(signature)?.trimEnd();
   if (example === undefined) return takes;
   if (example.length <= mostHintCharacters) return `${takes}. Try ${example}`;
   return `${takes}. Try the body that GET ${baseUrl}/predict/${encodeURIComponent(name)} gives`;
@@ -24,7 +24,7 @@ export function hintFor({ name, signature }: Model, baseUrl: string): string {
 
 /** A shell command that asks with a whole body, which it takes from the server where that is long; none without an example. */
 export function curlLine(signature: Signature, url: string, keys: number): string | undefined {
-  const body = exampleOf(signature);
+  const body = exampleOf(signature)?.trimEnd();
   if (body === undefined) return undefined;
   // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, which takes the first of several keys.
   const key = keys === 0 ? '' : ` -H "X-API-Key: ${keys > 1 ? '${API_KEY%%,*}' : '$API_KEY'}"`;
@@ -35,13 +35,13 @@ export function curlLine(signature: Signature, url: string, keys: number): strin
 
 const examples = new WeakMap<Signature, string | undefined>();
 
-/** JSON that the model is known to take, undefined where there is none; made once, for all replies to share. */
+/** A line of JSON that the model is known to take, if any; one text for all replies, of which a client may ask 1,000 at once. */
 export function exampleOf(signature: Signature): string | undefined {
-  if (!examples.has(signature)) examples.set(signature, exampleBody(signature));
+  if (!examples.has(signature)) examples.set(signature, exampleLine(signature));
   return examples.get(signature);
 }
 
-function exampleBody({ inputs, features }: Signature): string | undefined {
+function exampleLine({ inputs, features }: Signature): string | undefined {
   const texts = inputs.flatMap(({ example }) => example ?? []);
   if (texts.length < inputs.length) return undefined;
   const names = features ?? inputs.map(({ name }) => name);
@@ -49,7 +49,7 @@ function exampleBody({ inputs, features }: Signature): string | undefined {
   const values = features?.map((_, i) => JSON.stringify(row[i % row.length])) ?? texts;
   const body = `{${names.map((name, i) => `${JSON.stringify(name)}:${values[i]}`).join()}}`;
   // A wrapper's name wins over an input's, so such an input is to be named inside one.
-  return names.some((name) => wrappers.includes(name)) ? `{"instances":[${body}]}` : body;
+  return names.some((name) => wrappers.includes(name)) ? `{"instances":[${body}]}\n` : `${body}\n`;
 }
 
 function quote(text: string): string {
