@@ -122,6 +122,17 @@ test.each([
   },
 );
 
+test('A preflight on an open connection after the signal is answered with Connection: close', async () => {
+  const server = await startServer('single', { CORS_ORIGIN: '*' });
+  const agent = oneConnection();
+  await ask(server.port, '/health', undefined, { agent });
+  server.child.kill('SIGTERM');
+  await until(() => refuses(server.port));
+  const reply = await ask(server.port, '/predict', undefined, { agent, method: 'OPTIONS' });
+  expect([reply.status, reply.headers.connection]).toEqual([204, 'close']);
+  expect(await server.exited).toEqual({ code: 0, signal: null });
+});
+
 test('Requests that come one after another on open connections after the signal are answered', async () => {
   const server = await startServer('single');
   const agents = Array.from({ length: 100 }, oneConnection);

@@ -10,8 +10,9 @@ export function logProblem(logFormat: string | undefined, text: string): void {
   console.error(formatLines(logFormat, text));
 }
 
-/** Logs all of an error that the request of this id met, in one line. */
+/** Logs all of an error that the request of this id met, in one line, unless too much waits for a reader of stderr. */
 export function logError(logFormat: string | undefined, id: string, error: unknown): void {
+  if (process.stderr.writableLength >= mostWaitingBytes) return;
   const message = error instanceof Error ? String(error.stack) : inspect(error);
   const isJson = logFormat === 'json';
   console.error(isJson ? toJsonLine({ time: timeText(), id, message }) : `${id} ${toJsonLine(message)}`);
@@ -39,7 +40,7 @@ export function toJsonLine(value: object | string): string {
   });
 }
 
-/** Bytes of log lines that may wait for a reader of stdout; what comes on top is dropped. */
+/** Bytes of lines that may wait for a reader of stdout or stderr; what comes on top is dropped. */
 const mostWaitingBytes = 1 << 20;
 
 let lines: string[] = [];

@@ -70,6 +70,8 @@ function onStuckRun(models: readonly Model[], options: Options, end: () => void)
 /** Has a server accept no more connections; resolves once the open ones are answered and closed. */
 async function drain(app: Express, server: Server, sockets: ReadonlySet<net.Socket>): Promise<void> {
   app.locals.draining = true;
+  // Before the app, whose cors and routes of one's own do not answer by send.ts.
+  server.prependListener('request', (_req, res) => res.setHeader('Connection', 'close'));
   // http's own close() would reset requests that are just arriving on idle connections.
   net.Server.prototype.close.call(server);
   const lingersUntil = performance.now() + lingerMs;
