@@ -41,10 +41,8 @@ export function createApp(models: Model | readonly Model[], options: Partial<Opt
   app.use(metrics.measure);
   const origin = corsOrigins.includes('*') ? '*' : [...corsOrigins];
   if (corsOrigins.length > 0) app.use(cors({ origin, exposedHeaders: ['X-Request-Id'] }));
-  predictRoutes(app, served, {
-    guarded: [guard, readBody(bodyLimit)],
-    metrics: [needsKey(apiKeys, metrics.send)],
-  });
+  const sendMetrics = needsKey(apiKeys, metrics.send);
+  predictRoutes(app, served, { guarded: [guard, readBody(bodyLimit)], metrics: [sendMetrics] });
   // Routes of your own go here.
   app.use(notFound);
   app.use(sendError);

@@ -35,7 +35,7 @@ export class Batcher {
     return rows > most ? this.runParts(feeds, most, signal) : this.enqueue(feeds, bytes, signal);
   }
 
-  /** Resolves when nothing waits or runs any more, also of what those ask next whose runs have ended. */
+  /** Resolves once nothing waits or runs, and those whose runs have ended have had their chance to ask again. */
   async idle(): Promise<void> {
     while (this.loop) await this.loop;
   }
@@ -91,8 +91,7 @@ export class Batcher {
   private dequeue(): Entry[] {
     this.sweep();
     if (this.maxShared === 1) return this.queue.splice(0, 1);
-    let count = 0;
-    let rows = 0;
+    let [count, rows] = [0, 0];
     for (const { feeds } of this.queue) {
       rows += rowCount(feeds);
       if (count === 0 || rows <= this.maxShared) count++;

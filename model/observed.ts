@@ -100,9 +100,8 @@ function isClose(one: Tensor, other: Tensor): boolean {
   const magnitudes = values.map((value) => (typeof value === 'number' ? Math.abs(value) : 0));
   const largest = magnitudes.reduce((most, size) => Math.max(most, size), 0);
   const most = largest * (rounding[one.type] ?? 0);
-  return values.every(
-    (value, i) => value === others[i] || Math.abs(Number(value) - Number(others[i])) <= most,
-  );
+  const distance = (i: number) => Math.abs(Number(values[i]) - Number(others[i]));
+  return values.every((value, i) => value === others[i] || distance(i) <= most);
 }
 
 /** Whether entry i depends on row i alone by the graph or, where that does not tell, by what runs showed. */

@@ -77,9 +77,8 @@ export function predictRoutes(
   // The Open Inference Protocol: KServe v2, Triton, MLServer.
   serve('/v2/models/:name{/versions/:version}/infer', { post: predict(flask) });
   serve('/v2/models/:name{/versions/:version}', { get: [sendInfo(inferMetadata)] });
-  serve('/v2/models/:name{/versions/:version}/ready', {
-    get: [checkHealth, sendInfo(({ name }) => ({ name, ready: true }))],
-  });
+  const modelReady = sendInfo(({ name }) => ({ name, ready: true }));
+  serve('/v2/models/:name{/versions/:version}/ready', { get: [checkHealth, modelReady] });
   const server = { name: 'onnx-model-server', version: '2', extensions: ['binary_tensor_data'] };
   serve('/v2', { get: [sendInfo(server)] });
   serve('/v2/health/live', { get: [sendInfo({ live: true })] });

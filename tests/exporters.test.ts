@@ -239,7 +239,7 @@ function tokens(length: number): object {
 
 test.each([
   ['lightgbm', 'gives label: int64[N], probabilities: {0, 1, 2};'],
-  ['bert', 'the prediction is last_hidden_state (OUTPUTS=pooler_output chooses another)'],
+  ['bert', 'the prediction is last_hidden_state (OUTPUTS, or outputs in its metadata, chooses others)'],
   ['time-first', 'gives y: float32[?,'],
   ['voice', 'gives output: float32[?,1], stateN: float32[2,batch,8]'],
 ])('The log of %s shows what its runs give', async (name, words) => {

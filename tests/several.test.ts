@@ -140,7 +140,7 @@ test('A folder is its .onnx files by name, not its subfolders’', async () => {
 
 test('The log of several says how another output is chosen', async () => {
   const server = await startServer(folderWith('outputs', 'add', 'two-outputs'));
-  await server.wrote(/the prediction is doubled \(in its metadata, outputs=total chooses another\)$/m);
+  await server.wrote(/the prediction is doubled \(OUTPUTS, or outputs in its metadata, chooses others\)$/m);
 });
 
 test('MODEL_PATH is a folder', async () => {

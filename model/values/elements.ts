@@ -93,8 +93,7 @@ function text(): Codec<string> {
   return {
     takes: 'a string without NUL or lone surrogates, or {"b64": UTF-8 in base64}',
     read: (value) => {
-      const isLone = isBase64(value) && Object.keys(value).length === 1;
-      const bytes = isLone ? decodeBase64(value.b64) : undefined;
+      const bytes = isBase64(value) && Object.keys(value).length === 1 ? decodeBase64(value.b64) : undefined;
       const text = bytes ? decodeText(bytes) : value;
       // The runtime cuts a string at NUL and turns a lone surrogate into U+FFFD.
       return typeof text === 'string' && !text.includes('\0') && text.isWellFormed() ? text : undefined;
@@ -160,10 +159,10 @@ function bit(): Codec<number> {
 function integer(min: number, max: number): Codec<number> {
   return {
     takes: `a whole number from ${min} to ${max}`,
-    read: (value) =>
-      typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-        ? value
-        : undefined,
+    read: (value) => {
+      const fits = typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
+      return fits ? value : undefined;
+    },
     write: same,
   };
 }

@@ -21,15 +21,14 @@ export function writeJson(value: unknown): Parts {
 
 /** The JSON of a list whose values are made one by one, when they are read. */
 export function listJson(length: number, valueAt: (place: number) => unknown): JsonText {
-  return new JsonText(writeList(length, valueAt));
-}
-
-function* writeList(length: number, valueAt: (place: number) => unknown): Generator<Parts> {
-  for (let i = 0; i < length; i++) {
-    yield i === 0 ? '[' : ',';
-    yield writeJson(valueAt(i));
-  }
-  yield length === 0 ? '[]' : ']';
+  const writeList = function* (): Generator<Parts> {
+    for (let i = 0; i < length; i++) {
+      yield i === 0 ? '[' : ',';
+      yield writeJson(valueAt(i));
+    }
+    yield length === 0 ? '[]' : ']';
+  };
+  return new JsonText(writeList());
 }
 
 /** All parts as one text. */

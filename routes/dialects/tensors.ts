@@ -1,5 +1,5 @@
 import { type Input, type Kind, type Signature, tensorDims } from '../../model/signature';
-import { byName, Column, type Columns } from '../../model/values/column';
+import { byName, Column } from '../../model/values/column';
 import { elements } from '../../model/values/elements';
 import { checkRows, encodeValue } from '../../model/values/encode';
 import type { Tensor } from '../../model/values/tensor';
@@ -15,11 +15,8 @@ export function readTensors(value: unknown, signature: Signature): Query {
 }
 
 /** The columns of a tensor for each input or, put together, for each feature. */
-export function tensorColumns(
-  by: NamedBy,
-  { inputs, features = [], kind }: Signature,
-  read: (input: Input, i: number) => Tensor,
-): Columns {
+export function tensorColumns(by: NamedBy, signature: Signature, read: (input: Input, i: number) => Tensor) {
+  const { inputs, features = [], kind } = signature;
   const readFeature = (name: string, i: number) =>
     read({ ...inputs[0], name, dims: [inputs[0].dims[0], 1] }, i);
   const tensors = by === 'features' ? [joinFeatures(features.map(readFeature), features)] : inputs.map(read);

@@ -9,27 +9,23 @@ export function bootLog(models: readonly Model[], options: Options, port: number
   const { host = '::' } = options;
   const address = isIPv6(host) ? `[${host}]` : host;
   const name = ['0.0.0.0', '[::]'].includes(address) ? 'localhost' : address;
-  // The variable is for one model.
-  const chooser = models.length === 1 ? 'OUTPUTS=' : 'in its metadata, outputs=';
   const lines = models.flatMap((model, i) => {
     const path = i === 0 ? '/predict' : `/predict/${encodeURIComponent(model.name)}`;
-    return linesFor(model, `http://${name}:${port}${path}`, options, chooser);
+    return linesFor(model, `http://${name}:${port}${path}`, options);
   });
   // A name may hold a line's end.
   return lines.map((line) => line.replace(/[\r\n]+/g, ' ')).join('\n');
 }
 
-function linesFor(model: Model, url: string, options: Options, chooser: string): string[] {
-  const { name, path, signature, notes } = model;
+function linesFor({ name, path, signature, notes }: Model, url: string, options: Options): string[] {
   const { inputs, outputs, kind, prediction } = signature;
   const wrapped = inputs.map((input) => input.name).filter((input) => wrappers.includes(input));
-  const other = outputs.find((output) => output.name !== prediction);
-  const choice = other ? `; the prediction is ${prediction} (${chooser}${other.name} chooses another)` : '';
+  const choice = `; the prediction is ${prediction} (OUTPUTS, or outputs in its metadata, chooses others)`;
   const example = curlLine(signature, url, options.apiKeys.length);
   return [
     `${name} (${kind}) on ${url}, ${options.processes} × ${options.threads} threads, from ${path}`,
     `  takes ${showInputs(signature)}`,
-    `  gives ${outputs.map(showValue).join(', ')}${choice}`,
+    `  gives ${outputs.map(showValue).join(', ')}${outputs.length > 1 ? choice : ''}`,
     ...notes.map((note) => `  note: ${note}`),
     ...wrapped.map((input) => `  note: send the input ${input} as {"instances": [{"${input}": …}]}`),
     ...(example ? [`Try: ${example}`] : []),

@@ -15,11 +15,11 @@ declare global {
       arrived: number;
       /** What the log is to say of a request that failed. */
       errorMessage?: string;
-      /** Of the app. */
+      /** This and the following of the app: LOG_FORMAT. */
       logFormat?: string;
-      /** Of the app: milliseconds that a reader may take nothing of a reply. */
+      /** Milliseconds that a reader may take nothing of a reply. */
       timeout: number;
-      /** Of the app: whether its process is about to end. */
+      /** Whether its process is about to end. */
       draining?: boolean;
     }
   }

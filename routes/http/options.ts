@@ -94,9 +94,8 @@ function readPaths(text: string | undefined, name: string): readonly string[] {
 function readOrigins(text: string | undefined, name: string): readonly string[] {
   const origins = readList(text, name) ?? [];
   // They are compared, as texts, to what browsers send.
-  const invalid = origins.find(
-    (origin) => !/^(\*|[a-z][a-z\d+.-]*:\/\/([a-z\d.-]+|\[[\da-f:]+\])(:[1-9]\d{0,4})?)$/.test(origin),
-  );
+  const valid = /^(\*|[a-z][a-z\d+.-]*:\/\/([a-z\d.-]+|\[[\da-f:]+\])(:[1-9]\d{0,4})?)$/;
+  const invalid = origins.find((origin) => !valid.test(origin));
   if (invalid === undefined) return origins;
   throw new BootError(`${name} must be * or origins, such as https://example.com, not ${invalid}.`);
 }
