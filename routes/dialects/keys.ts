@@ -15,7 +15,7 @@ function plain(name: string): string {
   return name.replaceAll(/[^\p{L}\p{N}_+]/gu, '_').replace(/^(?=\d)/, '_');
 }
 
-/** For each known name the given one that stands for it: itself, its plain name, or one of which it is that, or the ASCII of it. */
+/** For each known name the given one that stands for it: the same, its plain name, or one of which it is that, in ASCII too. */
 function matchNames(given: string[], known: readonly string[], path: Path, hint = ''): readonly string[] {
   const names = new Set(given);
   if (given.length === known.length && known.every((name) => names.has(name))) return known;
