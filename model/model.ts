@@ -25,7 +25,7 @@ export interface Model<Outputs extends Columns = Columns> {
   /** What the boot log should say beside the inputs and outputs. */
   readonly notes: readonly string[];
   readonly status: Readonly<Status>;
-  /** A column for each output, given one for each input. Throws BadInput with its place, RunError, or the signal's reason. */
+  /** A column for each output, given one for each input. Throws BadInput with its path, RunError, or the signal's reason. */
   predict(columns: Columns, signal?: AbortSignal): Promise<Outputs>;
   /** Lets the requests that wait, and the run in progress, end; those that come later reject. */
   close(): Promise<void>;

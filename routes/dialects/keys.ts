@@ -26,8 +26,8 @@ function matchNames(given: string[], known: readonly string[], path: Path, hint 
   for (const [name, place] of places) plains.set(plain(name), plains.has(plain(name)) ? undefined : place);
   const keys: string[] = [];
   for (const name of given) {
-    const becomes = [plain(name), name.replaceAll(/\W/gu, '_')].find((one) => places.has(one));
-    const place = places.get(name) ?? plains.get(name) ?? places.get(becomes ?? name);
+    const direct = places.get(name) ?? plains.get(name);
+    const place = direct ?? places.get(plain(name)) ?? places.get(name.replaceAll(/\W/gu, '_'));
     if (place === undefined) throw new BadInput(`unknown input ${showName(name)}${where}${hint}`);
     if (place in keys)
       throw new BadInput(`${showName(keys[place])} and ${showName(name)} name the same input${where}`);
