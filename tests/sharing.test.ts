@@ -38,10 +38,11 @@ async function countWrong(
   waves = 8,
   clients = 24,
 ): Promise<{ shared: boolean; wrong: number }> {
-  const [model, alone] = await Promise.all([
-    openModel(modelPath(name)),
-    openModel(modelPath(name), { MAX_BATCH: '1' }),
-  ]);
+  // One after the other, since a load beside another measures that, too; on a busy machine, once more.
+  const alone = await openModel(modelPath(name), { MAX_BATCH: '1' });
+  let model = await openModel(modelPath(name));
+  for (let i = 0; i < 5 && model.notes.join().includes('about as long together'); i++)
+    model = await openModel(modelPath(name));
   let [mostRows, wrong] = [0, 0];
   model.status.watchers.push((rows) => {
     mostRows = Math.max(mostRows, rows);
